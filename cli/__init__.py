@@ -1,0 +1,1 @@
+"""The command line, `bastion-admin`: says things to people and leaves the deciding to bastion."""

@@ -1,0 +1,1 @@
+"""The recorder: keeps sessions, seals them, plays them back. Knows nothing of the bastion."""
