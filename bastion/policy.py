@@ -1,0 +1,253 @@
+"""The three doors, as pure functions: may_reach, may_login, may_run.
+
+Each door narrows what the one before handed on, and hands on a proof: a value that only it can
+make. The code behind a door accepts nothing less. No is an answer, `Denial`: one calm sentence
+for the person, and the reason for the log. Time arrives as an argument; nothing is looked up.
+
+    Knock ─may_reach─▶ Reach ─may_login─▶ Permit ─may_run─▶ Run
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from bastion import commands
+from bastion.errors import BadInput
+from bastion.grants import Certificate, Grant, State, covered
+from bastion.inventory import Host, PublicKey, User
+
+
+class Reason(StrEnum):
+    """Why a door stayed shut, for the log."""
+
+    USER_CLOSED = "user-closed"
+    UNKNOWN_HOST = "unknown-host"
+    NO_GRANT = "no-grant"
+    NOT_BEGUN = "not-begun"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    SOURCE = "source"
+    NO_CERTIFICATE = "no-certificate"
+    LOGIN = "login"
+    MODE = "mode"
+    COMMAND = "command"
+    SHELL_TYPE = "shell-type"
+    CLOCK = "clock"
+    CLOSING = "closing"
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """No. `sentence` is for the person, without our `bastion:` mark; `reason` is for the log."""
+
+    reason: Reason
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who signed in, with which key: made when authentication completes, from that key."""
+
+    user: User
+    key: PublicKey
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Somebody asks for `host:port`; `host` is None where the inventory has no such name."""
+
+    identity: Identity
+    asked: str
+    host: Host | None
+    port: int
+    grants: Sequence[Grant]
+    certificates: Sequence[Certificate]
+
+
+class Mode(StrEnum):
+    """What a channel is to be."""
+
+    SHELL = "shell"
+    EXEC = "exec"
+    SUBSYSTEM = "subsystem"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A start request (RFC 4254 section 6.5): `command` for exec, the name for a subsystem."""
+
+    mode: Mode
+    command: bytes = b""
+
+
+_DOOR = object()
+"""What a proof must show to be made; it stays in this room."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """A value that is made by a door in this room, or not at all."""
+
+    door: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.door is not _DOOR:
+            raise TypeError("a proof is made by its door, see bastion.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach(_Proof):
+    """Door 1's proof: `identity` may reach `host` by `grants`, asked for as `asked`."""
+
+    identity: Identity
+    host: Host
+    asked: str
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Permit(_Proof):
+    """Door 2's proof: as `login` on `host`, by `grants`."""
+
+    identity: Identity
+    host: Host
+    login: str
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run(_Proof):
+    """Door 3's proof: this and nothing else, by `grant`.
+
+    `argv` is None where the grant gives a shell; then `ask` goes to the target as it came.
+    """
+
+    identity: Identity
+    host: Host
+    login: str
+    grant: Grant
+    ask: Ask
+    argv: tuple[str, ...] | None = None
+
+    @property
+    def forced(self) -> str | None:
+        """The command line that the target's certificate must force, or None for a shell grant."""
+        return None if self.argv is None else str(commands.Command(self.argv))
+
+
+def may_reach(knock: Knock, now: datetime) -> Reach | Denial:
+    """Door 1, at direct-tcpip. Unknown and forbidden hosts sound alike."""
+    identity, host = knock.identity, knock.host
+    if not identity.user.may_sign_in(now):
+        return Denial(Reason.USER_CLOSED, "your account is closed; ask whoever invited you.")
+    if host is None or knock.port not in (22, host.port):
+        return _nothing_there(Reason.UNKNOWN_HOST, knock.asked)
+    mine = [g for g in knock.grants if g.user == identity.user.name and g.covers(host)]
+    if not mine:
+        return _nothing_there(Reason.NO_GRANT, knock.asked)
+    active = [g for g in mine if g.state(now) is State.ACTIVE]
+    if not active:
+        return _over(mine, now)
+    near = [g for g in active if g.usable_from(identity.source)]
+    if not near:
+        return Denial(Reason.SOURCE, f"{active[0]} can't be used from {identity.source}.")
+    counted = covered(knock.certificates, now)
+    certified = tuple(g for g in near if g.id in counted)
+    if not certified:
+        return _no_certificate(near[0], knock.certificates, now)
+    return Reach(_DOOR, identity, host, knock.asked, certified)
+
+
+def may_login(reach: Reach, login: str, now: datetime) -> Permit | Denial:
+    """Door 2, at the inner user name."""
+    active = [g for g in reach.grants if g.state(now) is State.ACTIVE]
+    if not active:
+        return _over(reach.grants, now)
+    grants = tuple(g for g in active if login in g.logins)
+    if grants:
+        return Permit(_DOOR, reach.identity, reach.host, login, grants)
+    logins = sorted(frozenset().union(*(g.logins for g in active)))
+    tries = " or ".join(f"ssh -J bastion {name}@{reach.asked}" for name in logins[:3])
+    return Denial(Reason.LOGIN, f"that login is not granted on {reach.asked}; try {tries}")
+
+
+def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
+    """Door 3, at shell, exec and subsystem. Of several grants, the one that ends last is used."""
+    active = [g for g in permit.grants if g.state(now) is State.ACTIVE]
+    if not active:
+        return _over(permit.grants, now)
+    if ask.mode is Mode.SUBSYSTEM:
+        return Denial(Reason.MODE, "subsystems, and with them sftp and scp, are not granted here.")
+    shells = [g for g in active if g.allows.shell]
+    if shells:
+        return _run(permit, max(shells, key=_end), ask, None)
+    if ask.mode is Mode.SHELL:
+        return Denial(Reason.MODE, f"a shell is not granted here. {_allowed(active)}")
+    return _may_exec(permit, active, ask)
+
+
+def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask) -> Run | Denial:
+    if permit.host.shell_type is None:
+        sentence = f"commands can't be run on {permit.host.name}: its shell type is not known."
+        return Denial(Reason.SHELL_TYPE, sentence)
+    try:
+        asked = commands.parse(ask.command.decode())
+    except UnicodeDecodeError:
+        return Denial(Reason.COMMAND, "the command is not UTF-8 text.")
+    except BadInput as error:
+        return Denial(Reason.COMMAND, str(error))
+    allowing = [g for g in active if asked in g.allows.commands]
+    if not allowing:
+        return Denial(Reason.COMMAND, f"that command is not granted here. {_allowed(active)}")
+    return _run(permit, max(allowing, key=_end), ask, asked.argv)
+
+
+def _run(permit: Permit, grant: Grant, ask: Ask, argv: tuple[str, ...] | None) -> Run:
+    return Run(_DOOR, permit.identity, permit.host, permit.login, grant, ask, argv)
+
+
+def _end(grant: Grant) -> datetime:
+    return grant.ends_at
+
+
+def _allowed(grants: Iterable[Grant]) -> str:
+    lines = sorted({str(c) for g in grants for c in g.allows.commands})
+    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
+    return "Granted: " + "; ".join(lines[:3]) + more
+
+
+def _nothing_there(reason: Reason, asked: str) -> Denial:
+    return Denial(reason, f"you have no access to {asked}; see what you have: ssh bastion")
+
+
+def _over(grants: Sequence[Grant], now: datetime) -> Denial:
+    """The most useful of several ends: one to come, else the latest one past."""
+    coming = [g for g in grants if g.state(now) is State.SCHEDULED]
+    if coming:
+        grant = min(coming, key=lambda g: g.starts_at)
+        return Denial(Reason.NOT_BEGUN, f"{grant} begins at {clock(grant.starts_at)}.")
+    grant = max(grants, key=lambda g: g.revoked_at or g.ends_at)
+    if grant.state(now) is State.REVOKED:
+        return Denial(Reason.REVOKED, f"{grant} was revoked at {clock(grant.revoked_at)}.")
+    sentence = f"{grant} ended at {clock(grant.ends_at)}; ask for a new one."
+    return Denial(Reason.EXPIRED, sentence)
+
+
+def _no_certificate(grant: Grant, certificates: Sequence[Certificate], now: datetime) -> Denial:
+    had = [c for c in certificates if grant.id in c.grants]
+    what = f"no certificate of yours counts for {grant}"
+    if had:
+        last = max(had, key=lambda c: c.revoked_at or c.valid_before)
+        if last.revoked_at is not None and last.revoked_at <= now:
+            what = f"your certificate for {grant} was revoked"
+        elif last.valid_before <= now:
+            what = f"your certificate for {grant} ended at {clock(last.valid_before)}"
+    fetch = "ssh bastion cert > ~/.ssh/id_ed25519-cert.pub"
+    return Denial(Reason.NO_CERTIFICATE, f"{what}; fetch one: {fetch}")
+
+
+def clock(moment: datetime | None) -> str:
+    """A moment as people read it: `2026-11-23 18:00 UTC`."""
+    return "a time unknown" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M UTC}"
