@@ -1,0 +1,1 @@
+"""Tests, in rooms of the same names as what they try. Fakes are imported as tests.ROOM.name."""

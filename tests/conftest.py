@@ -1,0 +1,52 @@
+"""What holds for every test: a home of its own, and nothing that fails unheard."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# No deadline: a machine under load is not a bug. CI tries the same examples each time, so that a
+# change is judged by what it changed; at home the search goes on.
+settings.register_profile("home", deadline=None, print_blob=True)
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A HOME that is empty, and no agent, askpass or setting of the person who runs the tests.
+
+    OpenSSH takes the home directory from the password database, not from HOME: a test that
+    starts ssh gives it `-F` and files of its own.
+    """
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in os.environ:
+        if name.startswith(("BASTION_", "SSH_", "SUDO_", "XDG_")):
+            monkeypatch.delenv(name)
+    return home
+
+
+class _Unheard(logging.Handler):
+    """Keeps what asyncio could only log, because nobody waited for it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture(autouse=True)
+def nothing_unheard() -> Iterator[None]:
+    """Fails a test in which a task or a callback raised and nobody took the exception."""
+    unheard = _Unheard()
+    logger = logging.getLogger("asyncio")
+    logger.addHandler(unheard)
+    yield
+    logger.removeHandler(unheard)
+    assert not unheard.lines, "\n".join(unheard.lines)
