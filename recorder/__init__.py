@@ -1,1 +1,55 @@
-"""The recorder: keeps sessions, seals them, plays them back. Knows nothing of the bastion."""
+"""The recorder: what a session shows is written down before it is shown.
+
+session     one channel, transfer, forward or prompt line; `S-31`. It has exactly one
+recording   what was shown, an asciicast file, with a track of what was
+sent        by the contractor, encrypted to the auditors. Recordings live in an
+archive     a directory by days, which opens, closes, reads and recovers them, and in an
+index       a table with one row for each session, from its start on.
+
+It is used like this:
+
+    async with archive.record(info) as recording:
+        recording.shown(data)       # first
+        channel.write(data)         # then
+
+It knows nothing of SSH, of policy or of a command line, and never imports what stands on it.
+"""
+
+from recorder.archive import Archive
+from recorder.asciicast import Stream
+from recorder.errors import (
+    CorruptRecording,
+    IndexUnavailable,
+    RecorderError,
+    RecordingFailed,
+    RecordingMissing,
+    UnusableKey,
+)
+from recorder.index import Database, Index, Wanted
+from recorder.reader import Reader
+from recorder.recording import Recording
+from recorder.recovery import Recovered
+from recorder.session import EndReason, Kind, Session, SessionInfo, Size, Stored
+
+__all__ = [
+    "Archive",
+    "CorruptRecording",
+    "Database",
+    "EndReason",
+    "Index",
+    "IndexUnavailable",
+    "Kind",
+    "Reader",
+    "RecorderError",
+    "Recording",
+    "RecordingFailed",
+    "RecordingMissing",
+    "Recovered",
+    "Session",
+    "SessionInfo",
+    "Size",
+    "Stored",
+    "Stream",
+    "UnusableKey",
+    "Wanted",
+]

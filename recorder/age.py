@@ -1,0 +1,65 @@
+"""age, as the recorder needs it: a short secret, hidden for some and opened by one of them.
+
+The one place that knows pyrage; its errors become UnusableKey here.
+Source: https://age-encryption.org/v1
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyrage  # type: ignore[import-untyped]
+
+from recorder.errors import UnusableKey
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """An auditor's public key. Made by `recipient`."""
+
+    text: str
+    key: object
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An auditor's private key. Made by `identity`."""
+
+    key: object
+
+
+def recipient(text: str) -> Recipient:
+    """A public key: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`. Raises UnusableKey."""
+    text = text.strip()
+    kind = pyrage.ssh.Recipient if text.startswith("ssh-") else pyrage.x25519.Recipient
+    try:
+        return Recipient(text, kind.from_str(text))
+    except pyrage.RecipientError as error:
+        raise UnusableKey(f"{text!r} is not an age recipient (age1…): {error}") from error
+
+
+def identity(text: str) -> Identity:
+    """A private key: `AGE-SECRET-KEY-…`, or an OpenSSH key without a passphrase.
+
+    Lines that begin with # are skipped, as in the files that age-keygen writes. Raises
+    UnusableKey.
+    """
+    try:
+        if "PRIVATE KEY" in text:
+            return Identity(pyrage.ssh.Identity.from_buffer(text.encode()))
+        lines = [line for line in text.split() if line.startswith("AGE-SECRET-KEY-")]
+        return Identity(pyrage.x25519.Identity.from_str(lines[0] if lines else ""))
+    except pyrage.IdentityError as error:
+        raise UnusableKey("this is not an age identity (AGE-SECRET-KEY-…)") from error
+
+
+def hide(secret: bytes, recipients: Sequence[Recipient]) -> bytes:
+    """The secret, for any one of the recipients to open."""
+    return bytes(pyrage.encrypt(secret, [recipient.key for recipient in recipients]))
+
+
+def reveal(hidden: bytes, who: Identity) -> bytes:
+    """The secret. Raises UnusableKey if it was not hidden for `who`."""
+    try:
+        return bytes(pyrage.decrypt(hidden, [who.key]))
+    except pyrage.DecryptError as error:
+        raise UnusableKey("this identity does not open this track") from error

@@ -1,0 +1,170 @@
+"""The archive: where recordings live, and who opens and closes them.
+
+    DIRECTORY/2026/11/23/S-31.cast    what was shown (asciicast), mode 0600
+    DIRECTORY/2026/11/23/S-31.sent    what was sent, encrypted to the auditors
+
+A row of the index and its files begin in one transaction, so whoever sees a session finds its
+recording. The archive knows threads, and a wall clock that is handed in; it knows no network.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recorder import asciicast, recovery
+from recorder.age import recipient
+from recorder.errors import RecordingFailed, RecordingMissing
+from recorder.files import day_directory, new_pens
+from recorder.index import Index
+from recorder.pen import Pen
+from recorder.reader import Reader
+from recorder.recording import Clock, Recording
+from recorder.sent import MeasuredTrack, SealedTrack, SentTrack
+from recorder.session import EndReason, Session, SessionInfo, session_name
+from recorder.threads import to_the_end
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Archive:
+    """Recordings below one directory, indexed by `index`.
+
+    `recipients` are the auditors' public keys (age or SSH); with none, what is sent is only
+    measured. `limit` is the most bytes that a session's asciicast may have, and its track of
+    what was sent. Raises UnusableKey.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        index: Index,
+        *,
+        recipients: Sequence[str],
+        limit: int,
+        now: Callable[[], datetime] = utc_now,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._index = index
+        self._recipients = [recipient(text) for text in recipients]
+        self._limit = limit
+        self._now = now
+        self._clock = clock
+
+    @asynccontextmanager
+    async def record(self, info: SessionInfo) -> AsyncIterator[Recording]:
+        """A session's recording, for as long as the session lasts.
+
+        Ends with the reason that was given to `Recording.end`, else `closed`; if the body
+        raises, `recording_failed` or `lost`. It is closed also when the task is cancelled.
+        """
+        recording = await self.begin(info)
+        try:
+            yield recording
+        except RecordingFailed:
+            recording.end(EndReason.RECORDING_FAILED)
+            raise
+        except BaseException:
+            recording.end(EndReason.LOST)
+            raise
+        finally:
+            await self.finish(recording)
+
+    async def begin(self, info: SessionInfo) -> Recording:
+        """Open a recording: row, files and header are there when this returns.
+
+        Raises RecordingFailed or IndexUnavailable; then nothing is left behind.
+        """
+        opened: list[Recording] = []
+        try:
+            await to_the_end(lambda: opened.append(self._begin(info)))
+        except asyncio.CancelledError:
+            for recording in opened:
+                recording.end(EndReason.LOST)
+                await self.finish(recording)
+            raise
+        return opened[0]
+
+    async def finish(self, recording: Recording) -> None:
+        """Close a recording and write its end into the index. A second call does nothing.
+
+        Runs to its end also when the task is cancelled. Raises RecordingFailed (the row then
+        says `recording_failed`) or IndexUnavailable (then `recover` will complete the row).
+        """
+        if recording.claim_end():
+            await to_the_end(lambda: self._finish(recording))
+
+    async def recover(self) -> list[recovery.Recovered]:
+        """Complete what an earlier process left open, each recording for itself.
+
+        Skips recordings that somebody still writes. Raises IndexUnavailable.
+        """
+        return await to_the_end(lambda: recovery.recover(self._directory, self._index))
+
+    def open(self, session: Session) -> Reader:
+        """What reads a session's recording; it may be growing still. Raises RecordingMissing."""
+        path = self._directory / session.recording.path
+        if not path.is_file():
+            raise RecordingMissing(f"the recording of {session.name} is missing: {path}")
+        return Reader(path)
+
+    def _begin(self, info: SessionInfo) -> Recording:
+        opened: list[Recording] = []
+        started_at = self._now()
+
+        def place(session: int) -> str:
+            recording = self._open(session, info, started_at)
+            opened.append(recording)
+            return str(recording.path.relative_to(self._directory))
+
+        try:
+            self._index.add(info, started_at, place)
+        except BaseException:
+            for recording in opened:
+                recording.discard()
+            raise
+        return opened[0]
+
+    def _open(self, session: int, info: SessionInfo, started_at: datetime) -> Recording:
+        try:
+            directory = day_directory(self._directory, started_at)
+            cast, track_pen = new_pens(directory, session_name(session))
+        except OSError as error:
+            reason = f"no recording can be begun in {self._directory}: {error.strerror}"
+            raise RecordingFailed(reason) from error
+        try:
+            header = asciicast.header_of(session, info, started_at)
+            cast.write(asciicast.header_line(header))
+            track = self._track(track_pen, session, info)
+        except BaseException:
+            cast.discard()
+            track_pen.discard()
+            raise
+        return Recording(
+            session, started_at, cast, track_pen, track, limit=self._limit, clock=self._clock
+        )
+
+    def _track(self, pen: Pen, session: int, info: SessionInfo) -> SentTrack:
+        if self._recipients:
+            return SealedTrack(pen, session, self._recipients, self._limit)
+        return MeasuredTrack(pen, session, self._limit, secret=info.terminal is not None)
+
+    def _finish(self, recording: Recording) -> None:
+        at = self._now()
+        failure = None
+        try:
+            recording.close()
+            stored = recording.stored(self._directory)
+        except RecordingFailed as error:
+            failure = error
+            recording.failed()
+            stored = recovery.salvaged(self._directory, recording.path)
+        self._index.complete(recording.session, recording.ending(at), stored)
+        if failure is not None:
+            raise failure

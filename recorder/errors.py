@@ -1,0 +1,28 @@
+"""What can go wrong in the recorder: one base that is never raised, a handful below it.
+
+Every message is one sentence for a person, without a traceback's help.
+"""
+
+
+class RecorderError(Exception):
+    """Any failure of the recorder; never raised itself, so that it can be caught as one."""
+
+
+class RecordingFailed(RecorderError):
+    """The recording cannot be written any more: what it belongs to has to end."""
+
+
+class RecordingMissing(RecorderError):
+    """A session's row is there, its file is not."""
+
+
+class CorruptRecording(RecorderError):
+    """A file that is not what the recorder wrote: it names the file and the place."""
+
+
+class IndexUnavailable(RecorderError):
+    """The database could not be asked, or did not take what was written."""
+
+
+class UnusableKey(RecorderError):
+    """An age recipient or identity that cannot be read, or that does not open this track."""

@@ -1,0 +1,155 @@
+"""Mending a recording whose writer ended without closing it: killed, or out of space.
+
+What was torn at the end is cut and the recording says so. A file with a bad line *before* good
+ones is not torn but damaged: it is left as it is. Knows one file; not the index.
+"""
+
+import fcntl
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from recorder.asciicast import (
+    LONGEST_LINE,
+    STREAM_OF,
+    Code,
+    Event,
+    Note,
+    Word,
+    event_line,
+    parse_event,
+    parse_header,
+)
+from recorder.errors import CorruptRecording, RecordingMissing
+
+
+class StillWritten(Exception):
+    """Somebody is writing this recording: it is live, not interrupted."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a recording holds. `ended` has the facts of its last line if it was closed."""
+
+    end: int = 0
+    torn: int = 0
+    events: int = 0
+    last_time: float = 0.0
+    exit: str | None = None
+    ended: dict[str, object] | None = None
+    _kept: int = 0
+    _dropped: dict[str, int] = field(default_factory=dict)
+    _ours: bool = False
+
+    @property
+    def bytes_out(self) -> int:
+        """What the target wrote, as far as the recording tells."""
+        return self._kept + sum(self._dropped.values())
+
+    def add(self, event: Event) -> None:
+        """Take one more event into account."""
+        self.events += 1
+        self.last_time = event.time
+        note = Note.of(event)
+        if event.code in STREAM_OF and not self._ours:
+            self._kept += len(event.payload())
+        if event.code is Code.EXIT:
+            self.exit = event.data
+        if note is not None and note.word is Word.DROPPED:
+            self._count_dropped(note)
+        self.ended = note.facts if note is not None and note.word is Word.ENDED else None
+        self._ours = note is not None and note.word is Word.SAID
+
+    def _count_dropped(self, note: Note) -> None:
+        length = note.facts.get("bytes")
+        if isinstance(length, int):
+            self._dropped[str(note.facts.get("stream"))] = length
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A recording that is whole now. `cut` is how many torn bytes were removed."""
+
+    found: Found
+    size: int
+    sha256: str
+    cut: int
+
+
+def mend(path: Path, header: bytes) -> Mended:
+    """Make the file end with a whole line; write `header` if not even that is whole.
+
+    Raises StillWritten, RecordingMissing, CorruptRecording (the file is then unchanged), OSError.
+    """
+    try:
+        file = path.open("r+b", buffering=0)
+    except FileNotFoundError as error:
+        raise RecordingMissing(f"{path.name} is missing") from error
+    with file:
+        _lock(file.fileno())
+        with os.fdopen(os.dup(file.fileno()), "rb") as lines:
+            found = survey(lines)
+        if found.ended is None:
+            _cut(file.fileno(), found, header)
+        size, sha256 = measured(path)
+        return Mended(found, size, sha256, found.torn)
+
+
+def survey(file: BinaryIO) -> Found:
+    """Read a recording through, whole or torn. Raises CorruptRecording for a damaged one."""
+    found = Found()
+    offset = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        good = _take(line, found, first=offset == 0)
+        if good and found.torn:
+            raise CorruptRecording(f"there is a bad line at byte {found.end}")
+        offset += len(line)
+        if good:
+            found.end = offset
+        else:
+            found.torn = offset - found.end
+    return found
+
+
+def measured(path: Path) -> tuple[int, str]:
+    """A file's size and its SHA-256 in hex."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return file.tell(), digest.hexdigest()
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StillWritten from error
+
+
+def _take(line: bytes, found: Found, *, first: bool) -> bool:
+    if not line.endswith(b"\n"):
+        return False
+    try:
+        if first:
+            parse_header(line)
+        else:
+            found.add(parse_event(line))
+    except CorruptRecording:
+        return False
+    return True
+
+
+def _cut(descriptor: int, found: Found, header: bytes) -> None:
+    os.ftruncate(descriptor, found.end)
+    os.lseek(descriptor, 0, os.SEEK_END)
+    note = Note(Word.INTERRUPTED, {"cut": found.torn})
+    line = event_line(found.last_time, Code.NOTE, note.label())
+    _write_all(descriptor, line if found.end else header + line)
+    found.events += 1
+    os.fsync(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -1,0 +1,120 @@
+"""Recovery: completing the sessions that an earlier process left open.
+
+Each recording stands alone: one that is damaged or missing is reported and does not keep the
+others. A recording that somebody still writes (its file is locked) is left alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from recorder import asciicast
+from recorder.errors import RecorderError
+from recorder.index import Index, Wanted
+from recorder.mend import Mended, StillWritten, measured, mend
+from recorder.sent_reader import bytes_sent
+from recorder.session import Ending, EndReason, Kind, Session, SessionInfo, Stored, session_name
+
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of one open session. `cut` is how many torn bytes were removed from its
+    recording; `problem` a sentence if the recording is not what it should be."""
+
+    session: int
+    cut: int = 0
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        return f"{session_name(self.session)}: {self.problem or 'interrupted'}"
+
+
+def recover(directory: Path, index: Index) -> list[Recovered]:
+    """Mend and complete every open session below `directory`. Raises IndexUnavailable."""
+    results = (_recover(directory, index, session) for session in _open_sessions(index))
+    return [result for result in results if result is not None]
+
+
+def _open_sessions(index: Index) -> Iterator[Session]:
+    before = None
+    while page := index.find(Wanted(live=True), limit=_PAGE, before=before):
+        yield from page
+        before = page[-1].id
+
+
+def _recover(directory: Path, index: Index, session: Session) -> Recovered | None:
+    path = directory / session.recording.path
+    try:
+        mended = mend(path, asciicast.header_line(_header(session)))
+    except StillWritten:
+        return None
+    except (RecorderError, OSError) as error:
+        index.complete(session.id, _without_file(session), _as_it_is(directory, session.recording))
+        return Recovered(session.id, problem=str(error))
+    stored = Stored(session.recording.path, mended.sha256, mended.size, mended.found.events)
+    sent, problem = _sent(path.with_suffix(".sent"))
+    index.complete(session.id, ending_of(session.started_at, mended, sent), stored)
+    return Recovered(session.id, mended.cut, problem)
+
+
+def salvaged(directory: Path, path: Path) -> Stored:
+    """A recording whose writing failed, made whole as far as the disk allows."""
+    relative = str(path.relative_to(directory))
+    try:
+        mended = mend(path, b"")
+        return Stored(relative, mended.sha256, mended.size, mended.found.events)
+    except (RecorderError, OSError):
+        return _as_it_is(directory, Stored(relative))
+
+
+def ending_of(started_at: datetime, mended: Mended, sent: int) -> Ending:
+    """How a session ended, read from its recording: `interrupted` unless that says otherwise."""
+    found = mended.found
+    facts = found.ended or {}
+    status = found.exit if found.exit is not None and found.exit.isdecimal() else None
+    signal = found.exit if status is None else None
+    reason = facts.get("reason")
+    return Ending(
+        reason=EndReason(reason) if isinstance(reason, str) else EndReason.INTERRUPTED,
+        at=started_at + timedelta(seconds=found.last_time),
+        exit_status=None if status is None else int(status),
+        exit_signal=None if signal is None else signal.removeprefix("SIG"),
+        bytes_in=sent,
+        bytes_out=found.bytes_out,
+    )
+
+
+def _sent(path: Path) -> tuple[int, str | None]:
+    try:
+        return bytes_sent(path), None
+    except RecorderError as error:
+        return 0, str(error)
+
+
+def _without_file(session: Session) -> Ending:
+    return Ending(reason=EndReason.INTERRUPTED, at=session.started_at)
+
+
+def _as_it_is(directory: Path, stored: Stored) -> Stored:
+    try:
+        size, sha256 = measured(directory / stored.path)
+    except OSError:
+        return stored
+    return Stored(stored.path, sha256, size)
+
+
+def _header(session: Session) -> asciicast.Header:
+    info = SessionInfo(
+        connection=session.connection,
+        user=session.user,
+        grant=session.grant,
+        host=session.host,
+        login=session.login,
+        kind=Kind(session.kind),
+        source=session.source,
+        command=session.command,
+    )
+    return asciicast.header_of(session.id, info, session.started_at)
