@@ -23,7 +23,7 @@ check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the layout"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy $(CODE)
-	@$(BIN)/lint-imports --verbose
+	@$(BIN)/lint-imports --no-logo
 
 format: setup ## mend the layout and what ruff can mend by itself
 	@$(BIN)/ruff check --fix --quiet . || true
