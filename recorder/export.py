@@ -1,0 +1,85 @@
+"""Export: a recording for other programs, written to a binary file or pipe as it is read.
+
+`asciicast` gives plain asciicast v2 that asciinema reads. Escape sequences are all there: it is
+evidence, and only `replay` makes it safe to look at. `raw` and `sent` give back exact bytes.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from recorder.asciicast import (
+    NO_TERMINAL,
+    STREAM_OF,
+    Code,
+    Event,
+    Header,
+    Stream,
+    event_line,
+    header_line,
+)
+from recorder.characters import as_terminal, as_text, targets
+from recorder.reader import Reader
+from recorder.sent import FrameKind
+from recorder.sent_reader import read_sent
+from recorder.session import Size
+
+LARGEST_SIDE = 1000
+_LONGEST_SIZE = len("4294967295x4294967295")  # RFC 4254, section 6.7
+
+
+def asciicast(reader: Reader, out: BinaryIO) -> None:
+    """Plain asciicast v2: stderr is shown too, characters are whole, sizes can be displayed."""
+    header = reader.header()
+    out.write(header_line(displayable(header)))
+    events = as_text(reader.events())
+    if header.session.get("terminal") is False:
+        events = as_terminal(events)
+    for event in _plain(events):
+        out.write(event_line(event.time, event.code.value, event.data))
+
+
+def raw(reader: Reader, stream: Stream, out: BinaryIO) -> None:
+    """The bytes that the target wrote to a stream, as they were, up to the session's limit."""
+    for event in targets(reader.events()):
+        if STREAM_OF[event.code] is stream:
+            out.write(event.payload())
+
+
+def sent(path: Path, identity: str, out: BinaryIO) -> None:
+    """The bytes that the contractor sent. Raises UnusableKey, CorruptRecording."""
+    for chunk in read_sent(path, identity):
+        if chunk.kind is FrameKind.DATA:
+            out.write(chunk.data)
+
+
+def displayable(header: Header) -> Header:
+    """The header with a size that a player can draw: clients send 0x0 and 60000x60000."""
+    size = _displayable(Size(header.width, header.height))
+    return replace(header, width=size.columns, height=size.rows)
+
+
+def _plain(events: Iterable[Event]) -> Iterator[Event]:
+    for event in events:
+        if event.code is Code.ERR:
+            yield Event(event.time, Code.OUT, event.data)
+        elif event.code is Code.RESIZE:
+            yield Event(event.time, Code.RESIZE, _displayable_resize(event.data))
+        else:
+            yield event
+
+
+def _displayable_resize(text: str) -> str:
+    columns, _, rows = text.partition("x")
+    if not (columns.isdecimal() and rows.isdecimal() and len(text) <= _LONGEST_SIZE):
+        return f"{NO_TERMINAL.columns}x{NO_TERMINAL.rows}"
+    size = _displayable(Size(int(columns), int(rows)))
+    return f"{size.columns}x{size.rows}"
+
+
+def _displayable(size: Size) -> Size:
+    return Size(
+        min(size.columns, LARGEST_SIDE) if size.columns > 0 else NO_TERMINAL.columns,
+        min(size.rows, LARGEST_SIDE) if size.rows > 0 else NO_TERMINAL.rows,
+    )
