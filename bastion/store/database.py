@@ -1,0 +1,182 @@
+"""The database itself: opening it, reading, writing, and what goes wrong with it.
+
+A writing transaction is BEGIN IMMEDIATE from its first moment (a deferred one fails or loses
+updates, docs/decisions/0020), and a process has one writer: threads queue for it here and not by
+spinning in SQLite. Readers have connections of their own that can't write.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bastion.errors import BastionError, Misconfigured, Unavailable
+
+PATIENCE: Final = 5.0
+"""Seconds that a reader or writer waits for its turn."""
+
+READERS: Final = 16
+
+
+class Database:
+    """An SQLite file with its readers and its writer.
+
+    `read()` and `write()` raise SQLAlchemy's errors as they are: this is what `recorder.index`
+    takes. `Store` is the same with errors as sentences.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._reader = _engine(file, "BEGIN", READERS, ("PRAGMA query_only = ON",))
+        self._writer = _engine(file, "BEGIN IMMEDIATE", 1, _WRITER)
+        self._watch: sqlite3.Connection | None = None
+        self._watch_lock = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view for the length of the block."""
+        with self._reader.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that excludes other writers; rolled back when the block raises.
+
+        It is on the disk when the block is left. Not to be nested: the second would wait for
+        the first.
+        """
+        with self._writer.connect() as connection, connection.begin():
+            yield connection
+
+    def version(self) -> int:
+        """A stamp that changes whenever anybody has written. Takes microseconds.
+
+        `PRAGMA data_version` on a connection that is kept for it, so writes of this process count
+        as well as those of others.
+        """
+        with self._watch_lock:
+            if self._watch is None:
+                self._watch = _connect(self.file)
+            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Give back all connections."""
+        with self._watch_lock:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+_WRITER = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    """`mode=rw`: a file that is not there is an error, never an empty database."""
+    connection = sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _engine(file: Path, begin: str, size: int, pragmas: tuple[str, ...]) -> Engine:
+    def connect() -> sqlite3.Connection:
+        connection = _connect(file)
+        try:
+            for pragma in pragmas:
+                connection.execute(pragma)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=PATIENCE,
+    )
+
+    @event.listens_for(engine, "begin")
+    def begins(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def file_of(url: str) -> Path:
+    """The file that a database URL names. Raises Misconfigured for anything but an SQLite file."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise Misconfigured(
+            "The database URL can't be read: write it as in sqlite:////var/lib/bastion/bastion.db."
+        ) from None
+    if parsed.get_backend_name() != "sqlite":
+        raise Misconfigured(
+            f"The database URL begins with {parsed.drivername!r}: only sqlite:///FILE works so far."
+        )
+    if not parsed.database or parsed.database == ":memory:" or parsed.query:
+        raise Misconfigured("The database URL names no file: write sqlite:///FILE.")
+    return Path(parsed.database)
+
+
+def make_file(file: Path) -> None:
+    """An empty database file that only its owner reads; one that is there is left as it is."""
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise Unavailable(f"{file} can't be made: {error.strerror}.") from error
+
+
+@contextmanager
+def as_sentences(file: Path) -> Iterator[None]:
+    """What SQLAlchemy and SQLite raise, as ours. A broken constraint is not ours to word."""
+    try:
+        yield
+    except (BastionError, IntegrityError):
+        raise
+    except PoolTimeout as error:
+        raise Unavailable(f"The database {file} is busy: no turn in {PATIENCE:g} s.") from error
+    except DBAPIError as error:
+        raise Unavailable(_sentence(file, error.orig)) from error
+    except SQLAlchemyError as error:
+        raise Unavailable(f"The database {file} does not answer.") from error
+    except sqlite3.Error as error:
+        raise Unavailable(_sentence(file, error)) from error
+
+
+_SENTENCES = {
+    "BUSY": "is locked by another program for more than 5 s; end that one, or try again",
+    "LOCKED": "is locked by another program; try again",
+    "READONLY": "can't be written: it, or its directory, is read-only for this account",
+    "FULL": "can't be written: there is no space left on its disk",
+    "IOERR": "can't be read or written: its disk fails; look at the system's log",
+    "CANTOPEN": "can't be opened: it is missing, or this account may not read it",
+    "PERM": "can't be opened: this account may not read it",
+    "CORRUPT": "is damaged; restore it from a copy",
+    "NOTADB": "is not a database; restore it from a copy",
+    "ERROR": "does not have what is looked for; its schema is of another version",
+}
+
+
+def _sentence(file: Path, error: BaseException | None) -> str:
+    name = str(getattr(error, "sqlite_errorname", "")).removeprefix("SQLITE_")
+    known = _SENTENCES.get(name.partition("_")[0], "does not answer")
+    return f"The database {file} {known}."

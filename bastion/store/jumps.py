@@ -1,0 +1,149 @@
+"""Connections, kills and the latest time: the statements. Each takes a connection of SQL's."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from bastion.errors import NotFound
+from bastion.jumps import Jump, Kill
+from bastion.tables import connections, kills, meta
+
+MOST_ROWS = 1000
+
+_c, _m = connections.c, meta.c
+_LATEST = "latest_time"
+_latest = select(_m.at).where(_m.key == _LATEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which connections a list is about; what is None does not narrow it.
+
+    `since` and `until` speak of the start: since <= started_at < until.
+    """
+
+    user: str | None = None
+    host: str | None = None
+    login: str | None = None
+    live: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def start(connection: Connection, jump: Jump) -> int:
+    """Keep a new jump, and give its number; the one in `jump` is not looked at."""
+    values = {
+        "user": jump.user,
+        "fingerprint": jump.fingerprint,
+        "certificate": jump.certificate,
+        "source": jump.source,
+        "host": jump.host,
+        "login": jump.login,
+        "client_version": jump.client_version,
+        "started_at": jump.started_at,
+    }
+    statement = insert(connections).values(values).returning(_c.id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def log_in(connection: Connection, number: int, login: str) -> None:
+    """The login that door 2 let in. Raises NotFound."""
+    statement = update(connections).where(_c.id == number)
+    if connection.execute(statement, {"login": login}).rowcount == 0:
+        raise NotFound(f"There is no connection C-{number}.")
+
+
+def end(connection: Connection, number: int, now: datetime) -> bool:
+    """Keep when a jump ended. False where it had ended already: the first end stays."""
+    statement = update(connections).where(_c.id == number, _c.ended_at.is_(None))
+    return connection.execute(statement, {"ended_at": now}).rowcount == 1
+
+
+def end_all(connection: Connection, now: datetime) -> int:
+    """End what a process that is gone has left open; how many there were."""
+    statement = update(connections).where(_c.ended_at.is_(None))
+    return connection.execute(statement, {"ended_at": now}).rowcount
+
+
+def get(connection: Connection, number: int) -> Jump | None:
+    """The jump `C-<number>`."""
+    row = connection.execute(select(connections).where(_c.id == number)).first()
+    return None if row is None else _jump(row)
+
+
+def find(
+    connection: Connection, wanted: Wanted, limit: int = MOST_ROWS, before: int | None = None
+) -> list[Jump]:
+    """The newest first, at most `limit`; for the next page, `before` is the last one's id."""
+    statement = select(connections).order_by(_c.id.desc())
+    for column, value in ((_c.user, wanted.user), (_c.host, wanted.host), (_c.login, wanted.login)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.live is not None:
+        ended = _c.ended_at.is_(None)
+        statement = statement.where(ended if wanted.live else ~ended)
+    if wanted.since is not None:
+        statement = statement.where(_c.started_at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(_c.started_at < wanted.until)
+    if before is not None:
+        statement = statement.where(_c.id < before)
+    rows = connection.execute(statement.limit(max(0, min(limit, MOST_ROWS))))
+    return [_jump(row) for row in rows]
+
+
+def ask_kill(connection: Connection, session: int, by: str, reason: str, now: datetime) -> Kill:
+    """Ask the process that carries `S-<session>` to cut it."""
+    values = {"session": session, "by": by, "reason": reason, "at": now}
+    number = connection.execute(insert(kills).values(values).returning(kills.c.id)).scalar_one()
+    return Kill(number, session, by, reason, now)
+
+
+def kills_since(connection: Connection, number: int) -> list[Kill]:
+    """The kills after `number`, oldest first, at most 1000."""
+    statement = select(kills).where(kills.c.id > number).order_by(kills.c.id).limit(MOST_ROWS)
+    return [
+        Kill(row.id, row.session, row.by, row.reason, row.at)
+        for row in connection.execute(statement)
+    ]
+
+
+def last_kill(connection: Connection) -> int:
+    """The number of the latest kill, 0 where there is none."""
+    return connection.execute(select(func.max(kills.c.id))).scalar() or 0
+
+
+def latest_time(connection: Connection) -> datetime | None:
+    """The latest wall time that was ever kept."""
+    return connection.execute(_latest).scalar()
+
+
+def saw_time(connection: Connection, now: datetime) -> None:
+    """Keep `now` if it is later than what was kept."""
+    latest = latest_time(connection)
+    if latest is None:
+        connection.execute(insert(meta).values(key=_LATEST, at=now))
+    elif now > latest:
+        connection.execute(update(meta).where(_m.key == _LATEST).values(at=now))
+
+
+def reset_time(connection: Connection, now: datetime) -> None:
+    """Take `now` for the latest time although it is earlier: somebody mended a clock."""
+    connection.execute(update(meta).where(_m.key == _LATEST).values(at=now))
+
+
+def _jump(row: Row[Any]) -> Jump:
+    return Jump(
+        id=row.id,
+        user=row.user,
+        fingerprint=row.fingerprint,
+        certificate=row.certificate,
+        source=row.source,
+        host=row.host,
+        login=row.login,
+        client_version=row.client_version,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )

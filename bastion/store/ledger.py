@@ -1,0 +1,184 @@
+"""The ledger of certificates: the statements. Each takes a connection and gives back values."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
+
+from bastion.errors import Conflict, NotFound
+from bastion.grants import Certificate
+from bastion.ledger import Draft, Entry, Kind, Signed
+from bastion.tables import certificates
+
+LATEST = 64
+"""Certificates of one key that door 1 reads: the newest; a newer one counts for all that an
+older one did, save what was revoked."""
+
+MOST_ROWS = 1000
+
+_c = certificates.c
+_of_key = (
+    select(certificates)
+    .where(
+        _c.user == bindparam("user"),
+        _c.fingerprint == bindparam("fingerprint"),
+        _c.kind == Kind.USER.value,
+    )
+    .order_by(_c.serial.desc())
+    .limit(LATEST)
+)
+_whole = select(certificates).where(_c.sha256 == bindparam("sha256"), _c.kind == Kind.USER.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which certificates a list is about; what is None does not narrow it."""
+
+    kind: Kind | None = None
+    user: str | None = None
+    grant: int | None = None
+    live_at: datetime | None = None
+
+
+def of_key(connection: Connection, user: str, fingerprint: str) -> tuple[Certificate, ...]:
+    """The newest user certificates that were signed for this key of this user's."""
+    rows = connection.execute(_of_key, {"user": user, "fingerprint": fingerprint})
+    return tuple(_certificate(row) for row in rows)
+
+
+def whole(connection: Connection, sha256: str) -> Certificate | None:
+    """The user certificate whose wire form has this SHA-256 (hex)."""
+    row = connection.execute(_whole, {"sha256": sha256}).first()
+    return None if row is None else _certificate(row)
+
+
+def find(
+    connection: Connection, wanted: Wanted, limit: int = MOST_ROWS, before: int | None = None
+) -> list[Entry]:
+    """The newest lines first, at most `limit`; for the next page, `before` is the last serial."""
+    statement = _narrowed(select(certificates), wanted)
+    if before is not None:
+        statement = statement.where(_c.serial < before)
+    statement = statement.order_by(_c.serial.desc())
+    found: list[Entry] = []
+    for row in connection.execution_options(yield_per=MOST_ROWS).execute(statement):
+        if len(found) >= min(limit, MOST_ROWS):
+            break
+        if wanted.grant is None or wanted.grant in row.grants:
+            found.append(_entry(row))
+    return found
+
+
+def sign(connection: Connection, draft: Draft, signing: Callable[[int], Signed]) -> Signed:
+    """A line with a serial of its own, and the certificate that `signing(serial)` makes for it.
+
+    Both or neither: what `signing` raises takes the line with it. A line is never without its
+    certificate for anybody else, as this is one transaction.
+    """
+    unsigned = {
+        "kind": draft.kind.value,
+        "user": draft.user,
+        "fingerprint": "",
+        "sha256": f"unsigned-{secrets.token_hex(16)}",
+        "key_id": "",
+        "principals": [],
+        "grants": sorted(draft.grants),
+        "valid_after": draft.signed_at,
+        "valid_before": draft.signed_at,
+        "signed_at": draft.signed_at,
+        "source": draft.source,
+        "connection": draft.connection,
+        "host": draft.host,
+    }
+    line = insert(certificates).values(unsigned).returning(_c.serial)
+    serial = connection.execute(line).scalar_one()
+    signed = signing(serial)
+    if signed.serial != serial:
+        raise ValueError("a certificate was signed with another serial than its line's")
+    connection.execute(update(certificates).where(_c.serial == serial), _of(signed))
+    return signed
+
+
+def revoke(connection: Connection, serial: int, by: str, reason: str, now: datetime) -> Entry:
+    """A certificate counts no more. Raises NotFound, or Conflict where it is over already."""
+    statement = (
+        update(certificates)
+        .where(_c.serial == serial, _c.revoked_at.is_(None), _c.valid_before > now)
+        .values(revoked_at=now, revoked_by=by, revoke_reason=reason)
+        .returning(certificates)
+    )
+    row = connection.execute(statement).first()
+    if row is None:
+        raise _why_not(connection, serial)
+    return _entry(row)
+
+
+def _why_not(connection: Connection, serial: int) -> NotFound | Conflict:
+    row = connection.execute(select(certificates).where(_c.serial == serial)).first()
+    if row is None:
+        return NotFound(f"There is no certificate {serial}.")
+    how = "is over" if row.revoked_at is None else f"was revoked by {row.revoked_by}"
+    return Conflict(f"The certificate {serial} {how} already.")
+
+
+def _of(signed: Signed) -> dict[str, object]:
+    return {
+        "fingerprint": signed.fingerprint,
+        "sha256": signed.sha256,
+        "key_id": signed.key_id,
+        "principals": list(signed.principals),
+        "valid_after": signed.valid_after,
+        "valid_before": signed.valid_before,
+    }
+
+
+def _narrowed(statement: Select[Any], wanted: Wanted) -> Select[Any]:
+    if wanted.kind is not None:
+        statement = statement.where(_c.kind == wanted.kind.value)
+    if wanted.user is not None:
+        statement = statement.where(_c.user == wanted.user)
+    if wanted.live_at is not None:
+        statement = statement.where(
+            _c.valid_after <= wanted.live_at,
+            _c.valid_before > wanted.live_at,
+            _c.revoked_at.is_(None) | (_c.revoked_at > wanted.live_at),
+        )
+    return statement
+
+
+def _certificate(row: Row[Any]) -> Certificate:
+    return Certificate(
+        serial=row.serial,
+        user=row.user,
+        fingerprint=row.fingerprint,
+        sha256=row.sha256,
+        grants=frozenset(row.grants),
+        valid_after=row.valid_after,
+        valid_before=row.valid_before,
+        revoked_at=row.revoked_at,
+    )
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        serial=row.serial,
+        kind=Kind(row.kind),
+        user=row.user,
+        fingerprint=row.fingerprint,
+        sha256=row.sha256,
+        key_id=row.key_id,
+        principals=tuple(row.principals),
+        grants=frozenset(row.grants),
+        valid_after=row.valid_after,
+        valid_before=row.valid_before,
+        signed_at=row.signed_at,
+        source=row.source,
+        connection=row.connection,
+        host=row.host,
+        revoked_at=row.revoked_at,
+        revoked_by=row.revoked_by,
+        revoke_reason=row.revoke_reason,
+    )

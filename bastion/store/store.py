@@ -1,0 +1,316 @@
+"""The store as the other rooms see it: each method is one transaction.
+
+It blocks; asynchronous callers use `asyncio.to_thread`, once for each use. What is missing is
+NotFound, what can't be done in the present state is Conflict, a database that does not answer is
+Unavailable. Whatever is written with a `now` also keeps it as the latest time that was seen.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import Connection
+
+from bastion.errors import Misconfigured
+from bastion.grants import Certificate, Grant
+from bastion.inventory import Host, PublicKey, User
+from bastion.jumps import DoorFacts, Jump, Kill
+from bastion.ledger import Draft, Entry, Signed
+from bastion.store import grants, hosts, jumps, ledger, schema, users
+from bastion.store.database import Database, as_sentences, file_of, make_file
+
+
+class Store:
+    """Users, hosts, grants, the ledger and connections, in one database.
+
+    `database` is what `recorder.index.Index` takes: the same transactions with SQLAlchemy's own
+    errors.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    def open(cls, url: str, *, migrate: bool = False, check: bool = True) -> Self:
+        """The store at `url` (`sqlite:///FILE`), made and brought up to date where `migrate`.
+
+        Raises Misconfigured for another kind of URL, a missing database, and unless told not to
+        `check` for one whose schema is not this program's; Unavailable when it does not answer.
+        """
+        file = file_of(url)
+        if migrate:
+            make_file(file)
+        elif not file.exists():
+            raise Misconfigured(f"There is no database {file}: make one with bastion-admin init.")
+        store = cls(Database(file))
+        try:
+            if migrate:
+                store.migrate()
+            elif check:
+                store.demand_current_schema()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.database.close()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view, nothing written. Raises Unavailable."""
+        with as_sentences(self.database.file), self.database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that excludes other writers from its start. Raises Unavailable."""
+        with as_sentences(self.database.file), self.database.write() as connection:
+            yield connection
+
+    def version(self) -> int:
+        """A stamp that changes whenever anybody has written; takes microseconds."""
+        with as_sentences(self.database.file):
+            return self.database.version()
+
+    # The schema
+
+    def migrate(self) -> None:
+        """Bring the schema up to date, all of it or nothing."""
+        with self.write() as connection:
+            schema.migrate(connection)
+
+    def schema_is_current(self) -> bool:
+        """Whether the schema is the one that this program reads and writes."""
+        with self.read() as connection:
+            return schema.is_current(connection)
+
+    def demand_current_schema(self) -> None:
+        """Raises Misconfigured, with the mend, when the schema is another one."""
+        with self.read() as connection:
+            schema.demand_current(connection, self.database.file)
+
+    # Users and their keys
+
+    def user(self, name: str) -> User | None:
+        """The user called `name`."""
+        with self.read() as connection:
+            return users.find(connection, name)
+
+    def users(self) -> list[User]:
+        """All users by name."""
+        with self.read() as connection:
+            return users.everyone(connection)
+
+    def owner_of(self, blob: bytes) -> User | None:
+        """The user for whom the key with this wire form is enrolled."""
+        with self.read() as connection:
+            return users.owner(connection, blob)
+
+    def add_user(self, user: User, by: str, now: datetime) -> None:
+        """A new user with the keys. Raises Conflict when the name or a key is taken."""
+        with self._write(now) as connection:
+            users.add(connection, user, by, now)
+
+    def update_user(self, user: User, by: str, now: datetime) -> None:
+        """Everything but the name, the keys and who enrolled. Raises NotFound."""
+        with self._write(now) as connection:
+            users.change(connection, user, by, now)
+
+    def enrol_key(self, user: str, key: PublicKey, by: str, now: datetime) -> None:
+        """A further key for `user`. Raises NotFound, or Conflict: a key belongs to one user."""
+        with self._write(now) as connection:
+            users.add_key(connection, user, key, by, now)
+
+    def remove_key(self, user: str, fingerprint: str, now: datetime) -> PublicKey:
+        """Take a key away, and give it back. Raises NotFound."""
+        with self._write(now) as connection:
+            return users.remove_key(connection, user, fingerprint)
+
+    # Hosts
+
+    def host(self, name_or_alias: str) -> Host | None:
+        """The host that a client means by this name, in its kept form."""
+        with self.read() as connection:
+            return hosts.find(connection, name_or_alias)
+
+    def hosts(self) -> list[Host]:
+        """All hosts by name."""
+        with self.read() as connection:
+            return hosts.inventory(connection)
+
+    def add_host(self, host: Host) -> None:
+        """A new host. Raises Conflict when one of its names is taken."""
+        with self.write() as connection:
+            hosts.add(connection, host)
+
+    def replace_host(self, host: Host) -> None:
+        """The host of that name anew. Raises NotFound, or Conflict when an alias is taken."""
+        with self.write() as connection:
+            hosts.replace(connection, host)
+
+    def remove_host(self, name: str) -> None:
+        """Take a host out of the inventory. Raises NotFound."""
+        with self.write() as connection:
+            hosts.remove(connection, name)
+
+    # Grants
+
+    def grant(self, number: int) -> Grant | None:
+        """The grant `G-<number>`."""
+        with self.read() as connection:
+            return grants.get(connection, number)
+
+    def grants(
+        self,
+        wanted: grants.Wanted | None = None,
+        *,
+        limit: int = grants.MOST_ROWS,
+        before: int | None = None,
+    ) -> list[Grant]:
+        """The newest first, at most `limit`; for the next page, `before` is the last one's id."""
+        with self.read() as connection:
+            return grants.find(connection, wanted or grants.Wanted(), limit, before)
+
+    def grants_not_over(self, user: str, now: datetime) -> tuple[Grant, ...]:
+        """All of a user's that are scheduled or active at `now`."""
+        with self.read() as connection:
+            return grants.not_over(connection, user, now)
+
+    def live_grants_state(self, ids: Collection[int]) -> dict[int, Grant]:
+        """Those of `ids` that exist, as they stand now."""
+        with self.read() as connection:
+            return grants.with_ids(connection, ids)
+
+    def add_grant(self, grant: Grant, now: datetime) -> Grant:
+        """The same with the number that it is given; the one it has is not looked at."""
+        with self._write(now) as connection:
+            return grants.add(connection, grant, now)
+
+    def revoke_grant(self, number: int, by: str, reason: str, now: datetime) -> Grant:
+        """End a grant at `now`. Raises NotFound, or Conflict where it is over already."""
+        with self._write(now) as connection:
+            return grants.revoke(connection, number, by, reason, now)
+
+    # The ledger
+
+    def certificates(self, user: str, fingerprint: str) -> tuple[Certificate, ...]:
+        """The newest user certificates for this key of this user's."""
+        with self.read() as connection:
+            return ledger.of_key(connection, user, fingerprint)
+
+    def certificate_with(self, sha256: str) -> Certificate | None:
+        """The user certificate whose wire form has this SHA-256 (hex)."""
+        with self.read() as connection:
+            return ledger.whole(connection, sha256)
+
+    def ledger(
+        self,
+        wanted: ledger.Wanted | None = None,
+        *,
+        limit: int = ledger.MOST_ROWS,
+        before: int | None = None,
+    ) -> list[Entry]:
+        """Its newest lines first; for the next page, `before` is the last one's serial."""
+        with self.read() as connection:
+            return ledger.find(connection, wanted or ledger.Wanted(), limit, before)
+
+    def sign_into_ledger(self, draft: Draft, sign: Callable[[int], Signed]) -> Signed:
+        """What `sign(serial)` makes, kept with its serial in one transaction: both or neither."""
+        with self._write(draft.signed_at) as connection:
+            return ledger.sign(connection, draft, sign)
+
+    def revoke_certificate(self, serial: int, by: str, reason: str, now: datetime) -> Entry:
+        """A certificate counts no more. Raises NotFound, or Conflict where it is over already."""
+        with self._write(now) as connection:
+            return ledger.revoke(connection, serial, by, reason, now)
+
+    # Connections, kills and time
+
+    def door_facts(self, user: str, fingerprint: str, host_asked: str, now: datetime) -> DoorFacts:
+        """What door 1 is decided from, in one consistent view."""
+        with self.read() as connection:
+            person = users.find(connection, user)
+            if person is not None and all(k.fingerprint != fingerprint for k in person.keys):
+                person = None
+            return DoorFacts(
+                user=person,
+                host=hosts.find(connection, host_asked),
+                grants=grants.for_the_door(connection, user, now),
+                certificates=ledger.of_key(connection, user, fingerprint),
+                latest_time=jumps.latest_time(connection),
+            )
+
+    def open_connection(self, jump: Jump) -> int:
+        """Keep a new jump, and give its number; the one that it has is not looked at."""
+        with self._write(jump.started_at) as connection:
+            return jumps.start(connection, jump)
+
+    def log_connection_in(self, number: int, login: str) -> None:
+        """Keep the login that door 2 let in. Raises NotFound."""
+        with self.write() as connection:
+            jumps.log_in(connection, number, login)
+
+    def close_connection(self, number: int, now: datetime) -> bool:
+        """Keep when a jump ended. False where it had ended already."""
+        with self._write(now) as connection:
+            return jumps.end(connection, number, now)
+
+    def close_left_open(self, now: datetime) -> int:
+        """End the connections that a process that is gone has left open; how many."""
+        with self._write(now) as connection:
+            return jumps.end_all(connection, now)
+
+    def connection(self, number: int) -> Jump | None:
+        """The jump `C-<number>`."""
+        with self.read() as connection:
+            return jumps.get(connection, number)
+
+    def connections(
+        self,
+        wanted: jumps.Wanted | None = None,
+        *,
+        limit: int = jumps.MOST_ROWS,
+        before: int | None = None,
+    ) -> list[Jump]:
+        """The newest first, at most `limit`; for the next page, `before` is the last one's id."""
+        with self.read() as connection:
+            return jumps.find(connection, wanted or jumps.Wanted(), limit, before)
+
+    def ask_kill(self, session: int, by: str, reason: str, now: datetime) -> Kill:
+        """Ask the process that carries `S-<session>` to cut it."""
+        with self._write(now) as connection:
+            return jumps.ask_kill(connection, session, by, reason, now)
+
+    def kills_since(self, number: int) -> list[Kill]:
+        """The kills after `number`, oldest first, at most 1000."""
+        with self.read() as connection:
+            return jumps.kills_since(connection, number)
+
+    def last_kill(self) -> int:
+        """The number of the latest kill: what a process that starts need not look at."""
+        with self.read() as connection:
+            return jumps.last_kill(connection)
+
+    def latest_time(self) -> datetime | None:
+        """The latest wall time that was ever kept; None in a new database."""
+        with self.read() as connection:
+            return jumps.latest_time(connection)
+
+    def saw_time(self, now: datetime) -> None:
+        """Keep `now` if it is later than what was kept."""
+        with self._write(now):
+            pass
+
+    def reset_time(self, now: datetime) -> None:
+        """Take `now` for the latest time although it is earlier: somebody mended a clock."""
+        with self.write() as connection:
+            jumps.reset_time(connection, now)
+
+    @contextmanager
+    def _write(self, now: datetime) -> Iterator[Connection]:
+        with self.write() as connection:
+            jumps.saw_time(connection, now)
+            yield connection

@@ -1,0 +1,225 @@
+"""The tables of the database, and the two column types they need.
+
+Everything that SQL knows about is named here; the statements are in `store`. Times are aware and
+in UTC on the Python side, and kept so that SQLite and PostgreSQL sort them alike. Lists that are
+only ever read whole (roles, labels, selectors) are JSON in a text column.
+"""
+
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import orjson
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+SCHEMA = "0001"
+"""The newest migration (`bastion/migrations/versions`), which this program reads and writes."""
+
+Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, in UTC both ways. A naive one is a programmer's slip and is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone can't be kept")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """SQLite gives back what it was given, without the zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class JsonText(TypeDecorator[Json]):
+    """A list or an object as JSON text, keys in order, so that equal values are equal texts."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Json, dialect: Dialect) -> str | None:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Json:
+        read: Json = None if value is None else orjson.loads(value)
+        return read
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("roles", JsonText, nullable=False),
+    Column("groups", JsonText, nullable=False),
+    Column("email", Text),
+    Column("sponsor", String(63)),
+    Column("until", Moment),
+    Column("disabled_at", Moment),
+    Column("enrolled_by", Text),
+    Column("enrolled_at", Moment, nullable=False),
+    Column("changed_by", Text),
+    Column("changed_at", Moment),
+)
+
+# A key belongs to one user: the blob, the key itself, is unique.
+user_keys = Table(
+    "user_keys",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user", ForeignKey("users.name"), nullable=False, index=True),
+    Column("algorithm", String(64), nullable=False),
+    Column("blob", LargeBinary, nullable=False, unique=True),
+    Column("fingerprint", String(64), nullable=False, index=True),
+    Column("comment", Text, nullable=False),
+    Column("enrolled_by", Text),
+    Column("enrolled_at", Moment, nullable=False),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("name", String(253), primary_key=True),
+    Column("address", String(253), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("shell_type", String(16)),
+)
+
+# Every name that a client may type, the host's own among them: unique, so it means one host.
+host_names = Table(
+    "host_names",
+    metadata,
+    Column("name", String(253), primary_key=True),
+    Column("host", ForeignKey("hosts.name", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+# `kind` is `key` for a pinned host key, `ca` for a CA whose host certificates are taken.
+host_keys = Table(
+    "host_keys",
+    metadata,
+    Column("host", ForeignKey("hosts.name", ondelete="CASCADE"), primary_key=True),
+    Column("kind", String(3), primary_key=True),
+    Column("blob", LargeBinary, primary_key=True),
+    Column("algorithm", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("comment", Text, nullable=False),
+)
+
+host_labels = Table(
+    "host_labels",
+    metadata,
+    Column("host", ForeignKey("hosts.name", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(63), primary_key=True),
+    Column("value", String(63), primary_key=True),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user", ForeignKey("users.name"), nullable=False),
+    Column("hosts", JsonText, nullable=False),
+    Column("logins", JsonText, nullable=False),
+    Column("allows", JsonText, nullable=False),
+    Column("sources", JsonText, nullable=False),
+    Column("starts_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("ticket", Text),
+    Column("granted_by", Text, nullable=False),
+    Column("approved_by", JsonText, nullable=False),
+    Column("granted_at", Moment),
+    Column("revoked_at", Moment),
+    Column("revoked_by", Text),
+    Column("revoke_reason", Text),
+    # Door 1 reads a user's live grants by this one, however many others there are.
+    Index(None, "user", "revoked_at", "ends_at"),
+    sqlite_autoincrement=True,  # the number of a grant is never given to another
+)
+
+# The ledger: whatever the CAs signed for users and targets.
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("serial", Integer, primary_key=True),
+    Column("kind", String(6), nullable=False),
+    Column("user", ForeignKey("users.name"), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("key_id", Text, nullable=False),
+    Column("principals", JsonText, nullable=False),
+    Column("grants", JsonText, nullable=False),
+    Column("valid_after", Moment, nullable=False),
+    Column("valid_before", Moment, nullable=False),
+    Column("signed_at", Moment, nullable=False),
+    Column("source", Text),
+    Column("connection", Integer),
+    Column("host", String(253)),
+    Column("revoked_at", Moment),
+    Column("revoked_by", Text),
+    Column("revoke_reason", Text),
+    Index(None, "user", "fingerprint", "kind", "serial"),
+    sqlite_autoincrement=True,
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user", ForeignKey("users.name"), nullable=False, index=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("certificate", Integer),
+    Column("source", Text, nullable=False),
+    Column("host", String(253), nullable=False, index=True),
+    Column("login", String(32)),
+    Column("client_version", Text, nullable=False),
+    Column("started_at", Moment, nullable=False, index=True),
+    Column("ended_at", Moment, index=True),
+    sqlite_autoincrement=True,
+)
+
+# "Please cut this live session": written by whoever may, read by the process that carries it.
+kills = Table(
+    "kills",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session", Integer, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(63), primary_key=True),
+    Column("at", Moment, nullable=False),
+)
