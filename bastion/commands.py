@@ -16,7 +16,8 @@ LIMIT = 32_768
 """The longest command line that is read, in characters."""
 
 _BLANK = re.compile(r"[ \t]+")
-_PIECE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+|'[^'\\!\x00-\x1f\x7f-\x9f]*'|\"[^\"$`\\!\x00-\x1f\x7f-\x9f]*\"")
+_UNSENT = r"\\!\x00-\x1f\x7f-\x9f\ud800-\udfff"
+_PIECE = re.compile(rf"[A-Za-z0-9_@%+=:,./-]+|'[^'{_UNSENT}]*'|\"[^\"$`{_UNSENT}]*\"")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=")
 _RESERVED = frozenset(
     "! [[ ]] { } case coproc do done elif else end esac fi for foreach function if in nocorrect "
@@ -68,7 +69,7 @@ def _unreadable(line: str, at: int) -> str:
     if character in "'\"":
         return f"A quoted word at character {at + 1} has no end, or holds what can't be quoted."
     return (
-        f"{ascii(character)} at character {at + 1} is not taken in a command: "
+        f"{character!a} at character {at + 1} is not taken in a command: "
         "write plain words, or put them between '…'."
     )
 
@@ -78,7 +79,9 @@ def _checked(words: list[str]) -> tuple[str, ...]:
     if not words or not words[0]:
         raise BadInput("The command is empty.")
     if words[0][0] in "-+%":
-        raise BadInput(f"A command may not begin with {words[0][0]!r}: shells read an option there.")
+        raise BadInput(
+            f"A command may not begin with {words[0][0]!r}: that is an option to shells."
+        )
     if any(word.startswith("=") for word in words):
         raise BadInput("A word may not begin with '=': zsh would look it up as a program.")
     if _ASSIGNMENT.match(words[0]):
