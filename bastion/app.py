@@ -1,0 +1,205 @@
+"""The house put together: everything is built here, by constructor, and served.
+
+    opened(home)   the parts that every command needs: settings, store, authority, verbs, archive
+    serve(...)     the bastion itself, until SIGTERM
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import asyncssh
+
+from bastion.access import Access
+from bastion.authority import Authority
+from bastion.clock import Clock
+from bastion.config import Settings
+from bastion.control import Control
+from bastion.crew import Crew
+from bastion.enrolment import Enrolment
+from bastion.errors import Unavailable
+from bastion.home import Home
+from bastion.hop import Parts
+from bastion.live import Live
+from bastion.server import Doors, Outer
+from bastion.store import Store
+from bastion.upstream import Connector
+from bastion.wire.connections import VERSION, ServerConnection, shared_options
+from bastion.wire.packets import Turn
+from recorder import Archive, EndReason, Index
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a command or the server works with."""
+
+    home: Home
+    settings: Settings
+    store: Store
+    authority: Authority
+    index: Index
+    archive: Archive
+    access: Access
+    enrolment: Enrolment
+    clock: Clock
+
+
+@contextmanager
+def opened(home: Home) -> Iterator[Services]:
+    """The services of a home, until the end of the block. Raises Misconfigured, Unavailable."""
+    settings = Settings.read(home)
+    store = Store.open(settings.database_url(home))
+    try:
+        authority = Authority.load(home.keys)
+        index = Index(store)
+        yield Services(
+            home=home,
+            settings=settings,
+            store=store,
+            authority=authority,
+            index=index,
+            archive=Archive(
+                settings.recordings(home),
+                index,
+                recipients=settings.recording.auditors,
+                limit=settings.recording.session_limit,
+            ),
+            access=Access(store, authority, settings),
+            enrolment=Enrolment(store),
+            clock=Clock(latest=store.latest_time()),
+        )
+    finally:
+        store.close()
+
+
+async def serve(services: Services, control: Control, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends live sessions at once.
+
+    `ready` is called with the address once connections are taken. Raises Unavailable where the
+    address can't be used.
+    """
+    await _recover(services)
+    async with asyncio.TaskGroup() as group:
+        crew = Crew(group)
+        live = Live(services.store, services.clock, services.settings.limits.without_database)
+        watching = group.create_task(live.watch(), name="live")
+        server = await _listen(services, control, live, crew)
+        try:
+            ready(", ".join(_address(sock.getsockname()) for sock in server.sockets))
+            await _drained(server, live, services.settings.limits.drain, group)
+        finally:
+            server.close()
+            watching.cancel()
+            await _disconnected(live)
+
+
+async def _recover(services: Services) -> None:
+    """End what a process that was killed has left open."""
+    now = services.clock.now()
+    for found in await services.archive.recover():
+        log.warning("%s", found)
+    await asyncio.to_thread(services.store.close_left_open, now)
+    await asyncio.to_thread(services.store.saw_time, now)
+
+
+async def _listen(
+    services: Services, control: Control, live: Live, crew: Crew
+) -> asyncio.Server:
+    turn = Turn()
+    limits = services.settings.limits
+    parts = Parts(
+        store=services.store,
+        archive=services.archive,
+        live=live,
+        clock=services.clock,
+        connector=Connector(services.authority, services.clock, turn, limits.connect_timeout),
+        crew=crew,
+        turn=turn,
+        notice=services.settings.notice,
+    )
+    loop = asyncio.get_running_loop()
+    options = _server_options(services.authority, limits.login_grace)
+    doors = Doors(parts, services.authority, control, options, loop)
+    listen = services.settings.listen
+    try:
+        return await loop.create_server(
+            lambda: ServerConnection(loop, options, turn, lambda: Outer(doors)),
+            listen.host,
+            listen.port,
+            backlog=BACKLOG,
+            reuse_address=True,
+        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Unavailable(f"{listen.address} can't be listened on: {reason}.") from error
+
+
+def _server_options(
+    authority: Authority, login_grace: float
+) -> asyncssh.SSHServerConnectionOptions:
+    """One set for the outer and the inner connections; each brings its own host certificate."""
+    return asyncssh.SSHServerConnectionOptions(
+        **shared_options(),
+        server_version=VERSION,
+        server_host_keys=[authority.host_key_with_certificate],
+        login_timeout=login_grace,
+        keepalive_interval=15,
+        keepalive_count_max=3,
+        password_auth=False,
+        kbdint_auth=False,
+        host_based_auth=False,
+        gss_host=None,
+        x11_forwarding=False,
+        agent_forwarding=False,
+        allow_scp=False,
+        line_editor=False,
+        encoding=None,
+    )
+
+
+async def _drained(
+    server: asyncio.Server, live: Live, seconds: float, group: asyncio.TaskGroup
+) -> None:
+    """Until a signal; then no new sessions, and the live ones go on for at most `seconds`."""
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def hear() -> None:
+        (second if first.is_set() else first).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, hear)
+    await first.wait()
+    server.close()
+    live.closing = True
+    log.info("draining: %d live sessions", len(live))
+    ways = [group.create_task(live.empty()), group.create_task(_heard(second))]
+    await asyncio.wait(ways, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for way in ways:
+        way.cancel()
+
+
+async def _heard(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _disconnected(live: Live) -> None:
+    """End what is still live, and wait until its recordings are closed."""
+    live.cut_all(EndReason.DRAINED, "the bastion is going down; this session is over.")
+    try:
+        async with asyncio.timeout(5):
+            await live.empty()
+    except TimeoutError:
+        log.error("%d recordings did not close in time", len(live))
+
+
+def _address(name: tuple[object, ...]) -> str:
+    host, port = str(name[0]), name[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,236 @@
+"""The inner server: it speaks as the target, and keeps doors 2 and 3.
+
+A jump's direct-tcpip channel is not passed on: it is the transport of this server's connection. It
+shows a host certificate for the name that was asked for, whether or not the host may be reached,
+so that a refusal is spoken where the person hears it: as a banner, inside.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import asyncssh
+from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
+from asyncssh.public_key import SSHKey, decode_ssh_public_key
+
+from bastion.clock import Clock
+from bastion.crew import Crew
+from bastion.errors import BastionError, Unavailable
+from bastion.live import Live
+from bastion.policy import (
+    Ask,
+    Denial,
+    Identity,
+    Mode,
+    Permit,
+    Reach,
+    Reason,
+    Run,
+    may_login,
+    may_run,
+)
+from bastion.policy import clock as clock_text
+from bastion.relay import Relay
+from bastion.store import Store
+from bastion.upstream import Connector, Upstream
+from bastion.wire.connections import Authenticator, ServerConnection
+from bastion.wire.packets import Turn
+from recorder import Archive, EndReason, Kind, RecorderError, SessionInfo, Size
+
+log = logging.getLogger(__name__)
+
+PROHIBITED = OPEN_ADMINISTRATIVELY_PROHIBITED
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the doors are built of; made once, by `app`.
+
+    `notice` is the operator's line at the start of a shell, or empty.
+    """
+
+    store: Store
+    archive: Archive
+    live: Live
+    clock: Clock
+    connector: Connector
+    crew: Crew
+    turn: Turn
+    notice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Somebody who came by the jump `C-<connection>`: asking for what, and what door 1 said.
+
+    `prove_again` is set where somebody else could be using the channel: then the same key must
+    sign a second time.
+    """
+
+    connection: int
+    identity: Identity
+    asked: str
+    answer: Reach | Denial
+    prove_again: bool
+
+    def __str__(self) -> str:
+        return f"C-{self.connection}"
+
+
+class Hop(Authenticator):
+    """The owner of one inner connection."""
+
+    _connection: ServerConnection
+
+    def __init__(self, arrival: Arrival, parts: Parts, gone: Callable[[], None]):
+        self._arrival = arrival
+        self._parts = parts
+        self._gone = gone
+        self._permit: Permit | None = None
+        self._shared: Upstream | None = None
+        self._connecting = asyncio.Lock()
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """The client speaks SSH inside."""
+        assert isinstance(conn, ServerConnection)
+        self._connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The jump is over; so is our connection to the target."""
+        if self._shared is not None:
+            self._shared.close()
+        self._gone()
+
+    # Door 2
+
+    def begin_auth(self, username: str) -> bool:
+        """Whether a proof is needed. A refusal is spoken, and then no proof will do."""
+        self._permit = None
+        answer = self._arrival.answer
+        if isinstance(answer, Reach):
+            answer = may_login(answer, username, self._parts.clock.now())
+        if isinstance(answer, Denial):
+            self._spoken(answer, f"as {username!r}")
+            self._connection.send_auth_banner(f"bastion: {answer.sentence}\r\n")
+            return True
+        self._permit = answer
+        return self._arrival.prove_again
+
+    async def key_of(self, username: str, key_data: bytes) -> SSHKey | None:
+        """The second proof: by the key that signed in outside, and no other."""
+        if self._permit is None or key_data != self._arrival.identity.key.blob:
+            return None
+        return decode_ssh_public_key(key_data)
+
+    def signed(self, username: str, key_data: bytes) -> None:
+        """It was the same key: nothing new is learnt."""
+
+    # Door 3
+
+    def session_requested(self) -> Relay:
+        """A session channel. Connecting begins when its start is asked for."""
+        permit = self._permit
+        if permit is None:
+            raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not admitted")
+        return Relay(self._attend, self._parts.turn, any(g.allows.shell for g in permit.grants))
+
+    async def _attend(self, relay: Relay, ask: Ask) -> None:
+        """From a start request to the end of the session."""
+        assert self._permit is not None
+        run = self._may_run(self._permit, ask)
+        if isinstance(run, Denial):
+            self._spoken(run, f"{ask.mode} {ask.command!r}")
+            relay.refuse(run.sentence)
+            return
+        try:
+            await self._carry(relay, run)
+        except Unavailable as error:
+            log.warning("%s: %s", self._arrival, error)
+            relay.refuse(str(error))
+        except RecorderError as error:
+            log.error("%s: %s", self._arrival, error)
+            relay.refuse("the recorder can't write, and nothing goes through unrecorded.")
+        except BastionError as error:
+            log.error("%s: %s", self._arrival, error)
+            relay.refuse("the bastion can't do that now; it has been logged.")
+
+    def _may_run(self, permit: Permit, ask: Ask) -> Run | Denial:
+        if self._parts.live.closing:
+            return Denial(Reason.CLOSING, "the bastion is going down; try again in a minute.")
+        if self._parts.clock.behind():
+            return Denial(Reason.CLOCK, "the bastion's clock is wrong, so nothing is opened.")
+        return may_run(permit, ask, self._parts.clock.now())
+
+    async def _carry(self, relay: Relay, run: Run) -> None:
+        upstream = await self._upstream(run)
+        session = 0
+        try:
+            async with self._parts.archive.record(self._info(relay, run)) as recording:
+                session = recording.session
+                log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
+                self._parts.live.open(session, relay, run.grant, run.identity.user)
+                relay.opened(recording, self._greeting(relay, run, recording.name))
+                await relay.carry(upstream, run.ask, run.command)
+        finally:
+            self._parts.live.closed(session)
+            if upstream is not self._shared:
+                upstream.close()
+
+    async def _upstream(self, run: Run) -> Upstream:
+        """One connection for all shells of a jump; for a forced command, one of its own."""
+        connect = self._parts.connector.connect
+        if run.forced is not None:
+            return await connect(run, self._arrival.connection)
+        async with self._connecting:
+            if self._shared is None or self._shared.closed:
+                self._shared = await connect(run, self._arrival.connection)
+            return self._shared
+
+    def _info(self, relay: Relay, run: Run) -> SessionInfo:
+        terminal = relay.terminal
+        return SessionInfo(
+            connection=self._arrival.connection,
+            user=run.identity.user.name,
+            grant=run.grant.id,
+            host=run.host.name,
+            login=run.login,
+            kind=Kind.SHELL if run.ask.mode is Mode.SHELL else Kind.EXEC,
+            source=run.identity.source,
+            command=run.command.decode("utf-8", "surrogateescape") or None,
+            term=None if terminal is None else terminal.term,
+            terminal=None if terminal is None else Size(*terminal.size[:2]),
+        )
+
+    def _greeting(self, relay: Relay, run: Run, session: str) -> list[str]:
+        """What a shell on a terminal begins with."""
+        if run.ask.mode is not Mode.SHELL or relay.terminal is None:
+            return []
+        ends = clock_text(run.grant.ends_at)
+        lines = [f"recorded as {session}, {run.grant} until {ends}"]
+        return [*lines, self._parts.notice] if self._parts.notice else lines
+
+    # Everything else that a client may ask for inside is refused
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> bool:
+        """A forward within the hop."""
+        log.info("%s: forward to %s:%s refused", self._arrival, ascii(dest_host), dest_port)
+        raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: forwards are not granted")
+
+    def unix_connection_requested(self, dest_path: str) -> bool:
+        """A forward to a socket (PROTOCOL, 2.4)."""
+        raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: forwards are not granted")
+
+    def tun_requested(self, unit: int | None) -> bool:
+        """A tunnel device (PROTOCOL, 2.3)."""
+        raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: tunnels are not granted")
+
+    def tap_requested(self, unit: int | None) -> bool:
+        """A tunnel device (PROTOCOL, 2.3)."""
+        raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: tunnels are not granted")
+
+    def _spoken(self, denial: Denial, what: str) -> None:
+        user = self._arrival.identity.user.name
+        log.info("%s %s to %s %s: %s", self._arrival, user, self._arrival.asked, what, denial.reason)

@@ -1,0 +1,203 @@
+"""What is open now, and what ends it: the clock, a revocation, a kill, a closed account.
+
+State is derived from the time and from the store; nothing here has to run for an end to be an
+end. This room only makes it felt on channels that are open: it looks several times a second.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bastion.clock import Clock
+from bastion.errors import BastionError
+from bastion.grants import Grant, State
+from bastion.inventory import User
+from bastion.policy import clock as clock_text
+from bastion.store import Store
+from recorder.session import EndReason
+
+log = logging.getLogger(__name__)
+
+TICK = 0.2
+"""Seconds between two looks: an end is felt well within one second."""
+
+WARNINGS = (timedelta(minutes=5), timedelta(minutes=1))
+"""How long before its end a session is warned."""
+
+
+class Cuttable(Protocol):
+    """An open session, as far as its end is concerned."""
+
+    def warn(self, sentence: str) -> None:
+        """Tell the person what is about to happen."""
+
+    def cut(self, reason: EndReason, sentence: str) -> None:
+        """End it now, with a last line."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open session, and when it was last spoken to about its end."""
+
+    session: int
+    cuttable: Cuttable
+    grant: Grant
+    user: User
+    told: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What the store says about what is open."""
+
+    grants: dict[int, Grant] = field(default_factory=dict)
+    users: dict[str, User] = field(default_factory=dict)
+    kills: dict[int, str] = field(default_factory=dict)
+    last_kill: int = 0
+
+
+class Live:
+    """The registry of open sessions and of signed-in connections.
+
+    `without_store` is how long (seconds) sessions go on while the store can't be asked: after
+    that they end, as no revocation could reach them. `closing` is set when the process is about to
+    end: then no session may begin.
+    """
+
+    def __init__(self, store: Store, clock: Clock, without_store: float):
+        self._store = store
+        self._clock = clock
+        self._without_store = timedelta(seconds=without_store)
+        self._sessions: dict[int, _Open] = {}
+        self._people: dict[object, tuple[User, Callable[[str], None]]] = {}
+        self._version = -1
+        self._last_kill = store.last_kill()
+        self._heard = clock.now()
+        self._changed = asyncio.Event()
+        self.closing = False
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(self, session: int, cuttable: Cuttable, grant: Grant, user: User) -> None:
+        """A session is open from now on."""
+        told = grant.ends_at - self._clock.now()
+        self._sessions[session] = _Open(session, cuttable, grant, user, told)
+        self._version = -1
+
+    def closed(self, session: int) -> None:
+        """It is over."""
+        self._sessions.pop(session, None)
+        self._changed.set()
+
+    def enter(self, key: object, user: User, close: Callable[[str], None]) -> None:
+        """Somebody has signed in; `close` ends that connection with a sentence."""
+        self._people[key] = (user, close)
+        self._version = -1
+
+    def leave(self, key: object) -> None:
+        """That connection is gone."""
+        self._people.pop(key, None)
+
+    def cut_all(self, reason: EndReason, sentence: str) -> None:
+        """End every session."""
+        for entry in list(self._sessions.values()):
+            entry.cuttable.cut(reason, sentence)
+
+    async def empty(self) -> None:
+        """Wait until no session is open."""
+        while self._sessions:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def watch(self) -> None:
+        """Look at the clock and the store until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                log.exception("looking after live sessions failed")
+            await asyncio.sleep(TICK)
+
+    async def look(self) -> None:
+        """One look."""
+        try:
+            news = await asyncio.to_thread(self._ask)
+        except BastionError as error:
+            self._unheard(error)
+        else:
+            self._heard = self._clock.now()
+            if news is not None:
+                self._hear(news)
+        self._judge(self._clock.now())
+
+    def _ask(self) -> _News | None:
+        """What has changed in the store since the last look; None where nothing has."""
+        version = self._store.version()
+        if version == self._version:
+            return None
+        grants = {entry.grant.id for entry in list(self._sessions.values())}
+        names = {user.name for user, _ in list(self._people.values())}
+        names |= {entry.user.name for entry in list(self._sessions.values())}
+        kills = self._store.kills_since(self._last_kill)
+        found = {name: self._store.user(name) for name in names}
+        news = _News(
+            grants=self._store.live_grants_state(sorted(grants)),
+            users={name: user for name, user in found.items() if user is not None},
+            kills={kill.session: kill.reason for kill in kills},
+            last_kill=max((kill.id for kill in kills), default=self._last_kill),
+        )
+        self._version = version
+        return news
+
+    def _hear(self, news: _News) -> None:
+        self._last_kill = news.last_kill
+        for entry in list(self._sessions.values()):
+            fresh = news.grants.get(entry.grant.id, entry.grant)
+            if fresh.ends_at != entry.grant.ends_at:
+                entry.told = fresh.ends_at - self._clock.now()
+            entry.grant = fresh
+            entry.user = news.users.get(entry.user.name, entry.user)
+            if entry.session in news.kills:
+                entry.cuttable.cut(EndReason.KILLED, "this session was ended by an operator.")
+        for key, (user, close) in list(self._people.items()):
+            self._people[key] = (news.users.get(user.name, user), close)
+
+    def _judge(self, now: datetime) -> None:
+        for entry in list(self._sessions.values()):
+            self._judge_session(entry, now)
+        for user, close in list(self._people.values()):
+            if not user.may_sign_in(now):
+                close("your account was closed.")
+
+    def _judge_session(self, entry: _Open, now: datetime) -> None:
+        grant = entry.grant
+        state = grant.state(now)
+        if state is State.REVOKED:
+            entry.cuttable.cut(EndReason.REVOKED, f"{grant} was revoked; this session is over.")
+        elif not entry.user.may_sign_in(now):
+            entry.cuttable.cut(EndReason.REVOKED, "your account was closed; this session is over.")
+        elif state is State.EXPIRED:
+            sentence = f"{grant} ended at {clock_text(grant.ends_at)}; this session is over."
+            entry.cuttable.cut(EndReason.EXPIRED, sentence)
+        else:
+            self._warn(entry, grant.ends_at - now)
+
+    def _warn(self, entry: _Open, left: timedelta) -> None:
+        due = [warning for warning in WARNINGS if left <= warning < entry.told]
+        if not due:
+            return
+        entry.told = left
+        minutes = max(1, round(left.total_seconds() / 60))
+        ends = f"{entry.grant} ends in {minutes} minute{'s' if minutes > 1 else ''}"
+        entry.cuttable.warn(f"{ends}, at {clock_text(entry.grant.ends_at)}.")
+
+    def _unheard(self, error: BastionError) -> None:
+        silence = self._clock.now() - self._heard
+        if silence < self._without_store:
+            return
+        log.error("no answer from the store for %s: %s", silence, error)
+        self.cut_all(EndReason.LOST, "the bastion has lost its database; this session is over.")

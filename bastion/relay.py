@@ -1,0 +1,382 @@
+"""One session channel, both ways: record, then forward.
+
+The client's channel ends here (`Relay`), and so does the one at the target (`FarSide`). What
+comes in on the one is recorded and goes out on the other, in the order in which it came, with its
+signals, its half-closes, its exit status and its back pressure. If the pen breaks, the door closes.
+
+A relay begins when the client asks for a start; `attend` then goes through door 3, connects,
+opens the recording and comes back with `carry`, or with `refuse`.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+import asyncssh
+from asyncssh.constants import EXTENDED_DATA_STDERR
+
+from bastion.errors import Unavailable
+from bastion.farside import FarSide
+from bastion.policy import Ask, Mode
+from bastion.upstream import Upstream
+from bastion.wire.channels import SessionChannel, Start, Terminal, UpstreamChannel
+from bastion.wire.packets import Turn
+from recorder import EndReason, Recording, RecordingFailed, Size, Stream
+
+log = logging.getLogger(__name__)
+
+REFUSED = 254
+"""The exit status of a run that was refused."""
+
+CUT = 255
+"""The exit status of a run that was ended before its time."""
+
+GRACE = 0.5
+"""Seconds that a client gets to take the last line, and a target to say how it ended."""
+
+_ENVIRONMENT = frozenset(
+    b"LANG LC_ALL LC_ADDRESS LC_COLLATE LC_CTYPE LC_IDENTIFICATION LC_MEASUREMENT LC_MESSAGES "
+    b"LC_MONETARY LC_NAME LC_NUMERIC LC_PAPER LC_TELEPHONE LC_TIME TERM COLORTERM".split()
+)
+_VALUE = re.compile(rb"[A-Za-z0-9_.@-]{1,64}")
+
+Attend = Callable[["Relay", Ask], Coroutine[object, object, None]]
+
+
+class Relay(asyncssh.SSHServerSession[bytes]):
+    """The client's side of one session channel.
+
+    `attend` is awaited, as a task of the connection, for the channel's one start request.
+    """
+
+    _chan: SessionChannel
+
+    def __init__(self, attend: Attend, turn: Turn, allow_pty: bool):
+        self._attend = attend
+        self._turn = turn
+        self._allow_pty = allow_pty
+        self._begun = False
+        self._terminal: Terminal | None = None
+        self._far: FarSide | None = None
+        self._recording: Recording | None = None
+        self._greeting: Sequence[str] = ()
+        self._from_client: list[bytes] = []
+        self._client_gone = False
+        self._ended = False
+        self._exit_passed = False
+        self._over = asyncio.Event()
+
+    # What the client asks for, before the start
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        """The channel is open."""
+        assert isinstance(chan, SessionChannel)
+        self._chan = chan
+
+    def pty_requested(
+        self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Mapping[int, int]
+    ) -> bool:
+        """A pty is only for grants that give a shell: on one, a pager could start anything."""
+        if not self._allow_pty or self._begun:
+            return False
+        self._terminal = Terminal(term_type, term_size, dict(term_modes))
+        return True
+
+    def shell_requested(self) -> bool:
+        """RFC 4254 section 6.5."""
+        return self._begin(Ask(Mode.SHELL))
+
+    def exec_requested(self, command: str) -> bool:
+        """RFC 4254 section 6.5; the command's bytes are as they came."""
+        return self._begin(Ask(Mode.EXEC, command.encode("utf-8", "surrogateescape")))
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        """RFC 4254 section 6.5."""
+        return self._begin(Ask(Mode.SUBSYSTEM, subsystem.encode()))
+
+    def _begin(self, ask: Ask) -> bool:
+        """Begin the one start of this channel. None, asyncssh's word for "later", is returned."""
+        if self._begun:
+            return False
+        self._begun = True
+        self._chan.get_connection().create_task(self._attended(ask))
+        return None  # type: ignore[return-value]
+
+    async def _attended(self, ask: Ask) -> None:
+        try:
+            await self._attend(self, ask)
+        except Exception:
+            log.exception("a session ended by an error of ours")
+            self.refuse("something went wrong inside the bastion; it has been logged.")
+
+    # How it goes on: refused, or carried
+
+    def refuse(self, sentence: str) -> None:
+        """Say why not, where the person hears it, and end the channel."""
+        if self._ended or self._client_gone:
+            return
+        self._ended = True
+        self._chan.answer(True)
+        self._tell(sentence)
+        self._leave(REFUSED)
+
+    @property
+    def terminal(self) -> Terminal | None:
+        """The pty that the client has, if any."""
+        return self._terminal
+
+    def opened(self, recording: Recording, greeting: Sequence[str]) -> None:
+        """The recording is there: from now on everything goes through it."""
+        self._recording = recording
+        self._greeting = greeting
+
+    async def carry(self, upstream: Upstream, ask: Ask, command: bytes) -> None:
+        """Start `command` at the target and carry the session to its end.
+
+        Returns when both sides are over; the recording then knows how it ended. Raises
+        Unavailable where the target refuses to start it; the client has then not been answered.
+        """
+        if self._client_gone:
+            return
+        self._far = far = FarSide(self, self._turn)
+        try:
+            channel = await upstream.start(far, self._start(ask, command))
+        except Unavailable:
+            self._far = None
+            self._end(EndReason.LOST)
+            raise
+        self._answered(channel)
+        await self._over.wait()
+        await far.gone(GRACE)
+
+    def _start(self, ask: Ask, command: bytes) -> Start:
+        environment = {
+            name: value
+            for name, value in self._chan.get_environment_bytes().items()
+            if name in _ENVIRONMENT and _VALUE.fullmatch(value)
+        }
+        payload = None if ask.mode is Mode.SHELL else command
+        return Start(ask.mode.encode(), payload, self._terminal, environment)
+
+    def _answered(self, channel: UpstreamChannel) -> None:
+        assert self._far is not None
+        if self._over.is_set():
+            channel.abort()
+            return
+        for line in self._greeting:
+            self._tell(line)
+        self._chan.answer(True)
+        if self._far.blocked:
+            self._chan.pause_reading()
+        channel.begin_reading()
+
+    # From the client to the target
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        """Keep what came until the end of the turn, so that it is one event and one write."""
+        self._from_client.append(data)
+        if len(self._from_client) == 1:
+            self._turn.later(self._forward)
+
+    def _forward(self) -> None:
+        if not self._from_client:
+            return
+        data = self._from_client[0] if len(self._from_client) == 1 else b"".join(self._from_client)
+        self._from_client.clear()
+        if self._far is not None and self._keep(lambda recording: recording.sent(data)):
+            self._far.write(data)
+
+    def eof_received(self) -> bool:
+        """The client will send no more; it still listens."""
+        self._forward()
+        if self._far is not None and self._keep(lambda recording: recording.sent_eof()):
+            self._far.write_eof()
+        return True
+
+    def signal_received(self, signal: str) -> None:
+        """RFC 4254 section 6.9."""
+        self._forward()
+        if self._far is not None:
+            self._far.send_signal(signal)
+
+    def break_received(self, msec: int) -> bool:
+        """RFC 4335."""
+        self._forward()
+        return self._far is not None and self._far.send_break(msec)
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        """RFC 4254 section 6.7."""
+        self._forward()
+        if self._terminal is None:
+            return
+        size = (width, height, pixwidth, pixheight)
+        self._terminal = Terminal(self._terminal.term, size, self._terminal.modes)
+        if self._far is not None and self._keep(lambda r: r.resized(Size(width, height))):
+            self._far.resize(size)
+
+    def eow_received(self) -> None:
+        """The client reads no more."""
+        if self._far is not None:
+            self._far.send_eow()
+
+    def close_received(self) -> bool:
+        """The client closes; ours waits until the target's exit status has been passed on."""
+        self._forward()
+        if self._far is None or self._ended:
+            return False
+        self._far.close()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client's channel is gone."""
+        self._client_gone = True
+        if self._far is not None:
+            self._forward()
+            self._far.close()
+        self._over.set()
+
+    def pause_writing(self) -> None:
+        """The client takes no more for now."""
+        if self._far is not None:
+            self._far.pause()
+
+    def resume_writing(self) -> None:
+        """It takes more again."""
+        if self._far is not None:
+            self._far.resume()
+
+    # From the target to the client
+
+    def show(self, data: bytes, datatype: int | None) -> None:
+        """Record what the target wrote, then let the client see it."""
+        stream = Stream.OUT if datatype is None else Stream.ERR
+        if self._keep(lambda recording: recording.shown(data, stream)):
+            self._write(data, datatype)
+
+    def far_eof(self) -> None:
+        """The target will send no more."""
+        if not self._ended:
+            self._chan.write_eof()
+
+    def far_exit(self, status: int) -> None:
+        """The program has exited."""
+        if self._keep(lambda recording: recording.exited(status)) and not self._ended:
+            self._exit_passed = True
+            self._chan.send_exit_status(status)
+
+    def far_signal(self, name: str, core: bool, message: str, lang: str) -> None:
+        """The program was ended by a signal."""
+        if self._keep(lambda recording: recording.died(name)) and not self._ended:
+            self._exit_passed = True
+            self._chan.send_exit_signal(name, core, message, lang)
+
+    def far_xon_xoff(self, client_can_do: bool) -> None:
+        """RFC 4254 section 6.8."""
+        self._chan.set_xon_xoff(client_can_do)
+
+    def far_eow(self) -> None:
+        """The program reads no more."""
+        if not self._ended:
+            self._chan.send_eow()
+
+    def far_lost(self, error: Exception | None) -> None:
+        """The target's channel is gone: cleanly, or with its connection."""
+        if not self._ended:
+            self._ended = True
+            if error is not None and not self._exit_passed:
+                self._end(EndReason.LOST)
+                self._tell("the connection to the target was lost.")
+                self._chan.send_exit_status(CUT)
+            self._chan.finish_close()
+        self._over.set()
+
+    def hold_client(self) -> None:
+        """The target takes no more for now."""
+        self._chan.pause_reading()
+
+    def release_client(self) -> None:
+        """It takes more again."""
+        with self._turn:
+            self._chan.resume_reading()
+
+    # How it ends before its time
+
+    def warn(self, sentence: str) -> None:
+        """Tell the person what is about to happen."""
+        if not self._ended and self._recording is not None:
+            self._tell(sentence)
+
+    def cut(self, reason: EndReason, sentence: str) -> None:
+        """End both sides now, with a last line; a client that does not take it is cut off."""
+        if self._ended or self._recording is None:
+            return
+        self._end(reason)
+        self._tell(sentence)
+        self._ended = True
+        if self._far is not None:
+            self._far.abort()
+        self._leave(CUT)
+        self._over.set()
+
+    def _leave(self, status: int) -> None:
+        if not self._client_gone:
+            self._chan.send_exit_status(status)
+            self._chan.finish_close()
+            asyncio.get_running_loop().call_later(GRACE, self._abandon)
+
+    def _abandon(self) -> None:
+        if not self._client_gone:
+            self._chan.abort()
+
+    def tell(self, sentence: str) -> None:
+        """Say a line of ours in the session, recorded as ours."""
+        self._tell(sentence)
+
+    def _tell(self, sentence: str) -> None:
+        """Our lines go to the pty, or else to stderr; never to stdout. They are recorded first."""
+        if self._far is not None:
+            self._far.show_all()
+        line = f"\r\nbastion: {sentence}\r\n" if self._recording else f"bastion: {sentence}\r\n"
+        stream, datatype = (
+            (Stream.OUT, None) if self._terminal else (Stream.ERR, EXTENDED_DATA_STDERR)
+        )
+        if self._recording is None or self._keep(lambda r: r.said(line, stream)):
+            self._write(line.encode(), datatype)
+
+    def _write(self, data: bytes, datatype: int | None) -> None:
+        if self._ended and self._recording is not None:
+            return
+        try:
+            self._chan.write(data, datatype)
+        except BrokenPipeError:
+            return  # the client is closing: it has seen all that it will see
+
+    def _end(self, reason: EndReason) -> None:
+        if self._recording is not None:
+            self._recording.end(reason)
+
+    def _keep(self, record: Callable[[Recording], None]) -> bool:
+        """Record. False, and the end of the session, where that fails."""
+        if self._recording is None:
+            return False
+        try:
+            record(self._recording)
+        except RecordingFailed as error:
+            self._unrecorded(error)
+            return False
+        return True
+
+    def _unrecorded(self, error: RecordingFailed) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        log.error("%s: %s", self._recording and self._recording.name, error)
+        self._end(EndReason.RECORDING_FAILED)
+        if self._far is not None:
+            self._far.abort()
+        line = b"\r\nbastion: this session can't be recorded any more, so it is over.\r\n"
+        if not self._client_gone:
+            self._chan.write(line, None if self._terminal else EXTENDED_DATA_STDERR)
+        self._leave(CUT)
+        self._over.set()

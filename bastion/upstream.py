@@ -1,0 +1,174 @@
+"""Our connection to the target: made by a `Run`, with a certificate minted for it alone.
+
+The host's key is pinned, never learnt. Every way in which it can fail becomes one sentence for
+the person (`errors.Unavailable`) and ends at once. asyncssh's errors are renamed here.
+"""
+
+import asyncio
+import copy
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import asyncssh
+from asyncssh.public_key import decode_ssh_public_key
+
+from bastion.authority import Authority, TargetCredential
+from bastion.clock import Clock
+from bastion.errors import Unavailable
+from bastion.inventory import Host
+from bastion.policy import Run
+from bastion.wire.channels import Start, UpstreamChannel
+from bastion.wire.connections import (
+    VERSION,
+    ClientConnection,
+    shared_options,
+)
+from bastion.wire.packets import Turn
+Keys = Sequence[asyncssh.SSHKey]
+Pinned = tuple[Keys, Keys, Keys, tuple[()], tuple[()], tuple[()], tuple[()]]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """An authenticated connection to a target, as one login."""
+
+    host: Host
+    login: str
+    _connection: ClientConnection = field(repr=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is of no more use."""
+        return self._connection.is_closed()
+
+    async def start(self, session: asyncssh.SSHClientSession[bytes], start: Start) -> UpstreamChannel:
+        """Open a session channel and start what `start` says. Raises Unavailable."""
+        with _renamed(self.host, self.login):
+            channel = self._connection.session_channel()
+            await channel.start(session, start)
+            return channel
+
+    def close(self) -> None:
+        """End the connection and every channel on it."""
+        self._connection.close()
+
+
+class Connector:
+    """Makes connections to targets. `connect_timeout` is in seconds, for all of it."""
+
+    def __init__(self, authority: Authority, clock: Clock, turn: Turn, connect_timeout: float):
+        self._authority = authority
+        self._clock = clock
+        self._turn = turn
+        self._timeout = connect_timeout
+        self._options = asyncssh.SSHClientConnectionOptions(
+            **shared_options(),
+            client_version=VERSION,
+            client_keys=None,
+            agent_path=None,
+            known_hosts=((), (), (), (), (), (), ()),
+            preferred_auth=("publickey",),
+            gss_host=None,
+            keepalive_interval=15,
+            keepalive_count_max=3,
+            login_timeout=connect_timeout,
+        )
+
+    async def connect(self, run: Run, connection: int) -> Upstream:
+        """A connection for what `run` allows, by the jump `C-<connection>`. Raises Unavailable."""
+        credential = self._authority.target_credential(
+            run.login,
+            run.host.name,
+            f"C-{connection} {run.identity.user.name} {run.grant}",
+            force_command=run.forced,
+            pty=run.forced is None,
+            now=self._clock.now(),
+        )
+        return await self.connect_with(run.host, run.login, credential)
+
+    async def connect_with(self, host: Host, login: str, credential: TargetCredential) -> Upstream:
+        """A connection as `login` by a credential that was made before. Raises Unavailable."""
+        with _renamed(host, login):
+            async with asyncio.timeout(self._timeout):
+                address = await _resolve(host)
+                return Upstream(host, login, await self._open(host, address, login, credential))
+
+    async def _open(
+        self, host: Host, address: str, login: str, credential: TargetCredential
+    ) -> ClientConnection:
+        loop = asyncio.get_running_loop()
+        options = copy.copy(self._options)
+        options.host = options.orig_host = host.address
+        options.port = host.port
+        options.username = login
+        options.known_hosts = _pinned(host)
+        options.client_keys = asyncssh.load_keypairs((credential.key, credential.certificate))
+        options.waiter = loop.create_future()
+        _, connection = await loop.create_connection(
+            lambda: ClientConnection(loop, options, self._turn), address, host.port
+        )
+        try:
+            await options.waiter
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+
+def _pinned(host: Host) -> Pinned:
+    """What asyncssh takes for known hosts: keys, CAs, revoked keys, and four for X.509."""
+    keys = [decode_ssh_public_key(key.blob) for key in host.host_keys]
+    authorities = [decode_ssh_public_key(key.blob) for key in host.host_cas]
+    return keys, authorities, (), (), (), (), ()
+
+
+async def _resolve(host: Host) -> str:
+    """The address to connect to. A *name* must not lead to ourselves or to a metadata service.
+
+    An operator may enter such an address as it stands; DNS may not choose one.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host.address, host.port, type=socket.SOCK_STREAM)
+    address = str(found[0][4][0])
+    literal = host.address in (address, "localhost")
+    ip = ip_address(address.partition("%")[0])
+    if not literal and (ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast):
+        raise Unavailable(f"{host.name}: its name leads to {address}, which is not to be reached.")
+    return address
+
+
+@contextmanager
+def _renamed(host: Host, login: str) -> Iterator[None]:
+    """asyncssh's and the system's errors as sentences; what no one expected is passed on."""
+    try:
+        yield
+    except asyncssh.HostKeyNotVerifiable:
+        raise Unavailable(_changed_key(host)) from None
+    except asyncssh.KeyExchangeFailed as error:
+        if "host key" in str(error):
+            raise Unavailable(_changed_key(host)) from None
+        raise Unavailable(f"{host.name} and the bastion share no algorithm.") from None
+    except asyncssh.PermissionDenied:
+        sentence = f"{host.name} did not let {login} in: it may not trust the bastion's target CA."
+        raise Unavailable(sentence) from None
+    except asyncssh.ChannelOpenError as error:
+        raise Unavailable(f"{host.name} refused to start it: {error.reason}") from None
+    except TimeoutError:
+        raise Unavailable(f"{host.name} did not answer in time.") from None
+    except asyncssh.Error as error:
+        raise Unavailable(f"{host.name} broke off: {error.reason}") from None
+    except socket.gaierror:
+        raise Unavailable(f"{host.name}: its address is not known to the DNS.") from None
+    except OSError as error:
+        reason = error.strerror or "no connection"
+        raise Unavailable(f"{host.name} can't be reached: {reason}.") from None
+
+
+def _changed_key(host: Host) -> str:
+    return (
+        f"{host.name} does not show the host key that is pinned for it, so nothing was sent there; "
+        f"an operator has to look: bastion-admin host check {host.name}"
+    )

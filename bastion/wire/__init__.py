@@ -1,0 +1,9 @@
+"""asyncssh, mended and made fast: the only rooms that touch its private side.
+
+    packets      the packet layer (RFC 4253): a fast road for channel data, back pressure
+    channels     the channel layer (RFC 4254): bounded windows, faithful start requests
+    connections  the three kinds of connection that are built of them
+
+They are subclasses of asyncssh 2.24's own classes, never patches. Whatever is not plain channel
+data still goes through asyncssh's own code. Nothing here knows a user, a policy or a recording.
+"""

@@ -1,0 +1,173 @@
+"""The connections: a client's to the bastion, the inner one within it, and ours to a target."""
+
+import asyncio
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+import asyncssh
+from asyncssh.channel import SSHChannel, SSHServerChannel, SSHTCPChannel
+from asyncssh.connection import SSHClientConnection, SSHServerConnection
+from asyncssh.constants import OPEN_RESOURCE_SHORTAGE
+from asyncssh.misc import ChannelOpenError
+from asyncssh.packet import String
+from asyncssh.public_key import SSHKey, SSHKeyPair
+
+from bastion.wire.channels import SessionChannel, TunnelChannel, UpstreamChannel
+from bastion.wire.packets import PacketRoad, Turn
+
+KEX = ("curve25519-sha256", "mlkem768x25519-sha256", "curve25519-sha256@libssh.org")
+"""Curve25519 first: with another first an asyncssh bug disconnects Dropbear."""
+
+GCM = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+CTR = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
+MACS = (
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+)
+VERSION = "OpenSSH_compatible_bastion"
+"""What we call ourselves. OpenSSH sends `eow@openssh.com` only to peers named `OpenSSH*`."""
+
+WINDOW = 2 * 1024 * 1024
+PACKET = 32768
+"""Bytes: the receive window and the largest data packet that our channels grant."""
+
+MAX_CHANNELS = 256
+"""Channels of any kind on one connection."""
+
+
+def shared_options(**more: object) -> dict[str, object]:
+    """What every connection of ours has in common, to be given to asyncssh's options."""
+    return {
+        "config": None,
+        "kex_algs": KEX,
+        "encryption_algs": GCM + CTR,
+        "mac_algs": MACS,
+        "compression_algs": ("none",),
+        **more,
+    }
+
+
+class _Road(PacketRoad):
+    """What our server and client connections share."""
+
+    def add_channel(self, chan: SSHChannel[bytes]) -> int:  # type: ignore[override]
+        if len(self._channels) >= MAX_CHANNELS:
+            raise ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "Too many channels")
+        return super().add_channel(chan)
+
+
+class ServerConnection(_Road, SSHServerConnection):
+    """A connection that a client opened to us, or within such a one.
+
+    `options` are prepared once and shared; asyncssh's reloading of them is left out. `owner` makes
+    the object that answers for it; `prove` says which key, if any, may sign in with these data.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        options: asyncssh.SSHServerConnectionOptions,
+        turn: Turn,
+        owner: Callable[[], asyncssh.SSHServer],
+        host_keys: Mapping[bytes, SSHKeyPair] | None = None,
+    ):
+        self.turn = turn
+        own = copy.copy(options)
+        own.protocol_factory = owner
+        if host_keys is not None:
+            own.server_host_keys = OrderedDict(host_keys)
+        super().__init__(loop, own)
+
+    async def reload_config(self) -> None:
+        """There is no configuration file, so nothing depends on who signs in."""
+
+    def _recv_version(self) -> bool:
+        """Offer an OpenSSH client AES-GCM only: it would choose AES-CTR, at half the speed.
+
+        OpenSSH knows AES-GCM since 6.2, and prefers it by itself since 10.0.
+        """
+        if self._inpbuf.startswith(b"SSH-2.0-OpenSSH_"):
+            self._enc_algs = [name.encode() for name in GCM]
+        return super()._recv_version()
+
+    async def validate_public_key(
+        self, username: str, key_data: bytes, msg: bytes, signature: bytes
+    ) -> bool:
+        """Ask the owner whose key this is; `signed` tells it of the one that proved itself.
+
+        Replaces asyncssh's look-up in authorized keys. No option of an offered key or certificate
+        is ever kept: limits live in our own objects.
+        """
+        owner = self._owner
+        if not isinstance(owner, Authenticator):
+            return False
+        key = await owner.key_of(username, key_data)
+        if key is None:
+            return False
+        if not msg:
+            return True
+        if not key.verify(String(self._session_id) + msg, signature):
+            return False
+        owner.signed(username, key_data)
+        return True
+
+    def create_server_channel(
+        self,
+        encoding: str | None = "",
+        errors: str = "",
+        window: int = WINDOW,
+        max_pktsize: int = PACKET,
+    ) -> SSHServerChannel[bytes]:
+        """A session channel of ours, in bytes and without asyncssh's line editor."""
+        return SessionChannel(
+            self, self._loop, True, False, False, 0, 0, None, "strict", WINDOW, PACKET
+        )
+
+    def create_tcp_channel(
+        self,
+        encoding: str | None = None,
+        errors: str = "strict",
+        window: int = WINDOW,
+        max_pktsize: int = PACKET,
+    ) -> SSHTCPChannel[bytes]:
+        """A direct-tcpip channel of ours."""
+        return TunnelChannel(self, self._loop, None, "strict", WINDOW, PACKET)
+
+
+class Authenticator(asyncssh.SSHServer):
+    """The owner of a server connection, as it is asked about keys."""
+
+    async def key_of(self, username: str, key_data: bytes) -> SSHKey | None:
+        """The key that must have signed, or None where these data open nothing."""
+        raise NotImplementedError
+
+    def signed(self, username: str, key_data: bytes) -> None:
+        """The key that `key_of` gave for these data has signed; the last such call counts."""
+        raise NotImplementedError
+
+    def public_key_auth_supported(self) -> bool:
+        """Public keys are the one way in."""
+        return True
+
+
+class ClientConnection(_Road, SSHClientConnection):
+    """Our connection to a target."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        options: asyncssh.SSHClientConnectionOptions,
+        turn: Turn,
+    ):
+        self.turn = turn
+        super().__init__(loop, options, wait="auth")
+
+    def session_channel(self) -> UpstreamChannel:
+        """A session channel, not yet opened. Large packets are taken where a target sends them."""
+        self._update_recv_pktlen(4 * PACKET)
+        return UpstreamChannel(
+            self, self._loop, "strict", None, "strict", WINDOW, 4 * PACKET
+        )

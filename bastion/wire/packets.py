@@ -1,0 +1,329 @@
+"""The packet layer: asyncssh's, with a fast road for channel data and with back pressure.
+
+asyncssh spends most of a bulk transfer on its per-packet bookkeeping. Here all data packets of one
+read are opened in one pass, and all that they cause to be sent goes out in one write (`Turn`).
+Only `MSG_CHANNEL_DATA` under AES-GCM takes the fast road (RFC 4254 section 5.2, RFC 5647); every
+other packet is handed, unopened, to asyncssh's own code.
+
+asyncssh also ignores a full transport, and queues without bound while keys are exchanged. Here a
+connection is *held* for either reason, and its channels with it.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from enum import Flag, auto
+from types import TracebackType
+from typing import TYPE_CHECKING, cast
+
+from asyncssh.connection import SSHConnection
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
+from asyncssh.encryption import GCMEncryption
+from asyncssh.misc import DisconnectError, MACError
+from asyncssh.packet import String
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+if TYPE_CHECKING:
+    from asyncssh.crypto import GCMCipher
+
+    from bastion.wire.channels import BoundedChannel
+
+_TAG = 16
+_COUNTER = (1 << 64) - 1
+_DATA_HEADER = 10  # padding length, message number, channel, data length
+
+
+class Turn:
+    """One reading of the wire: what is put off while it lasts is done, in order, at its end.
+
+    One is shared by all connections of a process. Outside of a turn nothing is put off.
+    """
+
+    __slots__ = ("_depth", "_later")
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._later: deque[Callable[[], None]] = deque()
+
+    def later(self, act: Callable[[], None]) -> None:
+        """Do `act` at the end of the turn, or now where there is none."""
+        if self._depth:
+            self._later.append(act)
+        else:
+            act()
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            while self._depth == 1 and self._later:
+                self._later.popleft()()
+        finally:
+            self._depth -= 1
+
+
+class Gcm(GCMEncryption):
+    """AES-GCM packet protection (RFC 5647) over one reused key object for each direction."""
+
+    def __init__(self, cipher: "GCMCipher"):
+        super().__init__(cipher)
+        self._aead = AESGCM(cipher._key)
+        self._fixed = cipher._iv[:4]
+        self._count = int.from_bytes(cipher._iv[4:], "big")
+
+    def seal(self, header: bytes, packet: bytes) -> bytes:
+        """`packet` encrypted, with its tag; `header` is authenticated. Takes one nonce."""
+        sealed = self._aead.encrypt(self._nonce(), packet, header)
+        self._count = (self._count + 1) & _COUNTER
+        return sealed
+
+    def peek(self, header: memoryview, sealed: memoryview) -> bytes:
+        """The packet within `sealed`, without taking the nonce. Raises MACError."""
+        try:
+            return self._aead.decrypt(self._nonce(), sealed, header)
+        except InvalidTag:
+            raise MACError("MAC verification failed") from None
+
+    def take(self) -> None:
+        """The packet that was peeked at is done with: on to the next nonce."""
+        self._count = (self._count + 1) & _COUNTER
+
+    def _nonce(self) -> bytes:
+        return self._fixed + self._count.to_bytes(8, "big")
+
+    def encrypt_packet(self, seq: int, header: bytes, packet: bytes) -> tuple[bytes, bytes]:
+        """For asyncssh's own road: header and ciphertext, tag within."""
+        return header + self.seal(header, packet), b""
+
+    def decrypt_packet(
+        self, seq: int, first: bytes, rest: bytes, header_len: int, mac: bytes
+    ) -> bytes | None:
+        """For asyncssh's own road: the packet, or None where the tag is wrong."""
+        sealed = first[header_len:] + rest + mac
+        try:
+            packet = self._aead.decrypt(self._nonce(), sealed, first[:header_len])
+        except InvalidTag:
+            return None
+        self.take()
+        return packet
+
+
+class Hold(Flag):
+    """Why nothing should be written to a connection now."""
+
+    TRANSPORT = auto()
+    KEYS = auto()
+
+
+class PacketRoad(SSHConnection):
+    """A mixin before asyncssh's connection classes: the fast road and the holds.
+
+    `turn` is set by the subclass's constructor before asyncssh's own runs.
+    """
+
+    turn: Turn
+    _holds = Hold(0)
+    _opener: Gcm | None = None
+    _sealer: Gcm | None = None
+
+    # Sending
+
+    def _send(self, data: bytes) -> None:
+        self._put((data,))
+
+    def _put(self, pieces: tuple[bytes, ...]) -> None:
+        """Queue `pieces` for one write at the end of the turn."""
+        out = self._outbox()
+        if not out:
+            out.extend(pieces)
+            self.turn.later(self._flush_outbox)
+        else:
+            out.extend(pieces)
+
+    def _outbox(self) -> list[bytes]:
+        out = self.__dict__.get("_out")
+        if out is None:
+            out = self.__dict__["_out"] = []
+        return cast(list[bytes], out)
+
+    def _flush_outbox(self) -> None:
+        out = self._outbox()
+        if not out:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        if self._transport:
+            try:
+                self._transport.write(data)
+            except ConnectionError:
+                return  # the transport reports the loss itself
+
+    def _force_close(self, exc: Exception | None) -> None:
+        self._flush_outbox()
+        super()._force_close(exc)
+
+    def send_packet(self, pkttype: int, *args: bytes, handler: object = None) -> None:
+        """asyncssh's own road out. Its empty MSG_IGNORE before each packet guards CBC only."""
+        encryption = self._send_encryption
+        if type(encryption) is GCMEncryption:
+            encryption = self._send_encryption = Gcm(encryption._cipher)
+        self._sealer = encryption if isinstance(encryption, Gcm) else None
+        if self._sealer and pkttype == MSG_IGNORE and args == (String(b""),):
+            return
+        super().send_packet(pkttype, *args, handler=handler)  # type: ignore[arg-type]
+
+    def send_channel_data(self, channel: int, data: memoryview) -> None:
+        """One MSG_CHANNEL_DATA for the peer's `channel`; at most a packet's size of `data`."""
+        sealer = self._sealer
+        if (
+            sealer is None
+            or sealer is not self._send_encryption
+            or not self._kex_complete
+            or self._compressor
+            or self._rekey_bytes_sent + len(data) >= self._rekey_bytes
+        ):
+            head = channel.to_bytes(4, "big") + len(data).to_bytes(4, "big")
+            self.send_packet(MSG_CHANNEL_DATA, head + data)
+            return
+        size = len(data)
+        padding = -(self._send_enchdrlen + 9 + size) % self._send_blocksize
+        if padding < 4:
+            padding += self._send_blocksize
+        length = 10 + size + padding
+        head = bytes((padding, MSG_CHANNEL_DATA)) + (channel << 32 | size).to_bytes(8, "big")
+        header = length.to_bytes(4, "big")
+        packet = b"".join((head, data, os.urandom(padding)))
+        self._put((header, sealer.seal(header, packet)))
+        self._send_seq = (self._send_seq + 1) & 0xFFFFFFFF
+        self._rekey_bytes_sent += length
+
+    # Receiving
+
+    def _recv_data(self) -> None:
+        """asyncssh's loop over what has arrived, with all plain data taken out first."""
+        self._reset_keepalive_timer()
+        with self.turn:
+            try:
+                while self._inpbuf:
+                    if self._fast_road() and self._take_data():
+                        break
+                    if not self._recv_handler():
+                        break
+            except DisconnectError as exc:
+                self._send_disconnect(exc.code, exc.reason, exc.lang)
+                self._force_close(exc)
+            except Exception:
+                self.internal_error()
+
+    def _fast_road(self) -> bool:
+        encryption = self._recv_encryption
+        if type(encryption) is GCMEncryption:
+            encryption = self._recv_encryption = Gcm(encryption._cipher)
+        self._opener = encryption if isinstance(encryption, Gcm) else None
+        return (
+            self._opener is not None
+            and self._auth_complete
+            and not self._decompressor
+            and self._recv_handler == self._recv_pkthdr
+        )
+
+    def _take_data(self) -> bool:
+        """Deliver the data packets at the front of the buffer.
+
+        Returns whether the rest is an unfinished packet; otherwise a whole packet of another kind
+        is at the front, for asyncssh's own road.
+        """
+        opener = self._opener
+        assert opener is not None
+        buffer = self._inpbuf
+        view = memoryview(buffer)
+        end, at = len(buffer), 0
+        try:
+            while True:
+                if end - at < 4:
+                    return True
+                length = int.from_bytes(view[at : at + 4], "big")
+                if length > self._max_recv_pktlen or length < 12:
+                    return end - at < self._recv_blocksize
+                stop = at + 4 + length + _TAG
+                if stop > end:
+                    return True
+                packet = opener.peek(view[at : at + 4], view[at + 4 : stop])
+                if not self._deliver(packet):
+                    return False
+                opener.take()
+                self._recv_seq = (self._recv_seq + 1) & 0xFFFFFFFF
+                at = stop
+                if not self._transport:
+                    return True
+        finally:
+            if at:
+                self._inpbuf = buffer[at:]
+
+    def _deliver(self, packet: bytes) -> bool:
+        """Hand a well-formed data packet to its channel; False leaves it to asyncssh to judge."""
+        if packet[1] != MSG_CHANNEL_DATA or len(packet) < _DATA_HEADER:
+            return False
+        channel = self._channels.get(int.from_bytes(packet[2:6], "big"))
+        size = int.from_bytes(packet[6:10], "big")
+        if (
+            channel is None
+            or _DATA_HEADER + size + packet[0] != len(packet)
+            or channel._recv_state != "open"
+            or size > channel._recv_window
+        ):
+            return False
+        self._auth_final = True
+        channel._accept_data(packet[_DATA_HEADER : _DATA_HEADER + size])
+        return True
+
+    # Holding
+
+    @property
+    def held(self) -> bool:
+        """Whether channels should wait: the transport is full, or keys are being exchanged."""
+        return bool(self._holds)
+
+    @property
+    def exchanging_keys(self) -> bool:
+        """Whether channel data may not go out at all (RFC 4253 section 7.1)."""
+        return bool(self._holds & Hold.KEYS)
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        self._hold(Hold.TRANSPORT)
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        self._release(Hold.TRANSPORT)
+
+    def _send_kexinit(self) -> None:
+        self._hold(Hold.KEYS)
+        super()._send_kexinit()
+
+    def _send_deferred_packets(self) -> None:
+        super()._send_deferred_packets()
+        if self._kex_complete:
+            self._release(Hold.KEYS)
+
+    def _hold(self, why: Hold) -> None:
+        self._holds |= why
+        for channel in self._bounded_channels():
+            channel.writable_changed()
+
+    def _release(self, why: Hold) -> None:
+        if not self._holds & why:
+            return
+        self._holds &= ~why
+        for channel in self._bounded_channels():
+            channel.writable_changed()
+
+    def _bounded_channels(self) -> list["BoundedChannel"]:
+        return cast("list[BoundedChannel]", list(self._channels.values()))
