@@ -229,6 +229,21 @@ def test_pure_rooms_open_no_file_and_read_no_clock() -> None:
     assert found == []
 
 
+# The tests
+
+
+def test_every_test_states_the_behaviour() -> None:
+    """A test's docstring is the sentence that fails when it does."""
+    silent = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
 # The scripts of setup
 
 
