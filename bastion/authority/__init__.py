@@ -1,0 +1,20 @@
+"""The authority: reading keys, keeping the bastion's own, signing certificates. Its words:
+
+**public key**: what people hand in, read strictly. **key files**: the private halves in `keys/`.
+**certificate**: signed here for a user, a target's connection or a host, and decoded again before
+it leaves. asyncssh's keys go in and out here; the other rooms carry `inventory.PublicKey`.
+"""
+
+from bastion.authority.authority import Authority, TargetCredential
+from bastion.authority.keyfiles import Which, key_problems, make_keys
+from bastion.authority.public_keys import read_public_key, read_public_key_file
+
+__all__ = [
+    "Authority",
+    "TargetCredential",
+    "Which",
+    "key_problems",
+    "make_keys",
+    "read_public_key",
+    "read_public_key_file",
+]
