@@ -1,0 +1,128 @@
+"""The bastion itself: the real program, in a home of its own, as an operator starts it."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.watching import PATIENCE, Result
+
+ADMIN = (sys.executable, "-m", "cli.admin")
+ROOT = Path(__file__).parents[2]
+
+
+class Bastion:
+    """A home directory, and while it is started a process that serves it on loopback."""
+
+    def __init__(self, home: Path) -> None:
+        """Makes the home by `init`; nothing is served yet."""
+        self.home = home
+        self.port = _free_port()
+        self._log = home.with_name(f"{home.name}.log")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.admin_now("init", "--listen", self.address)
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, where it listens."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """All that `serve` has written so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        """The process that serves."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def resident(self) -> int:
+        """Memory of the serving process, in bytes (VmRSS)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+
+    def admin_now(self, *words: str, stdin: bytes = b"", expect: int | None = 0) -> Result:
+        """`bastion-admin WORDS`; blocks. Fails unless the exit status is `expect` (None: any)."""
+        command = [*ADMIN, "--home", str(self.home), *words]
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            timeout=30,
+            check=False,
+            cwd=ROOT,
+            env=_environment(),
+        )
+        result = Result(done.returncode, done.stdout, done.stderr)
+        assert expect in (None, result.status), f"{words}: {result.status}: {result.err}"
+        return result
+
+    async def admin(self, *words: str, stdin: bytes = b"", expect: int | None = 0) -> Result:
+        """`bastion-admin WORDS`, as `admin_now`, beside what goes on."""
+        return await asyncio.to_thread(self.admin_now, *words, stdin=stdin, expect=expect)
+
+    async def rows(self, *words: str) -> list[dict[str, Any]]:
+        """What `bastion-admin WORDS --json` lists."""
+        rows: list[dict[str, Any]] = json.loads((await self.admin(*words, "--json")).out)
+        return rows
+
+    def start(self) -> None:
+        """Runs `serve` until it says that it listens."""
+        begun = len(self.log)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*ADMIN, "--home", str(self.home), "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=_environment(),
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while "listening" not in self.log[begun:].lower():
+            assert self._process.poll() is None, f"serve ended at once: {self.log}"
+            assert time.monotonic() < deadline, f"serve does not listen: {self.log}"
+            time.sleep(0.01)
+
+    def stop(self, patience: float = PATIENCE) -> int:
+        """SIGTERM, and its exit status. Does nothing when it does not run."""
+        return self._ended(signal.SIGTERM, patience)
+
+    def kill9(self) -> None:
+        """SIGKILL: what a lost machine looks like."""
+        self._ended(signal.SIGKILL, PATIENCE)
+
+    def _ended(self, number: signal.Signals, patience: float) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            return process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"serve went on for {patience} s after {number.name}") from None
+
+
+def _environment() -> dict[str, str]:
+    kept = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "VIRTUAL_ENV")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
