@@ -27,6 +27,12 @@ class Identity:
     key: object
 
 
+def generate() -> tuple[str, str]:
+    """A new identity for an auditor: `AGE-SECRET-KEY-…`, and the `age1…` that belongs to it."""
+    new = pyrage.x25519.Identity.generate()
+    return str(new), str(new.to_public())
+
+
 def recipient(text: str) -> Recipient:
     """A public key: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`. Raises UnusableKey."""
     text = text.strip()

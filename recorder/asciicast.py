@@ -170,12 +170,12 @@ def output_lines(time: float, stream: Stream, data: Data) -> bytes:
     """What was shown, as lines, at once: nothing is held back for a character to be whole.
 
     Text is an "o" or "e" event. Of a chunk that begins or ends inside a character, the torn
-    ends (at most three bytes each) become events of bytes; any other chunk does as a whole.
+    ends (at most three bytes each) become events of bytes; any other chunk becomes one.
     """
     try:
         return event_line(time, stream.value, str(data, "utf-8"))
     except UnicodeDecodeError:
-        return b"".join(_text_or_bytes(time, stream, part) for part in _parted(bytes(data)) if part)
+        return _bytes_lines(time, stream, bytes(data))
 
 
 def pieces(data: Data) -> Iterator[Data]:
@@ -239,27 +239,40 @@ def _facts(session: int, info: SessionInfo, started_at: datetime) -> dict[str, o
     }
 
 
-def _text_or_bytes(time: float, stream: Stream, data: bytes) -> bytes:
+def _bytes_lines(time: float, stream: Stream, data: bytes) -> bytes:
+    head, middle, tail = _parted(data)
     try:
-        return event_line(time, stream.value, data.decode())
+        text = middle.decode()
     except UnicodeDecodeError:
-        encoded = binascii.b2a_base64(data, newline=False).decode()
-        return event_line(time, f"{stream.value}b", encoded)
+        return _bytes_line(time, stream, data)
+    lines = (
+        _bytes_line(time, stream, head),
+        event_line(time, stream.value, text) if text else b"",
+        _bytes_line(time, stream, tail),
+    )
+    return b"".join(lines)
+
+
+def _bytes_line(time: float, stream: Stream, data: bytes) -> bytes:
+    if not data:
+        return b""
+    return event_line(time, f"{stream.value}b", binascii.b2a_base64(data, newline=False).decode())
 
 
 def _parted(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """The end of a character, what may be text, and the beginning of one."""
-    first = next((at for at, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), len(data))
-    start = first if first <= 3 else 0
+    """The end of a character (at most 3 bytes), what may be text, the beginning of one."""
+    start = 0
+    while start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
+        start += 1
     end = len(data) - _begun(data[start:][-3:])
     return data[:start], data[start:end], data[end:]
 
 
 def _begun(tail: bytes) -> int:
-    """How many of the last bytes (1 to 3, else 0) begin a character and do not end it."""
+    """How many of the last bytes begin a character without ending it (RFC 3629, section 4)."""
     for length in range(1, len(tail) + 1):
         lead = tail[-length]
         if lead & 0xC0 != 0x80:
-            needed = 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2 if lead >= 0xC0 else 1
-            return length if needed > length else 0
+            needed = 2 if 0xC2 <= lead < 0xE0 else 3 if lead < 0xF0 else 4
+            return length if 0xC2 <= lead <= 0xF4 and length < needed else 0
     return 0

@@ -33,7 +33,8 @@ from sqlalchemy import (
 from sqlalchemy import (
     Index as SqlIndex,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from recorder.errors import IndexUnavailable
 from recorder.session import Ending, EndReason, Kind, Session, SessionInfo, Stored
@@ -189,13 +190,13 @@ class Index:
 def _renamed() -> Iterator[None]:
     try:
         yield
-    except SQLAlchemyError as error:
+    except (DBAPIError, PoolTimeout) as error:
         raise IndexUnavailable(
             f"the index of sessions is not available: {_cause(error)}"
         ) from error
 
 
-def _cause(error: SQLAlchemyError) -> str:
+def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 

@@ -89,7 +89,7 @@ def mend(path: Path, header: bytes) -> Mended:
         raise RecordingMissing(f"{path.name} is missing") from error
     with file:
         _lock(file.fileno())
-        with os.fdopen(os.dup(file.fileno()), "rb") as lines:
+        with path.open("rb") as lines:
             found = survey(lines)
         if found.ended is None:
             _cut(file.fileno(), found, header)
@@ -104,7 +104,8 @@ def survey(file: BinaryIO) -> Found:
     while line := file.readline(LONGEST_LINE + 1):
         good = _take(line, found, first=offset == 0)
         if good and found.torn:
-            raise CorruptRecording(f"there is a bad line at byte {found.end}")
+            name = Path(file.name).name
+            raise CorruptRecording(f"{name} is damaged: there is a bad line at byte {found.end}")
         offset += len(line)
         if good:
             found.end = offset

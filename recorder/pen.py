@@ -23,7 +23,7 @@ class Pen:
     def __init__(self, descriptor: int, path: Path) -> None:
         self.path = path
         self.size = 0
-        self.broken = False
+        self.failure: str | None = None
         self._descriptor = descriptor
         self._digest = hashlib.sha256()
 
@@ -42,19 +42,20 @@ class Pen:
 
     def write(self, data: bytes) -> None:
         """Append all of `data`. Raises RecordingFailed, then and ever after."""
-        if self.broken or self._descriptor < 0:
-            raise RecordingFailed(f"{self.path.name} cannot be written any more")
+        self.check()
         try:
             written = os.write(self._descriptor, data)
             while written < len(data):
                 written += os.write(self._descriptor, memoryview(data)[written:])
         except OSError as error:
-            self.broken = True
-            raise RecordingFailed(
-                f"{self.path.name} cannot be written: {error.strerror}"
-            ) from error
+            raise self._failed("written", error) from error
         self._digest.update(data)
         self.size += len(data)
+
+    def check(self) -> None:
+        """Raises RecordingFailed with the first failure's sentence, if there was one."""
+        if self.failure is not None:
+            raise RecordingFailed(self.failure)
 
     @property
     def sha256(self) -> str:
@@ -66,11 +67,11 @@ class Pen:
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            self.broken = True
-            raise RecordingFailed(f"{self.path.name} cannot be synced: {error.strerror}") from error
+            raise self._failed("synced", error) from error
 
     def close(self) -> None:
         """Let the file go; a second call does nothing."""
+        self.failure = self.failure or f"{self.path.name} is closed"
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -79,3 +80,7 @@ class Pen:
         """Close and remove the file: what it was for did not begin."""
         self.close()
         self.path.unlink(missing_ok=True)
+
+    def _failed(self, what: str, error: OSError) -> RecordingFailed:
+        self.failure = f"{self.path.name} cannot be {what}: {error.strerror}"
+        return RecordingFailed(self.failure)

@@ -55,4 +55,4 @@ def whole_lines(file: BinaryIO) -> Iterator[bytes]:
         if line.endswith(b"\n"):
             yield line
         elif len(line) > LONGEST_LINE:
-            raise CorruptRecording(f"{file.name} has a line over {LONGEST_LINE} bytes")
+            raise CorruptRecording(f"{Path(file.name).name} has a line over {LONGEST_LINE} bytes")

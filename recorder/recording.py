@@ -16,7 +16,7 @@ from recorder.errors import RecordingFailed
 from recorder.pen import Pen
 from recorder.remainder import Remainder
 from recorder.sent import SentTrack
-from recorder.session import Ending, EndReason, Size, Stored, session_name
+from recorder.session import LONGEST_SIGNAL, Ending, EndReason, Size, Stored, session_name, storable
 
 Clock = Callable[[], float]
 
@@ -66,8 +66,8 @@ class Recording:
 
     @property
     def broken(self) -> bool:
-        """Whether writing failed: nothing can be recorded any more."""
-        return self._cast.broken or self._track_pen.broken
+        """Whether writing failed, or is over: nothing can be recorded any more."""
+        return self._cast.failure is not None or self._track_pen.failure is not None
 
     @property
     def full(self) -> bool:
@@ -90,6 +90,7 @@ class Recording:
 
     def said(self, text: str, stream: Stream = Stream.OUT) -> None:
         """Record a line of our own, marked as ours. Kept beyond the limit too."""
+        self._check()
         time = self.elapsed
         said = event_line(time, Code.NOTE, Note(Word.SAID).label())
         self._write(said + event_line(time, stream, text), 2)
@@ -113,27 +114,29 @@ class Recording:
 
     def exited(self, status: int) -> None:
         """Record the exit status, as SSH has it: 0 to 2**32 - 1."""
+        self._check()
         self.exit_status = status
         self._write(event_line(self.elapsed, Code.EXIT, str(status)), 1)
 
     def died(self, signal: str) -> None:
         """Record the signal that ended it, named as in RFC 4254, section 6.10: without SIG."""
-        self.exit_signal = signal
-        self._write(event_line(self.elapsed, Code.EXIT, f"SIG{signal}"), 1)
+        self._check()
+        self.exit_signal = storable(signal)[:LONGEST_SIGNAL]
+        self._write(event_line(self.elapsed, Code.EXIT, f"SIG{self.exit_signal}"), 1)
 
     def end(self, reason: EndReason) -> None:
         """Say why the session ends. The first reason stays."""
         self.reason = self.reason or reason
 
     def claim_end(self) -> bool:
-        """True for the first who asks: that one closes."""
+        """True for the first who asks: that one closes. From now on nothing is recorded."""
         claimed, self._claimed = self._claimed, True
         return not claimed
 
     def close(self) -> None:
         """Write the last lines and sync both files. For the archive. Raises RecordingFailed."""
+        self._claimed = True
         try:
-            self._check()
             self._track.end(self.elapsed)
             self._track_pen.sync()
             self._sum_up_all()
@@ -169,11 +172,12 @@ class Recording:
         return Stored(path, self._cast.sha256, self._cast.size, self.events)
 
     def _check(self) -> None:
-        if self.broken:
-            raise RecordingFailed(f"the recording of {self.name} failed before")
+        if self._claimed:
+            raise RecordingFailed(f"the recording of {self.name} is closed")
+        self._cast.check()
+        self._track_pen.check()
 
     def _write(self, lines: bytes, events: int) -> None:
-        self._check()
         self._cast.write(lines)
         self.events += events
 

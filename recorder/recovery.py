@@ -10,13 +10,23 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from recorder import asciicast
-from recorder.errors import RecorderError
+from recorder.errors import CorruptRecording, RecorderError
 from recorder.index import Index, Wanted
 from recorder.mend import Mended, StillWritten, measured, mend
 from recorder.sent_reader import bytes_sent
-from recorder.session import Ending, EndReason, Kind, Session, SessionInfo, Stored, session_name
+from recorder.session import (
+    LONGEST_SIGNAL,
+    Ending,
+    EndReason,
+    Kind,
+    Session,
+    SessionInfo,
+    Stored,
+    session_name,
+)
 
 _PAGE = 100
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +59,15 @@ def _recover(directory: Path, index: Index, session: Session) -> Recovered | Non
     path = directory / session.recording.path
     try:
         mended = mend(path, asciicast.header_line(_header(session)))
+        sent, problem = _sent(path.with_suffix(".sent"))
+        ending = ending_of(session.started_at, mended, sent)
     except StillWritten:
         return None
     except (RecorderError, OSError) as error:
-        index.complete(session.id, _without_file(session), _as_it_is(directory, session.recording))
+        ending = Ending(reason=EndReason.INTERRUPTED, at=session.started_at)
+        index.complete(session.id, ending, _as_it_is(directory, session.recording))
         return Recovered(session.id, problem=str(error))
-    stored = Stored(session.recording.path, mended.sha256, mended.size, mended.found.events)
-    sent, problem = _sent(path.with_suffix(".sent"))
-    index.complete(session.id, ending_of(session.started_at, mended, sent), stored)
+    index.complete(session.id, ending, _stored(session.recording.path, mended))
     return Recovered(session.id, mended.cut, problem)
 
 
@@ -64,27 +75,41 @@ def salvaged(directory: Path, path: Path) -> Stored:
     """A recording whose writing failed, made whole as far as the disk allows."""
     relative = str(path.relative_to(directory))
     try:
-        mended = mend(path, b"")
-        return Stored(relative, mended.sha256, mended.size, mended.found.events)
+        return _stored(relative, mend(path, b""))
     except (RecorderError, OSError):
         return _as_it_is(directory, Stored(relative))
 
 
 def ending_of(started_at: datetime, mended: Mended, sent: int) -> Ending:
-    """How a session ended, read from its recording: `interrupted` unless that says otherwise."""
+    """How a session ended, read from its recording: `interrupted` unless that says otherwise.
+
+    Raises CorruptRecording for what no recorder has written.
+    """
     found = mended.found
-    facts = found.ended or {}
     status = found.exit if found.exit is not None and found.exit.isdecimal() else None
     signal = found.exit if status is None else None
-    reason = facts.get("reason")
-    return Ending(
-        reason=EndReason(reason) if isinstance(reason, str) else EndReason.INTERRUPTED,
-        at=started_at + timedelta(seconds=found.last_time),
-        exit_status=None if status is None else int(status),
-        exit_signal=None if signal is None else signal.removeprefix("SIG"),
-        bytes_in=sent,
-        bytes_out=found.bytes_out,
-    )
+    try:
+        return Ending(
+            reason=EndReason(str((found.ended or {}).get("reason", EndReason.INTERRUPTED))),
+            at=started_at + timedelta(seconds=found.last_time),
+            exit_status=None if status is None else _number(status),
+            exit_signal=None if signal is None else signal.removeprefix("SIG")[:LONGEST_SIGNAL],
+            bytes_in=sent,
+            bytes_out=_number(found.bytes_out),
+        )
+    except (ValueError, OverflowError) as error:
+        raise CorruptRecording(f"the recording's end cannot be right: {error}") from error
+
+
+def _number(value: int | str) -> int:
+    number = int(value)
+    if not 0 <= number <= _LARGEST:
+        raise ValueError(f"{number} is out of range")
+    return number
+
+
+def _stored(path: str, mended: Mended) -> Stored:
+    return Stored(path, mended.sha256, mended.size, mended.found.events)
 
 
 def _sent(path: Path) -> tuple[int, str | None]:
@@ -92,10 +117,6 @@ def _sent(path: Path) -> tuple[int, str | None]:
         return bytes_sent(path), None
     except RecorderError as error:
         return 0, str(error)
-
-
-def _without_file(session: Session) -> Ending:
-    return Ending(reason=EndReason.INTERRUPTED, at=session.started_at)
 
 
 def _as_it_is(directory: Path, stored: Stored) -> Stored:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-_TERM_LENGTH = 64
+LONGEST_SIGNAL = 32
+_LONGEST_TERM = 64
 
 
 class Kind(StrEnum):
@@ -66,9 +67,9 @@ class SessionInfo:
 
     def __post_init__(self) -> None:
         if self.command is not None:
-            object.__setattr__(self, "command", _storable(self.command))
+            object.__setattr__(self, "command", storable(self.command))
         if self.term is not None:
-            object.__setattr__(self, "term", _storable(self.term)[:_TERM_LENGTH])
+            object.__setattr__(self, "term", storable(self.term)[:_LONGEST_TERM])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def session_name(session: int) -> str:
     return f"S-{session}"
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Text from outside that any header and database can hold: odd bytes as `\\xNN`."""
     raw = text.encode("utf-8", "surrogateescape").replace(b"\0", b"\\x00")
     return raw.decode("utf-8", "backslashreplace")

@@ -10,16 +10,15 @@ T = TypeVar("T")
 async def to_the_end(work: Callable[[], T]) -> T:
     """What `work` gives, run in a thread. Cancelling waits for it first, then cancels.
 
-    If `work` raises while the task is being cancelled, its error is the cancellation's context.
+    If `work` raises while the task is being cancelled, its error is the cancellation's cause.
     """
     future = asyncio.get_running_loop().run_in_executor(None, work)
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:
-            await asyncio.shield(asyncio.wait([future]))
+            await asyncio.wait([future])
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        future.exception()
-        raise cancelled
+        raise cancelled from future.exception()
     return future.result()

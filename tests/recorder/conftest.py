@@ -1,0 +1,40 @@
+"""An archive in a directory of its own, with a clock that stands still."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder import Archive, Index
+from tests.recorder.places import Clock, Sqlite
+
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Sqlite]:
+    sqlite = Sqlite(tmp_path / "index.db")
+    yield sqlite
+    sqlite.close()
+
+
+@pytest.fixture
+def index(database: Sqlite) -> Index:
+    return Index(database)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    return tmp_path / "recordings"
+
+
+@pytest.fixture
+def archive(recordings: Path, index: Index, clock: Clock) -> Archive:
+    return Archive(
+        recordings, index, recipients=[], limit=16 * MEBIBYTE, now=clock.now, clock=clock
+    )
