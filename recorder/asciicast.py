@@ -166,14 +166,14 @@ def event_line(time: float, code: str, data: str) -> bytes:
     return orjson.dumps((time, code, data), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def output_lines(time: float, stream: Stream, data: Data) -> bytes:
+def output_lines(time: float, stream: Stream, data: Data) -> list[bytes]:
     """What was shown, as lines, at once: nothing is held back for a character to be whole.
 
     Text is an "o" or "e" event. Of a chunk that begins or ends inside a character, the torn
     ends (at most three bytes each) become events of bytes; any other chunk becomes one.
     """
     try:
-        return event_line(time, stream.value, str(data, "utf-8"))
+        return [event_line(time, stream.value, str(data, "utf-8"))]
     except UnicodeDecodeError:
         return _bytes_lines(time, stream, bytes(data))
 
@@ -239,23 +239,21 @@ def _facts(session: int, info: SessionInfo, started_at: datetime) -> dict[str, o
     }
 
 
-def _bytes_lines(time: float, stream: Stream, data: bytes) -> bytes:
+def _bytes_lines(time: float, stream: Stream, data: bytes) -> list[bytes]:
     head, middle, tail = _parted(data)
     try:
         text = middle.decode()
     except UnicodeDecodeError:
-        return _bytes_line(time, stream, data)
-    lines = (
-        _bytes_line(time, stream, head),
-        event_line(time, stream.value, text) if text else b"",
-        _bytes_line(time, stream, tail),
-    )
-    return b"".join(lines)
+        return [_bytes_line(time, stream, data)]
+    lines = [_bytes_line(time, stream, head)] if head else []
+    if text:
+        lines.append(event_line(time, stream.value, text))
+    if tail:
+        lines.append(_bytes_line(time, stream, tail))
+    return lines
 
 
 def _bytes_line(time: float, stream: Stream, data: bytes) -> bytes:
-    if not data:
-        return b""
     return event_line(time, f"{stream.value}b", binascii.b2a_base64(data, newline=False).decode())
 
 

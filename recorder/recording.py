@@ -110,7 +110,7 @@ class Recording:
         """Record that the terminal has another size."""
         self._check()
         if not self._full:
-            self._keep(event_line(self.elapsed, Code.RESIZE, f"{size.columns}x{size.rows}"))
+            self._keep([event_line(self.elapsed, Code.RESIZE, f"{size.columns}x{size.rows}")])
 
     def exited(self, status: int) -> None:
         """Record the exit status, as SSH has it: 0 to 2**32 - 1."""
@@ -184,10 +184,11 @@ class Recording:
     def _note(self, word: Word, facts: dict[str, object]) -> None:
         self._write(event_line(self.elapsed, Code.NOTE, Note(word, facts).label()), 1)
 
-    def _keep(self, lines: bytes) -> bool:
+    def _keep(self, lines: list[bytes]) -> bool:
         """Write what the limit has room for; the first time it has not, say so."""
-        if self._cast.size + len(lines) <= self._limit:
-            self._write(lines, lines.count(b"\n"))
+        whole = lines[0] if len(lines) == 1 else b"".join(lines)
+        if self._cast.size + len(whole) <= self._limit:
+            self._write(whole, len(lines))
             return True
         self._full = True
         self._note(Word.LIMIT, {"limit": self._limit})

@@ -22,9 +22,9 @@ from tests.recorder.places import MORNING, exec_of
 
 HEADER = header_line(header_of(1, exec_of(), MORNING))
 LINES = [
-    output_lines(0.5, Stream.OUT, "grüße\n".encode()),
+    *output_lines(0.5, Stream.OUT, "grüße\n".encode()),
     event_line(1.0, Code.RESIZE, "0x0"),
-    output_lines(1.5, Stream.ERR, b"\xff\xfe"),
+    *output_lines(1.5, Stream.ERR, b"\xff\xfe"),
     event_line(2.0, Code.EXIT, "0"),
 ]
 WHOLE = HEADER + b"".join(LINES)
