@@ -5,7 +5,7 @@
 it leaves. asyncssh's keys go in and out here; the other rooms carry `inventory.PublicKey`.
 """
 
-from bastion.authority.authority import Authority, TargetCredential
+from bastion.authority.authority import Authority, TargetCredential, certify_host
 from bastion.authority.keyfiles import Which, key_problems, make_keys
 from bastion.authority.public_keys import read_public_key, read_public_key_file
 
@@ -13,6 +13,7 @@ __all__ = [
     "Authority",
     "TargetCredential",
     "Which",
+    "certify_host",
     "key_problems",
     "make_keys",
     "read_public_key",

@@ -6,6 +6,7 @@ certificate is made here with each limit said, and is taken apart again before i
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
@@ -13,11 +14,17 @@ from pathlib import Path
 from typing import Self
 
 import asyncssh
+from asyncssh.public_key import SSHKeyPair
 
-from bastion.authority.keyfiles import HOST_CERTIFICATE, Which, load_keys
+from bastion.authority.keyfiles import (
+    HOST_CERTIFICATE,
+    Which,
+    load_keys,
+    read_private,
+    write_public,
+)
 from bastion.authority.public_keys import public_key_of, wire_key
 from bastion.authority.wire import Fields, option, read_certificate
-from bastion.errors import Misconfigured
 from bastion.inventory import PublicKey
 from bastion.ledger import Signed
 
@@ -27,6 +34,12 @@ EARLY = timedelta(minutes=5)
 TARGET_LIFE = timedelta(minutes=1)
 """How long a target's certificate is good after its making: one login."""
 
+SHOWN_LIFE = timedelta(days=90)
+"""How long the certificate is good by which the inner server speaks for a name."""
+
+MOST_SHOWN = 256
+
+HostKeys = Mapping[bytes, SSHKeyPair]
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 _USER, _HOST = 1, 2
@@ -75,13 +88,17 @@ class _Order:
 class Authority:
     """The bastion's keys and what they sign."""
 
-    def __init__(self, keys: dict[Which, asyncssh.SSHKey]) -> None:
+    def __init__(
+        self, keys: dict[Which, asyncssh.SSHKey], certificate: asyncssh.SSHCertificate
+    ) -> None:
         self._keys = keys
+        self._certificate = certificate
+        self._shown: dict[str, tuple[datetime, HostKeys]] = {}
 
     @classmethod
     def load(cls, keys: Path) -> Self:
         """The authority of the key files in `keys`. Raises Misconfigured, with the mend."""
-        return cls(load_keys(keys))
+        return cls(*load_keys(keys))
 
     def public_line(self, which: Which) -> str:
         """One of its public keys as a line of a `.pub` file, without the newline."""
@@ -95,6 +112,16 @@ class Authority:
     def seal(self) -> asyncssh.SSHKey:
         """The key that signs recordings and heads, never certificates."""
         return self._keys[Which.SEAL]
+
+    @property
+    def user_ca_blobs(self) -> frozenset[bytes]:
+        """The wire forms of the CAs whose user certificates are taken."""
+        return frozenset({self._keys[Which.USER_CA].public_data})
+
+    @property
+    def host_key_with_certificate(self) -> tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]:
+        """What the bastion shows outside, in the form that asyncssh's options take."""
+        return self.host_key, self._certificate
 
     @property
     def host_key(self) -> asyncssh.SSHKey:
@@ -125,7 +152,7 @@ class Authority:
             pty=True,
             forwarding=True,
         )
-        return self._sign(Which.USER_CA, order)[1]
+        return _sign(self._keys[Which.USER_CA], order)[1]
 
     def target_credential(
         self,
@@ -158,40 +185,61 @@ class Authority:
             sources=source_addresses,
             pty=pty,
         )
-        certificate, signed = self._sign(Which.TARGET_CA, order)
+        certificate, signed = _sign(self._keys[Which.TARGET_CA], order)
         return TargetCredential(key, certificate, signed)
 
     def host_credential(
         self, names: tuple[str, ...], valid: timedelta, now: datetime
     ) -> tuple[asyncssh.SSHCertificate, Signed]:
         """A host certificate over the bastion's host key, for what clients type: `names`."""
-        order = _Order(
-            kind=_HOST,
-            key=self.host_key,
-            serial=0,
-            key_id=f"host {names[0] if names else ''}",
-            principals=names,
-            valid_after=now - EARLY,
-            valid_before=now + valid,
-        )
-        return self._sign(Which.HOST_CA, order)
+        return _sign(self._keys[Which.HOST_CA], _host_order(self.host_key, names, valid, now))
 
-    def _sign(self, ca: Which, order: _Order) -> tuple[asyncssh.SSHCertificate, Signed]:
-        made = _made(self._keys[ca], order)
-        read = asyncssh.import_certificate(made.export_certificate("openssh"))
-        fields = read_certificate(read.public_data)
-        if fields != _wanted(order, self._keys[ca].public_data):
-            raise ValueError("a certificate came out other than it was asked for")
-        return made, _signed(made, fields)
+    def host_keys_for(self, name: str, now: datetime) -> HostKeys:
+        """What the inner server shows: the bastion's host key, certified for `name`.
+
+        By algorithm, as asyncssh keeps them. One certificate for a name serves many jumps; at most
+        256 are kept.
+        """
+        renew_at, shown = self._shown.get(name, (now, None))
+        if shown is not None and now < renew_at:
+            return shown
+        certificate, _ = self.host_credential((name,), SHOWN_LIFE, now)
+        pairs = asyncssh.load_keypairs([(self.host_key, certificate)])
+        fresh = {algorithm: pair for pair in pairs for algorithm in pair.host_key_algorithms}
+        if len(self._shown) >= MOST_SHOWN:
+            self._shown.clear()
+        self._shown[name] = (now + SHOWN_LIFE / 2, fresh)
+        return fresh
 
 
-def read_host_certificate(keys: Path) -> asyncssh.SSHCertificate:
-    """The bastion's own host certificate, `host-cert.pub`. Raises Misconfigured."""
-    path = keys / HOST_CERTIFICATE
-    try:
-        return asyncssh.read_certificate(path)
-    except (OSError, asyncssh.KeyImportError, ValueError):
-        raise Misconfigured(f"{path} is missing or damaged: restore it from a copy.") from None
+def certify_host(directory: Path, names: tuple[str, ...], valid: timedelta, now: datetime) -> None:
+    """Write `host-cert.pub` for the bastion's own host key. Raises Unavailable, Misconfigured."""
+    key, ca = read_private(directory / Which.HOST), read_private(directory / Which.HOST_CA)
+    _, signed = _sign(ca, _host_order(key, names, valid, now))
+    write_public(directory / HOST_CERTIFICATE, f"{signed.line}\n".encode())
+
+
+def _host_order(
+    key: asyncssh.SSHKey, names: tuple[str, ...], valid: timedelta, now: datetime
+) -> _Order:
+    return _Order(
+        kind=_HOST,
+        key=key,
+        serial=0,
+        key_id=f"host {names[0] if names else ''}",
+        principals=names,
+        valid_after=now - EARLY,
+        valid_before=now + valid,
+    )
+
+
+def _sign(ca: asyncssh.SSHKey, order: _Order) -> tuple[asyncssh.SSHCertificate, Signed]:
+    made = _made(ca, order)
+    read = asyncssh.import_certificate(made.export_certificate("openssh"))
+    fields = read_certificate(read.public_data)
+    if fields != _wanted(order, ca.public_data):
+        raise ValueError("a certificate came out other than it was asked for")
+    return made, _signed(made, fields)
 
 
 def _made(ca: asyncssh.SSHKey, order: _Order) -> asyncssh.SSHCertificate:

@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncssh
 import pyrage  # type: ignore[import-untyped]
 
+from bastion.authority.wire import read_certificate
 from bastion.errors import Misconfigured, Unavailable
 
 AUDITOR = "auditor.age"
@@ -70,12 +71,20 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         raise Unavailable(f"{path} can't be written: {error.strerror}.") from error
 
 
-def load_keys(directory: Path) -> dict[Which, asyncssh.SSHKey]:
-    """All key pairs, checked. Raises Misconfigured with the first thing that is wrong."""
+def load_keys(directory: Path) -> tuple[dict[Which, asyncssh.SSHKey], asyncssh.SSHCertificate]:
+    """All key pairs and the host certificate, checked. Raises Misconfigured at the first fault."""
     keys: dict[Which, asyncssh.SSHKey] = {}
     for problem in _check(directory, keys):
         raise Misconfigured(problem)
-    return keys
+    return keys, asyncssh.read_certificate(directory / HOST_CERTIFICATE)
+
+
+def read_private(path: Path) -> asyncssh.SSHKey:
+    """One private key. Raises Misconfigured."""
+    try:
+        return asyncssh.read_private_key(path)
+    except (OSError, asyncssh.KeyImportError, ValueError):
+        raise Misconfigured(f"{path} can't be read as a key: restore it from a copy.") from None
 
 
 def key_problems(directory: Path) -> list[str]:
@@ -95,6 +104,22 @@ def _check(directory: Path, keys: dict[Which, asyncssh.SSHKey]) -> Iterator[str]
                 f"{directory / twin} and {directory / which} are the same key: each must be one of "
                 "its own; restore them from a copy."
             )
+    if Which.HOST in keys and Which.HOST_CA in keys:
+        yield from _check_certificate(directory / HOST_CERTIFICATE, keys)
+
+
+def _check_certificate(path: Path, keys: dict[Which, asyncssh.SSHKey]) -> Iterator[str]:
+    try:
+        fields = read_certificate(asyncssh.read_certificate(path).public_data)
+    except (OSError, asyncssh.KeyImportError, ValueError):
+        yield f"{path} is missing or damaged: restore it from a copy."
+        return
+    for what, which, found in (
+        ("for another key than", Which.HOST, fields.key),
+        ("signed by another key than", Which.HOST_CA, fields.signed_by),
+    ):
+        if keys[which].public_data != found:
+            yield f"{path} is {what} {path.parent / which}: restore both from one copy."
 
 
 def _check_pair(path: Path, which: Which, keys: dict[Which, asyncssh.SSHKey]) -> Iterator[str]:
