@@ -1,0 +1,305 @@
+"""The home directory: where its parts lie, making one, and serving it once at a time.
+
+A home is made beside its place and moved there whole, so that a half-made one is never found.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from bastion.addresses import Endpoint
+from bastion.authority import certify_host, make_keys
+from bastion.authority.keyfiles import AUDITOR, write_private
+from bastion.config import principal
+from bastion.errors import BadInput, Conflict, Misconfigured, Unavailable
+from bastion.store import Store
+
+SETTINGS = """\
+# The settings of this bastion. They are read once, when a command or the service starts.
+# Durations are written 30s, 90m, 2h, 1d; sizes 512MiB, 1GiB. What begins with "# " is the default.
+
+# A line of yours that is shown at the start of every shell.
+# notice = ""
+
+[listen]
+address = "{listen}"
+# What the host certificate was made for: the names by which contractors may call the bastion.
+names = [{names}]
+
+[access]
+# A contractor's certificate is good until the grant's end, and no longer than this.
+# certificate_lifetime = "8h"
+
+[limits]
+# connect_timeout = "10s"   # for reaching a target and logging in there
+# login_grace = "30s"       # for signing in to the bastion
+# without_database = "5m"   # so long do live sessions go on when the database does not answer
+# drain = "10s"             # so long may they go on after SIGTERM
+
+[recording]
+# directory = "recordings"  # below this directory, unless it begins with /
+# session_limit = "1GiB"    # after that, only lengths and hashes are kept
+# To these keys is encrypted what contractors type. keys/auditor.age is the private half: take it
+# away from this machine. Without any key, only lengths and hashes are kept.
+auditors = ["{recipient}"]
+
+[database]
+# url = "sqlite:///bastion.db"
+"""
+
+POLICY = """\
+# Rules that are written before the need arises: who may ask for what, and who has to approve.
+# There are none yet: access is given with bastion-admin grant.
+"""
+
+HOST_CERTIFICATE_LIFE = timedelta(days=3650)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The paths of a home. Nothing is looked at until somebody opens one of them."""
+
+    directory: Path
+
+    @classmethod
+    def at(cls, directory: Path) -> Self:
+        """The home in `directory`. Raises Misconfigured where there is none."""
+        home = cls(directory)
+        if not home.settings.exists():
+            raise Misconfigured(
+                f"There is no home in {directory}: make one with bastion-admin init, "
+                "or name another with --home DIR."
+            )
+        return home
+
+    @property
+    def settings(self) -> Path:
+        """`bastion.toml`."""
+        return self.directory / "bastion.toml"
+
+    @property
+    def policy(self) -> Path:
+        """`policy.toml`."""
+        return self.directory / "policy.toml"
+
+    @property
+    def keys(self) -> Path:
+        """The directory of the key files."""
+        return self.directory / "keys"
+
+    @property
+    def auditor(self) -> Path:
+        """The auditors' private half: an operator is to take it away."""
+        return self.keys / AUDITOR
+
+    @property
+    def database(self) -> Path:
+        """The database, where the settings do not say otherwise."""
+        return self.directory / "bastion.db"
+
+    @property
+    def recordings(self) -> Path:
+        """The recordings, where the settings do not say otherwise."""
+        return self.directory / "recordings"
+
+    @property
+    def lock_file(self) -> Path:
+        """What a process that serves this home holds."""
+        return self.directory / "lock"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the one process that serves this home. Raises Conflict, Unavailable.
+
+        The lock goes with the process, however it ends; the file stays and means nothing.
+        """
+        descriptor = self._opened_lock()
+        try:
+            self._take(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def served_by(self) -> int | None:
+        """The pid of the process that serves this home now; None where there is none."""
+        descriptor = self._opened_lock()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _pid_in(self.lock_file)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _opened_lock(self) -> int:
+        try:
+            return os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise Unavailable(f"{self.lock_file} can't be opened: {error.strerror}.") from error
+
+    def _take(self, descriptor: int) -> None:
+        """Tried five times, as somebody who only asks (`served_by`) holds it for a moment."""
+        for _ in range(5):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.02)
+            except OSError as error:
+                raise Unavailable(f"{self.lock_file} can't be locked: {error.strerror}.") from error
+            else:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                return
+        pid = _pid_in(self.lock_file)
+        who = f"the process {pid}" if pid else "another process"
+        raise Conflict(f"{self.directory} is served already, by {who}: end that one first.")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A home that was just made: `names` stand in its host certificate.
+
+    `recipient` is the auditors' public key; its private half waits in `home.auditor`.
+    """
+
+    home: Home
+    listen: Endpoint
+    names: tuple[str, ...]
+    recipient: str
+
+
+def create(
+    directory: Path, listen: Endpoint, names: tuple[str, ...], machine: str, now: datetime
+) -> Made:
+    """A new home in `directory`, which may be there if it is empty; whole, or not at all.
+
+    The host certificate names each of `names` (`bastion` where there is none), the host of
+    `listen` and `machine`. Raises BadInput, Conflict where there is one already, Unavailable.
+    """
+    directory = directory.resolve()
+    _demand_empty(directory)
+    certified = _certified(names, listen, machine)
+    making = _within if _must_stay(directory) else _beside
+    with _as_sentence(directory), making(directory) as workplace:
+        recipient = _fill(Home(workplace), listen, certified, now)
+    return Made(Home(directory), listen, certified, recipient)
+
+
+def _demand_empty(directory: Path) -> None:
+    try:
+        if Home(directory).settings.exists():
+            raise Conflict(f"There is a home in {directory} already: it is left as it is.")
+        if directory.exists() and any(directory.iterdir()):
+            raise Conflict(f"{directory} is not empty: name another with --home DIR.")
+    except NotADirectoryError:
+        raise Conflict(f"{directory} is not a directory: name another with --home DIR.") from None
+    except OSError as error:
+        raise Unavailable(f"{directory} can't be looked into: {error.strerror}.") from error
+
+
+def _certified(names: tuple[str, ...], listen: Endpoint, machine: str) -> tuple[str, ...]:
+    """What the host certificate names, in order, once each. A machine may be called anything."""
+    wanted = [principal(name) for name in names or ("bastion",)]
+    if listen.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+        wanted.append(listen.host)
+    with suppress(BadInput):
+        wanted.append(principal(machine))
+    return tuple(dict.fromkeys(wanted))
+
+
+def _must_stay(directory: Path) -> bool:
+    """Whether the directory itself can't be replaced: a volume, or one that was made for us."""
+    if not directory.exists():
+        return False
+    return directory.is_mount() or not os.access(directory.parent, os.W_OK | os.X_OK)
+
+
+@contextmanager
+def _beside(directory: Path) -> Iterator[Path]:
+    """A workplace that becomes `directory` in one step at the end, or vanishes."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    workplace = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        yield workplace
+        _sync(workplace)
+        workplace.rename(directory)
+        _sync(directory.parent)
+    except BaseException:
+        shutil.rmtree(workplace, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _within(directory: Path) -> Iterator[Path]:
+    """A workplace in `directory`, moved out at the end, the settings last: they make it a home."""
+    workplace = Path(tempfile.mkdtemp(prefix=".init-", dir=directory))
+    moved: list[Path] = []
+    try:
+        yield workplace
+        directory.chmod(0o700)
+        last = Home(workplace).settings
+        for entry in sorted(workplace.iterdir(), key=lambda entry: entry == last):
+            moved.append(entry.rename(directory / entry.name))
+        workplace.rmdir()
+        _sync(directory)
+    except BaseException:
+        for entry in [workplace, *moved]:
+            shutil.rmtree(entry, ignore_errors=True)
+            with suppress(OSError):
+                entry.unlink()
+        raise
+
+
+@contextmanager
+def _as_sentence(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            sentence = f"Somebody else made {directory} at the same time: it is left as it is."
+            raise Conflict(sentence) from error
+        raise Unavailable(f"{directory} can't be made: {error.strerror}.") from error
+
+
+def _fill(home: Home, listen: Endpoint, names: tuple[str, ...], now: datetime) -> str:
+    """Everything that a home has; the auditors' recipient."""
+    for directory in (home.keys, home.recordings):
+        directory.mkdir()
+        directory.chmod(0o700)
+    recipient = make_keys(home.keys)
+    certify_host(home.keys, names, HOST_CERTIFICATE_LIFE, now)
+    _sync(home.keys)
+    store = Store.open(f"sqlite:///{home.database}", migrate=True)
+    try:
+        store.saw_time(now)
+    finally:
+        store.close()
+    quoted = ", ".join(f'"{name}"' for name in names)
+    settings = SETTINGS.format(listen=listen, names=quoted, recipient=recipient)
+    write_private(home.policy, POLICY.encode())
+    write_private(home.settings, settings.encode())
+    return recipient
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _pid_in(file: Path) -> int | None:
+    try:
+        return int(file.read_bytes()[:20])
+    except (OSError, ValueError):
+        return None
