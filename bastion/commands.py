@@ -25,6 +25,16 @@ _RESERVED = frozenset(
 )
 
 
+_STARTERS = frozenset(
+    "apt apt-get ash awk bash busybox chroot crontab csh dash dnf doas docker ed emacs env "
+    "expect find fish gawk gcc gdb git ionice irb journalctl ksh kubectl less lftp lua make man "
+    "mawk more mysql nano nc ncat nice nmap node nohup nsenter perl php pip podman psql python "
+    "python2 python3 rsync ruby scp screen script sed setsid sftp sh socat sqlite3 ssh stdbuf "
+    "strace su sudo systemctl tar taskset tclsh tcsh timeout tmux unshare vi view vim watch "
+    "xargs yum zip zsh".split()
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One exact command: its argument words, the program first."""
@@ -33,6 +43,14 @@ class Command:
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
+
+    @property
+    def may_start_others(self) -> bool:
+        """Whether its program is one that is known to start others: a shell is then near.
+
+        For a warning to whoever grants it; that none is given proves nothing.
+        """
+        return self.argv[0].rpartition("/")[2] in _STARTERS
 
 
 def parse(line: str) -> Command:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from bastion import names
+
 
 class Role(StrEnum):
     """What a user may do on the control plane. A user may have several."""
@@ -127,3 +129,13 @@ class Selector:
         if self.exact:
             return self.pattern in host.names
         return fnmatch.fnmatchcase(host.name, self.pattern)
+
+
+def parse_selector(text: str) -> Selector:
+    """The selector in `NAME`, `PATTERN` or `label:K=V,K=V`. Raises BadInput."""
+    if text.startswith("label:"):
+        pairs = text.removeprefix("label:").split(",")
+        return Selector(labels=frozenset(names.label(pair) for pair in pairs))
+    if set(text) & set("*?"):
+        return Selector(pattern=names.host_pattern(text))
+    return Selector(pattern=names.host_name(text))

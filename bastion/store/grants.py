@@ -93,6 +93,12 @@ def not_over(connection: Connection, user: str, now: datetime) -> tuple[Grant, .
     return tuple(_grant(row) for row in rows)
 
 
+def covering(connection: Connection, host: Host, now: datetime) -> list[Grant]:
+    """All grants that are scheduled or active at `now` and cover `host`."""
+    statement = select(grants).where(_standing, _g.ends_at > now).order_by(_g.id)
+    return [grant for grant in _streamed(connection, statement) if grant.covers(host)]
+
+
 def with_ids(connection: Connection, ids: Collection[int]) -> dict[int, Grant]:
     """Those of `ids` that exist, as they stand now."""
     found: dict[int, Grant] = {}

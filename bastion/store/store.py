@@ -179,6 +179,11 @@ class Store:
         with self.read() as connection:
             return grants.not_over(connection, user, now)
 
+    def grants_covering(self, host: Host, now: datetime) -> list[Grant]:
+        """All that are scheduled or active at `now` and cover `host`, in the inventory or not."""
+        with self.read() as connection:
+            return grants.covering(connection, host, now)
+
     def live_grants_state(self, ids: Collection[int]) -> dict[int, Grant]:
         """Those of `ids` that exist, as they stand now."""
         with self.read() as connection:

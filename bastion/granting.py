@@ -1,0 +1,158 @@
+"""Whether a grant may be given, and what its giver should know: pure.
+
+The user, the inventory and the time arrive as arguments. A refusal is an exception here, as it
+ends the verb: nothing was written yet.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
+
+from bastion.durations import LONGEST
+from bastion.errors import BadInput, NotFound, Refused
+from bastion.grants import Allows, Grant
+from bastion.inventory import Host, Selector, User
+from bastion.names import free_text, login_name
+from bastion.policy import clock
+
+SLOW = timedelta(minutes=5)
+"""A start that is past by no more than this was meant as now: typing takes time."""
+
+MOST = 100
+"""Hosts, logins, commands or networks of one grant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An access that somebody is about to give. Without `starts_at` it begins at once."""
+
+    user: str
+    hosts: tuple[Selector, ...]
+    logins: frozenset[str]
+    allows: Allows
+    ends_at: datetime
+    reason: str
+    starts_at: datetime | None = None
+    ticket: str | None = None
+    sources: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A grant, and what its giver should know about it, a sentence each."""
+
+    grant: Grant
+    warnings: tuple[str, ...] = ()
+
+
+def judge(
+    proposal: Proposal, user: User, hosts: Sequence[Host], giver: str, now: datetime
+) -> Granted:
+    """The grant that `proposal` would be, without a number. `hosts` is the whole inventory.
+
+    Raises BadInput, NotFound, Refused.
+    """
+    if user.name == giver:
+        raise Refused("Nobody grants to herself: ask somebody else to.")
+    if not user.may_sign_in(now):
+        raise Refused(f"The account {user.name} is closed: open it first, if it should be.")
+    starts_at = _start(proposal, now)
+    selectors = tuple(dict.fromkeys(_known(selector, hosts) for selector in proposal.hosts))
+    _check_sizes(proposal)
+    warnings = [
+        *_about_hosts(selectors, hosts),
+        *_about_commands(proposal.allows, selectors, hosts),
+        *_about_the_end(proposal, user),
+    ]
+    grant = Grant(
+        id=0,
+        user=user.name,
+        hosts=selectors,
+        logins=frozenset(map(login_name, proposal.logins)),
+        allows=proposal.allows,
+        starts_at=starts_at,
+        ends_at=proposal.ends_at,
+        reason=free_text(proposal.reason, "reason"),
+        ticket=None if proposal.ticket is None else free_text(proposal.ticket, "ticket", 100),
+        sources=proposal.sources,
+        granted_by=giver,
+        granted_at=now,
+    )
+    return Granted(grant, tuple(warnings))
+
+
+def _start(proposal: Proposal, now: datetime) -> datetime:
+    starts_at = proposal.starts_at or now
+    if starts_at < now - SLOW:
+        raise BadInput(f"The start, {clock(starts_at)}, is past: leave it out to begin now.")
+    starts_at = max(starts_at, now)
+    if proposal.ends_at <= now:
+        raise BadInput(f"The end, {clock(proposal.ends_at)}, is past already.")
+    if proposal.ends_at <= starts_at:
+        raise BadInput(f"It would end at {clock(proposal.ends_at)}, before it begins.")
+    if proposal.ends_at - now > LONGEST:
+        raise BadInput(f"The end, {clock(proposal.ends_at)}, is more than ten years away.")
+    return starts_at
+
+
+def _known(selector: Selector, hosts: Sequence[Host]) -> Selector:
+    """The same by the host's own name: an alias may come to mean another host."""
+    if not selector.exact:
+        return selector
+    for host in hosts:
+        if selector.matches(host):
+            return replace(selector, pattern=host.name)
+    everything = sorted(name for host in hosts for name in host.names)
+    close = difflib.get_close_matches(str(selector), everything, n=1)
+    hint = f": do you mean {close[0]}?" if close else "."
+    raise NotFound(f"There is no host {selector}{hint}")
+
+
+def _check_sizes(proposal: Proposal) -> None:
+    for what, number in (
+        ("host", len(proposal.hosts)),
+        ("login", len(proposal.logins)),
+    ):
+        if number == 0:
+            raise BadInput(f"The grant names no {what}.")
+    parts = (proposal.hosts, proposal.logins, proposal.allows.commands, proposal.sources)
+    if any(len(part) > MOST for part in parts):
+        raise BadInput(f"The grant names more than {MOST} things of one kind: give several grants.")
+
+
+def _about_hosts(selectors: Sequence[Selector], hosts: Sequence[Host]) -> list[str]:
+    return [
+        f"No host matches {selector} today."
+        for selector in selectors
+        if not any(selector.matches(host) for host in hosts)
+    ]
+
+
+def _about_commands(
+    allows: Allows, selectors: Sequence[Selector], hosts: Sequence[Host]
+) -> list[str]:
+    """Commands need a known shell: only for those is the quoting of a command line certain."""
+    if allows.shell:
+        return []
+    exact = {str(selector) for selector in selectors if selector.exact}
+    meant = [host for host in hosts if any(selector.matches(host) for selector in selectors)]
+    blind = [host.name for host in meant if host.shell_type is None]
+    if blind and (exact & set(blind) or len(blind) == len(meant)):
+        raise Refused(
+            f"Commands can't be granted on {blind[0]}, as its shell is not known: "
+            f"bastion-admin host set {blind[0]} --shell-type bash, if that is what it has."
+        )
+    told = [f"Commands will not run on {name}, as its shell is not known." for name in blind]
+    return told + [
+        f"{command.argv[0]} may start other programs, a shell among them: {command}"
+        for command in allows.commands
+        if command.may_start_others
+    ]
+
+
+def _about_the_end(proposal: Proposal, user: User) -> list[str]:
+    if user.until is None or proposal.ends_at <= user.until:
+        return []
+    return [f"The account {user.name} ends before the grant does, at {clock(user.until)}."]
