@@ -22,7 +22,7 @@ MOST_LIVE = 500
 """Grants of one user that are not over: door 1 reads them all, so there is a limit."""
 
 LATEST_OVER = 32
-"""Ended ones, and revoked ones, that door 1 reads beside them, to say what happened."""
+"""Ended ones, and as many revoked ones, that door 1 may read too, to say what happened."""
 
 MOST_ROWS = 1000
 """A list is no longer than this; `before` gives the next page."""
@@ -34,11 +34,8 @@ _live = _standing & (_g.ends_at > bindparam("now"))
 _over = _standing & (_g.ends_at <= bindparam("now"))
 _ended = _of_user.where(_over).order_by(_g.ends_at.desc()).limit(LATEST_OVER)
 _revoked = _of_user.where(~_standing).order_by(_g.revoked_at.desc()).limit(LATEST_OVER)
-_for_the_door = union_all(
-    _of_user.where(_live),
-    select(_ended.subquery()),
-    select(_revoked.subquery()),
-)
+_not_over = _of_user.where(_live)
+_latest_over = union_all(select(_ended.subquery()), select(_revoked.subquery()))
 _count_live = select(func.count()).select_from(grants).where(_g.user == bindparam("user"), _live)
 
 
@@ -81,15 +78,23 @@ def find(
     return list(islice(found, max(0, min(limit, MOST_ROWS))))
 
 
-def for_the_door(connection: Connection, user: str, now: datetime) -> tuple[Grant, ...]:
-    """All of a user's that are not over at `now`, and the latest that are."""
-    rows = connection.execute(_for_the_door, {"user": user, "now": now})
-    return tuple(_grant(row) for row in rows)
+def for_the_door(
+    connection: Connection, user: str, host: Host | None, now: datetime
+) -> tuple[Grant, ...]:
+    """All of a user's that are not over at `now`.
+
+    Where none of them covers `host`, the latest that are over too: then there is an end to tell of.
+    """
+    standing = not_over(connection, user, now)
+    if host is None or any(grant.covers(host) for grant in standing):
+        return standing
+    rows = connection.execute(_latest_over, {"user": user, "now": now})
+    return standing + tuple(_grant(row) for row in rows)
 
 
 def not_over(connection: Connection, user: str, now: datetime) -> tuple[Grant, ...]:
     """All of a user's grants that are scheduled or active at `now`."""
-    rows = connection.execute(_of_user.where(_live), {"user": user, "now": now})
+    rows = connection.execute(_not_over, {"user": user, "now": now})
     return tuple(_grant(row) for row in rows)
 
 

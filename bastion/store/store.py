@@ -240,10 +240,11 @@ class Store:
             person = users.find(connection, user)
             if person is not None and all(k.fingerprint != fingerprint for k in person.keys):
                 person = None
+            host = hosts.find(connection, host_asked)
             return DoorFacts(
                 user=person,
-                host=hosts.find(connection, host_asked),
-                grants=grants.for_the_door(connection, user, now),
+                host=host,
+                grants=grants.for_the_door(connection, user, host, now),
                 certificates=ledger.of_key(connection, user, fingerprint),
                 latest_time=jumps.latest_time(connection),
             )
