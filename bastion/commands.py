@@ -16,7 +16,7 @@ LIMIT = 32_768
 """The longest command line that is read, in characters."""
 
 _BLANK = re.compile(r"[ \t]+")
-_UNSENT = r"\\!\x00-\x1f\x7f-\x9f\ud800-\udfff"
+_UNSENT = r"\\!\x00-\x1f\x7f-\x9f"
 _PIECE = re.compile(rf"[A-Za-z0-9_@%+=:,./-]+|'[^'{_UNSENT}]*'|\"[^\"$`{_UNSENT}]*\"")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=")
 _RESERVED = frozenset(
@@ -96,6 +96,8 @@ def _checked(words: list[str]) -> tuple[str, ...]:
     """The words as they will be sent: `shlex.join` leaves some unquoted that a shell reads."""
     if not words or not words[0]:
         raise BadInput("The command is empty.")
+    if not all(word.isprintable() for word in words):
+        raise BadInput("A character in the command does not show when printed: write plain text.")
     if words[0][0] in "-+%":
         raise BadInput(
             f"A command may not begin with {words[0][0]!r}: that is an option to shells."

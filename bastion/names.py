@@ -43,7 +43,7 @@ def host_name(text: str) -> str:
 
     An IPv4 address may be an alias. Raises BadInput.
     """
-    lower = text.lower().rstrip(".")
+    lower = text.lower().removesuffix(".")
     return _match(_HOST, lower, text, "host name", "letters, digits, '.', '_' and '-'")
 
 
@@ -92,7 +92,8 @@ def numbered(prefix: str, text: str) -> int:
 
 
 def _match(pattern: re.Pattern[str], name: str, text: str, what: str, shape: str) -> str:
-    if pattern.fullmatch(name) is None or ".." in name:
+    # `lower()` makes ASCII of a few other letters (the Kelvin sign): what was written counts.
+    if not text.isascii() or pattern.fullmatch(name) is None or ".." in name:
         raise BadInput(f"{_shown(text)} can't be a {what}: use {shape}.")
     return name
 
