@@ -14,7 +14,6 @@ into "o", "e", "ob" and "eb": it cannot make a note. Pure: no file, no clock.
 Source: https://docs.asciinema.org/manual/asciicast/v2/
 """
 
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +21,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 import orjson
+from pybase64 import b64decode, b64encode_as_string
 
 from recorder.errors import CorruptRecording
 from recorder.session import SessionInfo, Size, session_name
@@ -103,7 +103,7 @@ class Event:
         if self.code in (Code.OUT, Code.ERR):
             return self.data.encode()
         try:
-            return binascii.a2b_base64(self.data, strict_mode=True)
+            return b64decode(self.data, validate=True)
         except ValueError as error:
             raise CorruptRecording(f"an event at {self.time} s is not base64") from error
 
@@ -254,7 +254,7 @@ def _bytes_lines(time: float, stream: Stream, data: bytes) -> list[bytes]:
 
 
 def _bytes_line(time: float, stream: Stream, data: bytes) -> bytes:
-    return event_line(time, f"{stream.value}b", binascii.b2a_base64(data, newline=False).decode())
+    return event_line(time, f"{stream.value}b", b64encode_as_string(data))
 
 
 def _parted(data: bytes) -> tuple[bytes, bytes, bytes]:
