@@ -1,7 +1,7 @@
 """The house put together: everything is built here, by constructor, and served.
 
-    opened(home)   the parts that every command needs: settings, store, authority, verbs, archive
-    serve(...)     the bastion itself, until SIGTERM
+opened(home)   the parts that every command needs: settings, store, authority, verbs, archive
+serve(...)     the bastion itself, until SIGTERM
 """
 
 import asyncio
@@ -10,8 +10,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import asyncssh
 
 from bastion.access import Access
 from bastion.authority import Authority
@@ -24,10 +22,9 @@ from bastion.errors import Unavailable
 from bastion.home import Home
 from bastion.hop import Parts
 from bastion.live import Live
-from bastion.server import Doors, Outer
+from bastion.server import Doors, Front, server_options
 from bastion.store import Store
 from bastion.upstream import Connector
-from bastion.wire.connections import VERSION, ServerConnection, shared_options
 from bastion.wire.packets import Turn
 from recorder import Archive, EndReason, Index
 
@@ -71,7 +68,7 @@ def opened(home: Home) -> Iterator[Services]:
                 recipients=settings.recording.auditors,
                 limit=settings.recording.session_limit,
             ),
-            access=Access(store, authority, settings),
+            access=Access(store, authority, settings.access.certificate_lifetime),
             enrolment=Enrolment(store),
             clock=Clock(latest=store.latest_time()),
         )
@@ -109,9 +106,7 @@ async def _recover(services: Services) -> None:
     await asyncio.to_thread(services.store.saw_time, now)
 
 
-async def _listen(
-    services: Services, control: Control, live: Live, crew: Crew
-) -> asyncio.Server:
+async def _listen(services: Services, control: Control, live: Live, crew: Crew) -> asyncio.Server:
     turn = Turn()
     limits = services.settings.limits
     parts = Parts(
@@ -119,49 +114,24 @@ async def _listen(
         archive=services.archive,
         live=live,
         clock=services.clock,
-        connector=Connector(services.authority, services.clock, turn, limits.connect_timeout),
+        connector=Connector(
+            services.authority, services.store, services.clock, turn, limits.connect_timeout
+        ),
         crew=crew,
         turn=turn,
         notice=services.settings.notice,
     )
     loop = asyncio.get_running_loop()
-    options = _server_options(services.authority, limits.login_grace)
-    doors = Doors(parts, services.authority, control, options, loop)
+    options = server_options(services.authority, limits.login_grace)
+    front = Front(Doors(parts, services.authority, control, options, loop))
     listen = services.settings.listen
     try:
         return await loop.create_server(
-            lambda: ServerConnection(loop, options, turn, lambda: Outer(doors)),
-            listen.host,
-            listen.port,
-            backlog=BACKLOG,
-            reuse_address=True,
+            front.connection, listen.host, listen.port, backlog=BACKLOG, reuse_address=True
         )
     except OSError as error:
         reason = error.strerror or str(error)
         raise Unavailable(f"{listen.address} can't be listened on: {reason}.") from error
-
-
-def _server_options(
-    authority: Authority, login_grace: float
-) -> asyncssh.SSHServerConnectionOptions:
-    """One set for the outer and the inner connections; each brings its own host certificate."""
-    return asyncssh.SSHServerConnectionOptions(
-        **shared_options(),
-        server_version=VERSION,
-        server_host_keys=[authority.host_key_with_certificate],
-        login_timeout=login_grace,
-        keepalive_interval=15,
-        keepalive_count_max=3,
-        password_auth=False,
-        kbdint_auth=False,
-        host_based_auth=False,
-        gss_host=None,
-        x11_forwarding=False,
-        agent_forwarding=False,
-        allow_scp=False,
-        line_editor=False,
-        encoding=None,
-    )
 
 
 async def _drained(

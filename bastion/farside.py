@@ -5,7 +5,7 @@ event and one write, and is shown in order before anything that followed it.
 """
 
 import asyncio
-from typing import Protocol
+from typing import Protocol, cast
 
 import asyncssh
 
@@ -61,8 +61,7 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         """The channel is open; nothing has been started on it yet."""
-        assert isinstance(chan, UpstreamChannel)
-        self._chan = chan
+        self._chan = cast(UpstreamChannel, chan)
         if self._paused:
             chan.pause_reading()
 

@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
@@ -36,7 +38,7 @@ from bastion.store import Store
 from bastion.upstream import Connector, Upstream
 from bastion.wire.connections import Authenticator, ServerConnection
 from bastion.wire.packets import Turn
-from recorder import Archive, EndReason, Kind, RecorderError, SessionInfo, Size
+from recorder import Archive, Kind, RecorderError, SessionInfo, Size
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +95,7 @@ class Hop(Authenticator):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """The client speaks SSH inside."""
-        assert isinstance(conn, ServerConnection)
-        self._connection = conn
+        self._connection = cast(ServerConnection, conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The jump is over; so is our connection to the target."""
@@ -107,15 +108,19 @@ class Hop(Authenticator):
     def begin_auth(self, username: str) -> bool:
         """Whether a proof is needed. A refusal is spoken, and then no proof will do."""
         self._permit = None
-        answer = self._arrival.answer
-        if isinstance(answer, Reach):
-            answer = may_login(answer, username, self._parts.clock.now())
+        answer = self._may_login(username)
         if isinstance(answer, Denial):
             self._spoken(answer, f"as {username!r}")
             self._connection.send_auth_banner(f"bastion: {answer.sentence}\r\n")
             return True
         self._permit = answer
         return self._arrival.prove_again
+
+    def _may_login(self, username: str) -> Permit | Denial:
+        reach = self._arrival.answer
+        if isinstance(reach, Denial):
+            return reach
+        return may_login(reach, username, self._parts.clock.now())
 
     async def key_of(self, username: str, key_data: bytes) -> SSHKey | None:
         """The second proof: by the key that signed in outside, and no other."""
@@ -133,12 +138,12 @@ class Hop(Authenticator):
         permit = self._permit
         if permit is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not admitted")
-        return Relay(self._attend, self._parts.turn, any(g.allows.shell for g in permit.grants))
+        shell = any(grant.allows.shell for grant in permit.grants)
+        return Relay(partial(self._attend, permit), self._parts.turn, shell)
 
-    async def _attend(self, relay: Relay, ask: Ask) -> None:
+    async def _attend(self, permit: Permit, relay: Relay, ask: Ask) -> None:
         """From a start request to the end of the session."""
-        assert self._permit is not None
-        run = self._may_run(self._permit, ask)
+        run = self._may_run(permit, ask)
         if isinstance(run, Denial):
             self._spoken(run, f"{ask.mode} {ask.command!r}")
             relay.refuse(run.sentence)
@@ -233,4 +238,6 @@ class Hop(Authenticator):
 
     def _spoken(self, denial: Denial, what: str) -> None:
         user = self._arrival.identity.user.name
-        log.info("%s %s to %s %s: %s", self._arrival, user, self._arrival.asked, what, denial.reason)
+        log.info(
+            "%s %s to %s %s: %s", self._arrival, user, self._arrival.asked, what, denial.reason
+        )

@@ -8,7 +8,7 @@ for the person, and the reason for the log. Time arrives as an argument; nothing
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -88,12 +88,15 @@ _DOOR = object()
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """A value that is made by a door in this room, or not at all."""
+    """A value that is made by a door in this room, or not at all.
 
-    door: object = field(repr=False, compare=False)
+    What a door shows is not kept, so that no proof can be turned into another by `replace`.
+    """
 
-    def __post_init__(self) -> None:
-        if self.door is not _DOOR:
+    door: InitVar[object]
+
+    def __post_init__(self, door: object) -> None:
+        if door is not _DOOR:
             raise TypeError("a proof is made by its door, see bastion.policy")
 
 
@@ -135,6 +138,11 @@ class Run(_Proof):
     def forced(self) -> str | None:
         """The command line that the target's certificate must force, or None for a shell grant."""
         return None if self.argv is None else str(commands.Command(self.argv))
+
+    @property
+    def command(self) -> bytes:
+        """What goes to the target: the words that were judged, or with a shell what came in."""
+        return self.ask.command if self.forced is None else self.forced.encode()
 
 
 def may_reach(knock: Knock, now: datetime) -> Reach | Denial:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import cast
 
 import asyncssh
 from asyncssh.constants import EXTENDED_DATA_STDERR
@@ -71,8 +72,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         """The channel is open."""
-        assert isinstance(chan, SessionChannel)
-        self._chan = chan
+        self._chan = cast(SessionChannel, chan)
 
     def pty_requested(
         self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Mapping[int, int]
@@ -146,7 +146,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             self._far = None
             self._end(EndReason.LOST)
             raise
-        self._answered(channel)
+        self._answered(channel, far)
         await self._over.wait()
         await far.gone(GRACE)
 
@@ -159,15 +159,14 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         payload = None if ask.mode is Mode.SHELL else command
         return Start(ask.mode.encode(), payload, self._terminal, environment)
 
-    def _answered(self, channel: UpstreamChannel) -> None:
-        assert self._far is not None
+    def _answered(self, channel: UpstreamChannel, far: FarSide) -> None:
         if self._over.is_set():
             channel.abort()
             return
         for line in self._greeting:
             self._tell(line)
         self._chan.answer(True)
-        if self._far.blocked:
+        if far.blocked:
             self._chan.pause_reading()
         channel.begin_reading()
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import asyncssh
 from asyncssh.constants import DISC_BY_APPLICATION, DISC_NO_MORE_AUTH_METHODS_AVAILABLE
@@ -24,13 +25,14 @@ from asyncssh.public_key import (
 
 from bastion import names
 from bastion.authority import Authority
-from bastion.control import Control, ControlSession
+from bastion.console import Console
+from bastion.control import Control
 from bastion.errors import BadInput, BastionError
 from bastion.hop import PROHIBITED, Arrival, Hop, Parts
 from bastion.inventory import User
 from bastion.jumps import Jump
 from bastion.policy import Denial, Identity, Knock, Reach, Reason, may_reach
-from bastion.wire.connections import Authenticator, ServerConnection
+from bastion.wire.connections import VERSION, Authenticator, ServerConnection, shared_options
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +43,65 @@ MOST_KEYS = 20
 """Keys that one connection may offer."""
 
 
+SIGNATURES = (
+    "ssh-ed25519",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+"""How a contractor may sign: nothing with SHA-1, no DSA."""
+
+
+def server_options(authority: Authority, login_grace: float) -> asyncssh.SSHServerConnectionOptions:
+    """One set for the outer and the inner connections; an inner one brings its own certificate.
+
+    `login_grace` is in seconds, from connecting to being somebody.
+    """
+    return asyncssh.SSHServerConnectionOptions(
+        **shared_options(),
+        server_version=VERSION,
+        server_host_keys=[authority.host_key_with_certificate],
+        signature_algs=SIGNATURES,
+        login_timeout=login_grace,
+        keepalive_interval=15,
+        keepalive_count_max=3,
+        password_auth=False,
+        kbdint_auth=False,
+        host_based_auth=False,
+        gss_host=None,
+        x11_forwarding=False,
+        agent_forwarding=False,
+        allow_scp=False,
+        line_editor=False,
+        encoding=None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What the outer door is built of. `inside` are the inner server's options."""
+    """What the outer door is built of. `options` serve the inner connections too."""
 
     parts: Parts
     authority: Authority
     control: Control
-    inside: asyncssh.SSHServerConnectionOptions
+    options: asyncssh.SSHServerConnectionOptions
     loop: asyncio.AbstractEventLoop
+
+
+class Front:
+    """Answers every connection that is made to the bastion."""
+
+    def __init__(self, doors: Doors):
+        self._doors = doors
+
+    def connection(self) -> ServerConnection:
+        """The protocol for one more connection."""
+        doors = self._doors
+        return ServerConnection(doors.loop, doors.options, doors.parts.turn, lambda: Outer(doors))
 
 
 class Outer(Authenticator):
@@ -66,8 +118,7 @@ class Outer(Authenticator):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client has connected; it is nobody yet."""
-        assert isinstance(conn, ServerConnection)
-        self._connection = conn
+        self._connection = cast(ServerConnection, conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, and every jump through it."""
@@ -160,10 +211,13 @@ class Outer(Authenticator):
 
     # Door 1
 
-    def connection_requested(
+    def connection_requested(  # type: ignore[override]
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> Coroutine[object, object, ServerConnection]:
-        """A jump: the channel becomes the transport of a connection that speaks as the target."""
+        """A jump: the channel becomes the transport of a connection that speaks as the target.
+
+        asyncssh takes a connection for the channel's session, though its types do not say so.
+        """
         if self._identity is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
         try:
@@ -199,7 +253,9 @@ class Outer(Authenticator):
         fresh = Identity(facts.user, identity.key, identity.source)
         knock = Knock(fresh, asked, facts.host, port, facts.grants, facts.certificates)
         if clock.behind():
-            sentence = "the bastion's clock is wrong, so nothing is opened; an operator has to look."
+            sentence = (
+                "the bastion's clock is wrong, so nothing is opened; an operator has to look."
+            )
             return knock, Denial(Reason.CLOCK, sentence)
         return knock, may_reach(knock, now)
 
@@ -227,7 +283,7 @@ class Outer(Authenticator):
 
         return ServerConnection(
             self._doors.loop,
-            self._doors.inside,
+            self._doors.options,
             parts.turn,
             lambda: Hop(arrival, parts, gone),
             self._doors.authority.host_keys_for(arrival.asked, parts.clock.now()),
@@ -239,11 +295,11 @@ class Outer(Authenticator):
 
     # The control plane
 
-    def session_requested(self) -> ControlSession:
+    def session_requested(self) -> Console:
         """`ssh bastion VERB…`."""
         if self._identity is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
-        return ControlSession(self._identity, self._doors.control, self._admitted)
+        return Console(self._identity, self._doors.control, self._admitted)
 
     def _admitted(self) -> bool:
         return self._identity is not None and not self._parts.clock.behind()

@@ -6,6 +6,7 @@ the person (`errors.Unavailable`) and ends at once. asyncssh's errors are rename
 
 import asyncio
 import copy
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from bastion.authority import Authority, TargetCredential
 from bastion.clock import Clock
 from bastion.errors import Unavailable
 from bastion.inventory import Host
+from bastion.ledger import Draft, Kind, Signed
 from bastion.policy import Run
+from bastion.store import Store
 from bastion.wire.channels import Start, UpstreamChannel
 from bastion.wire.connections import (
     VERSION,
@@ -27,6 +30,7 @@ from bastion.wire.connections import (
     shared_options,
 )
 from bastion.wire.packets import Turn
+
 Keys = Sequence[asyncssh.SSHKey]
 Pinned = tuple[Keys, Keys, Keys, tuple[()], tuple[()], tuple[()], tuple[()]]
 
@@ -44,7 +48,9 @@ class Upstream:
         """Whether it is of no more use."""
         return self._connection.is_closed()
 
-    async def start(self, session: asyncssh.SSHClientSession[bytes], start: Start) -> UpstreamChannel:
+    async def start(
+        self, session: asyncssh.SSHClientSession[bytes], start: Start
+    ) -> UpstreamChannel:
         """Open a session channel and start what `start` says. Raises Unavailable."""
         with _renamed(self.host, self.login):
             channel = self._connection.session_channel()
@@ -59,8 +65,11 @@ class Upstream:
 class Connector:
     """Makes connections to targets. `connect_timeout` is in seconds, for all of it."""
 
-    def __init__(self, authority: Authority, clock: Clock, turn: Turn, connect_timeout: float):
+    def __init__(
+        self, authority: Authority, store: Store, clock: Clock, turn: Turn, connect_timeout: float
+    ):
         self._authority = authority
+        self._store = store
         self._clock = clock
         self._turn = turn
         self._timeout = connect_timeout
@@ -79,15 +88,40 @@ class Connector:
 
     async def connect(self, run: Run, connection: int) -> Upstream:
         """A connection for what `run` allows, by the jump `C-<connection>`. Raises Unavailable."""
-        credential = self._authority.target_credential(
-            run.login,
-            run.host.name,
-            f"C-{connection} {run.identity.user.name} {run.grant}",
-            force_command=run.forced,
-            pty=run.forced is None,
-            now=self._clock.now(),
-        )
+        credential = await asyncio.to_thread(self._mint, run, connection)
         return await self.connect_with(run.host, run.login, credential)
+
+    def _mint(self, run: Run, connection: int) -> TargetCredential:
+        """A certificate for this one connection; the ledger has it before anybody else."""
+        now = self._clock.now()
+        draft = Draft(
+            Kind.TARGET,
+            run.identity.user.name,
+            frozenset({run.grant.id}),
+            now,
+            source=run.identity.source,
+            connection=connection,
+            host=run.host.name,
+        )
+        made: list[TargetCredential] = []
+
+        def sign(serial: int) -> Signed:
+            key_id = f"C-{connection} {run.identity.user.name} {run.grant}"
+            made.append(
+                self._authority.target_credential(
+                    run.login,
+                    run.host.name,
+                    key_id,
+                    force_command=run.forced,
+                    pty=run.forced is None,
+                    now=now,
+                    serial=serial,
+                )
+            )
+            return made[-1].signed
+
+        self._store.sign_into_ledger(draft, sign)
+        return made[-1]
 
     async def connect_with(self, host: Host, login: str, credential: TargetCredential) -> Upstream:
         """A connection as `login` by a credential that was made before. Raises Unavailable."""
@@ -163,7 +197,7 @@ def _renamed(host: Host, login: str) -> Iterator[None]:
     except socket.gaierror:
         raise Unavailable(f"{host.name}: its address is not known to the DNS.") from None
     except OSError as error:
-        reason = error.strerror or "no connection"
+        reason = os.strerror(error.errno) if error.errno else "no connection"
         raise Unavailable(f"{host.name} can't be reached: {reason}.") from None
 
 

@@ -11,7 +11,7 @@ What asyncssh does differently from what a relay needs, and what is done here:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 from asyncssh.channel import SSHChannel, SSHClientChannel, SSHServerChannel, SSHTCPChannel
 from asyncssh.constants import (
@@ -98,10 +98,9 @@ class BoundedChannel(SSHChannel[bytes]):
             del self._send_buf[0]
         self._send_buf_len -= size
         self._send_window -= size
-        if datatype is None:
-            assert self._send_chan is not None
+        if datatype is None and self._send_chan is not None:
             self._road.send_channel_data(self._send_chan, data[:size])
-        else:
+        elif datatype is not None:
             piece = String(bytes(data[:size]))
             self.send_packet(MSG_CHANNEL_EXTENDED_DATA, UInt32(datatype), piece)
 
@@ -171,7 +170,7 @@ class BoundedChannel(SSHChannel[bytes]):
         else:
             self.close()
 
-    _packet_handlers = {
+    _packet_handlers: ClassVar = {
         **SSHChannel._packet_handlers,
         97: _process_close,  # MSG_CHANNEL_CLOSE
         98: _process_request,  # MSG_CHANNEL_REQUEST

@@ -168,6 +168,4 @@ class ClientConnection(_Road, SSHClientConnection):
     def session_channel(self) -> UpstreamChannel:
         """A session channel, not yet opened. Large packets are taken where a target sends them."""
         self._update_recv_pktlen(4 * PACKET)
-        return UpstreamChannel(
-            self, self._loop, "strict", None, "strict", WINDOW, 4 * PACKET
-        )
+        return UpstreamChannel(self, self._loop, "strict", None, "strict", WINDOW, 4 * PACKET)

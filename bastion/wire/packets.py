@@ -130,7 +130,6 @@ class PacketRoad(SSHConnection):
 
     turn: Turn
     _holds = Hold(0)
-    _opener: Gcm | None = None
     _sealer: Gcm | None = None
 
     # Sending
@@ -212,36 +211,33 @@ class PacketRoad(SSHConnection):
         with self.turn:
             try:
                 while self._inpbuf:
-                    if self._fast_road() and self._take_data():
+                    opener = self._fast_road()
+                    if opener is not None and self._take_data(opener):
                         break
                     if not self._recv_handler():
                         break
             except DisconnectError as exc:
                 self._send_disconnect(exc.code, exc.reason, exc.lang)
                 self._force_close(exc)
-            except Exception:
+            except Exception:  # noqa: BLE001 as asyncssh: it ends this connection alone
                 self.internal_error()
 
-    def _fast_road(self) -> bool:
+    def _fast_road(self) -> Gcm | None:
+        """What opens data packets, where asyncssh is between two packets and would just pass on."""
         encryption = self._recv_encryption
         if type(encryption) is GCMEncryption:
             encryption = self._recv_encryption = Gcm(encryption._cipher)
-        self._opener = encryption if isinstance(encryption, Gcm) else None
-        return (
-            self._opener is not None
-            and self._auth_complete
-            and not self._decompressor
-            and self._recv_handler == self._recv_pkthdr
-        )
+        between = self._recv_handler == self._recv_pkthdr
+        if isinstance(encryption, Gcm) and self._auth_complete and between:
+            return None if self._decompressor else encryption
+        return None
 
-    def _take_data(self) -> bool:
+    def _take_data(self, opener: Gcm) -> bool:
         """Deliver the data packets at the front of the buffer.
 
         Returns whether the rest is an unfinished packet; otherwise a whole packet of another kind
         is at the front, for asyncssh's own road.
         """
-        opener = self._opener
-        assert opener is not None
         buffer = self._inpbuf
         view = memoryview(buffer)
         end, at = len(buffer), 0

@@ -1,0 +1,132 @@
+"""The fast road carries exactly what asyncssh's own would, with every cipher, whatever the size."""
+
+import asyncio
+
+import asyncssh
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bastion.wire.connections import CTR, GCM
+from bastion.wire.packets import Turn
+from tests.bastion.wire.peers import connected, serving
+
+
+class Echo(asyncssh.SSHServerSession[bytes]):
+    """Sends back what it gets; ends when the client has sent all."""
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        self.chan = chan
+
+    def exec_requested(self, command: str) -> bool:
+        return True
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        self.chan.write(data)
+
+    def eof_received(self) -> bool:
+        self.chan.exit(0)
+        return True
+
+    def pause_writing(self) -> None:
+        self.chan.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.chan.resume_reading()
+
+
+async def echoed(port: int, chunks: list[bytes], **options: object) -> bytes:
+    async with connected(port, **options) as connection:
+        process = await connection.create_process("echo", encoding=None)
+
+        async def send() -> None:
+            for chunk in chunks:
+                process.stdin.write(chunk)
+                await process.stdin.drain()
+            process.stdin.write_eof()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(send())
+            read = group.create_task(process.stdout.read())
+        return bytes(read.result())
+
+
+@pytest.mark.parametrize("cipher", [*GCM, *CTR])
+async def test_every_cipher_brings_every_byte_back(cipher: str) -> None:
+    """Bulk and single bytes come back as they went, on the fast road and on asyncssh's own."""
+    chunks = [b"a", b"", bytes(range(256)) * 5000, b"\0" * 32768, b"z" * 32769, b"end"]
+    async with serving(Echo) as port:
+        assert await echoed(port, chunks, encryption_algs=[cipher]) == b"".join(chunks)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(sizes=st.lists(st.integers(0, 70_000), max_size=12), pad=st.binary(min_size=1, max_size=7))
+def test_any_sizes_come_back(sizes: list[int], pad: bytes) -> None:
+    """Any run of chunk sizes comes back byte for byte."""
+    chunks = [(pad * (size // len(pad) + 1))[:size] for size in sizes]
+
+    async def run() -> bytes:
+        async with serving(Echo) as port:
+            return await echoed(port, chunks, encryption_algs=[GCM[0]])
+
+    assert asyncio.run(run()) == b"".join(chunks)
+
+
+async def test_keys_are_exchanged_again_in_the_middle() -> None:
+    """With new keys every 64 KiB on both sides, 4 MiB come back whole and in order."""
+    data = bytes(range(251)) * 17_000
+    async with serving(Echo, rekey_bytes=65536) as port:
+        assert await echoed(port, [data], rekey_bytes=65536) == data
+
+
+class Flood(asyncssh.SSHServerSession[bytes]):
+    """Writes as long as it is not told to pause, and counts."""
+
+    written = 0
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        self.chan = chan
+        self.paused = False
+
+    def exec_requested(self, command: str) -> bool:
+        return True
+
+    def session_started(self) -> None:
+        self.flood()
+
+    def flood(self) -> None:
+        while not self.paused and Flood.written < 1 << 28:
+            self.chan.write(b"y" * 65536)
+            Flood.written += 65536
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.flood()
+
+
+async def test_a_reader_that_stalls_stops_the_writer() -> None:
+    """A session is told to pause when the client's window and one buffer are full."""
+    Flood.written = 0
+    async with serving(Flood) as port, connected(port) as connection:
+        process = await connection.create_process("flood", encoding=None)
+        first = await process.stdout.read(1)
+        stalled_at = Flood.written
+        assert first == b"y"
+        assert stalled_at < 8 << 20
+        process.close()
+
+
+def test_a_turn_puts_off_until_its_end_and_keeps_the_order() -> None:
+    """What is put off in a turn is done in order at the end of the outermost one."""
+    turn, done = Turn(), []
+    turn.later(lambda: done.append("now"))
+    with turn:
+        turn.later(lambda: done.append("first"))
+        with turn:
+            turn.later(lambda: turn.later(lambda: done.append("third")))
+            turn.later(lambda: done.append("second"))
+        assert done == ["now"]
+    assert done == ["now", "first", "second", "third"]
