@@ -22,6 +22,7 @@ from bastion.errors import Unavailable
 from bastion.home import Home
 from bastion.hop import Parts
 from bastion.live import Live
+from bastion.probe import Prober
 from bastion.server import Doors, Front, server_options
 from bastion.store import Store
 from bastion.upstream import Connector
@@ -97,6 +98,11 @@ async def serve(services: Services, control: Control, ready: Callable[[str], Non
             await _disconnected(live)
 
 
+def prober(services: Services) -> Prober:
+    """What tries targets (`host check`)."""
+    return Prober(services.authority, _connector(services, Turn()))
+
+
 async def _recover(services: Services) -> None:
     """End what a process that was killed has left open."""
     now = services.clock.now()
@@ -114,9 +120,7 @@ async def _listen(services: Services, control: Control, live: Live, crew: Crew) 
         archive=services.archive,
         live=live,
         clock=services.clock,
-        connector=Connector(
-            services.authority, services.store, services.clock, turn, limits.connect_timeout
-        ),
+        connector=_connector(services, turn),
         crew=crew,
         turn=turn,
         notice=services.settings.notice,
@@ -132,6 +136,11 @@ async def _listen(services: Services, control: Control, live: Live, crew: Crew) 
     except OSError as error:
         reason = error.strerror or str(error)
         raise Unavailable(f"{listen.address} can't be listened on: {reason}.") from error
+
+
+def _connector(services: Services, turn: Turn) -> Connector:
+    timeout = services.settings.limits.connect_timeout
+    return Connector(services.authority, services.store, services.clock, turn, timeout)
 
 
 async def _drained(
