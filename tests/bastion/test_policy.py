@@ -1,0 +1,416 @@
+"""The three doors, against a plain model of them, and what a proof is worth."""
+
+import copy
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bastion.commands import parse
+from bastion.grants import Allows, Certificate, Grant, State
+from bastion.inventory import Host, ShellType
+from bastion.policy import (
+    Ask,
+    Denial,
+    Identity,
+    Knock,
+    Mode,
+    Permit,
+    Reach,
+    Reason,
+    Run,
+    may_login,
+    may_reach,
+    may_run,
+)
+from tests.bastion.worlds import (
+    HOUR,
+    NOW,
+    SECOND,
+    SHELL,
+    certificate,
+    grant,
+    host,
+    key,
+    selectors,
+    user,
+)
+
+ALICE = Identity(user(), key("alice-1"), "10.1.2.3")
+UPTIME = Allows(commands=(parse("uptime"), parse("df -h")))
+SHELL_ASK = Ask(Mode.SHELL)
+
+
+def ask(line: str) -> Ask:
+    """An exec request as the client sends it."""
+    return Ask(Mode.EXEC, line.encode())
+
+
+def knock(
+    *grants: Grant,
+    at: Host | None = host(),  # noqa: B008 - a frozen value
+    asked: str = "prod-host",
+    port: int = 22,
+    certificates: tuple[Certificate, ...] | None = None,
+    identity: Identity = ALICE,
+) -> Knock:
+    """Alice asks for prod-host, with a certificate for all of `grants` unless told otherwise."""
+    if certificates is None:
+        certificates = (certificate(*(g.id for g in grants)),)
+    return Knock(identity, asked, at, port, grants, certificates)
+
+
+def reached(*grants: Grant, at: Host | None = None) -> Reach:
+    """Door 1, passed."""
+    answer = may_reach(knock(*grants, at=at or host()), NOW)
+    assert isinstance(answer, Reach), answer
+    return answer
+
+
+def admitted(*grants: Grant, at: Host | None = None) -> Permit:
+    """Doors 1 and 2, passed as deploy."""
+    answer = may_login(reached(*grants, at=at), "deploy", NOW)
+    assert isinstance(answer, Permit), answer
+    return answer
+
+
+# A model: everything about the world at once, no doors
+
+
+@dataclass(frozen=True)
+class World:
+    """Somebody wants to run something somewhere."""
+
+    knock: Knock
+    login: str
+    ask: Ask
+    times: tuple[datetime, datetime, datetime]
+
+
+T = TypeVar("T")
+
+
+def mostly(good: T, *others: T) -> st.SearchStrategy[T]:
+    """Usually right, so that a world is often wrong in one thing only."""
+    return st.sampled_from([good] * 8 + list(others))
+
+
+few_hosts = mostly(host(), None, host("db-1", port=2022), host("web", shell_type=None))
+passing = mostly(timedelta(0), SECOND, HOUR)
+
+
+@st.composite
+def grants(draw: st.DrawFn, number: int) -> Grant:
+    """A grant near the question."""
+    starts_at = NOW + draw(mostly(-HOUR, -SECOND, timedelta(0), SECOND))
+    revoked_in = draw(mostly(None, -SECOND, timedelta(0), SECOND))
+    return replace(
+        grant(
+            number,
+            to=draw(mostly("alice", "bob")),
+            hosts=selectors(draw(mostly("*", "prod-host", "db-*", "web"))),
+            logins=draw(mostly({"deploy", "root"}, {"deploy"}, {"root"})),
+            allows=draw(st.sampled_from([SHELL, UPTIME, UPTIME, Allows(commands=(parse("id"),))])),
+            starts_at=starts_at,
+            ends_at=starts_at + draw(mostly(4 * HOUR, SECOND, HOUR, HOUR + SECOND)),
+        ),
+        sources=draw(mostly((), (ip_network("10.0.0.0/8"),), (ip_network("192.168.0.0/16"),))),
+        revoked_at=None if revoked_in is None else NOW + revoked_in,
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Any world, with times that go on from door to door."""
+    count = draw(mostly(2, 0, 1, 3))
+    certificates = [
+        certificate(
+            *draw(mostly(frozenset({1, 2}), frozenset(), frozenset({2}), frozenset({3}))),
+            serial=serial,
+            valid_before=NOW + draw(mostly(HOUR, timedelta(0), -SECOND, SECOND)),
+        )
+        for serial in (1, 2)
+    ]
+    alice = replace(ALICE.user, disabled_at=draw(mostly(None, NOW)))
+    waits = draw(passing), draw(passing)
+    return World(
+        Knock(
+            replace(ALICE, user=alice, source=draw(mostly("10.1.2.3", "1.1.1.1"))),
+            "typed",
+            draw(few_hosts),
+            draw(mostly(22, 2022, 80)),
+            tuple(draw(grants(number)) for number in range(1, count + 1)),
+            tuple(certificates),
+        ),
+        draw(mostly("deploy", "root", "nobody")),
+        draw(
+            st.sampled_from(
+                [SHELL_ASK, ask("uptime"), ask("df  '-h'"), ask("id;id"), Ask(Mode.SUBSYSTEM)]
+            )
+        ),
+        (NOW, NOW + waits[0], NOW + waits[0] + waits[1]),
+    )
+
+
+def allowed_by(world: World) -> set[int]:
+    """The ids of grants by which it may be run, said in one breath."""
+    asking, (first, _, last) = world.knock, world.times
+    target = asking.host
+    if target is None or asking.port not in (22, target.port):
+        return set()
+    if asking.identity.user.disabled_at is not None or world.ask.mode is Mode.SUBSYSTEM:
+        return set()
+    certified = {
+        i for c in asking.certificates if c.valid_after <= first < c.valid_before for i in c.grants
+    }
+    return {
+        g.id
+        for g in asking.grants
+        if g.user == "alice"
+        and g.id in certified
+        and g.covers(target)
+        and world.login in g.logins
+        and g.starts_at <= first
+        and last < g.ends_at
+        and (g.revoked_at is None or last < g.revoked_at)
+        and g.usable_from(asking.identity.source)
+        and (
+            g.allows.shell
+            or (
+                target.shell_type is not None
+                and world.ask.mode is Mode.EXEC
+                and any(world.ask.command.split() in said for said in spellings(g.allows))
+            )
+        )
+    }
+
+
+def spellings(allows: Allows) -> list[list[list[bytes]]]:
+    """Each command as this test may write it."""
+    plain = [str(command).encode().split() for command in allows.commands]
+    return [[words, [b"'-h'" if word == b"-h" else word for word in words]] for words in plain]
+
+
+def through(world: World) -> Run | Denial:
+    """All three doors, one after the other, as time goes on."""
+    first, second, third = world.times
+    reach = may_reach(world.knock, first)
+    if isinstance(reach, Denial):
+        return reach
+    permit = may_login(reach, world.login, second)
+    if isinstance(permit, Denial):
+        return permit
+    return may_run(permit, world.ask, third)
+
+
+@given(world=worlds())
+def test_the_doors_let_through_what_some_grant_allows_and_nothing_else(world: World) -> None:
+    """One grant must allow all of it: never the host of one and the login of another."""
+    answer = through(world)
+    right = allowed_by(world)
+    if isinstance(answer, Denial):
+        assert not right, answer
+        assert answer.sentence.isprintable()
+        return
+    assert answer.grant.id in right
+    assert (answer.host, answer.login, answer.ask) == (world.knock.host, world.login, world.ask)
+
+
+@given(world=worlds())
+def test_a_command_grant_sends_its_own_words(world: World) -> None:
+    """Never the text that came in; with a shell, what came in goes on as it is."""
+    answer = through(world)
+    if isinstance(answer, Run) and not answer.grant.allows.shell:
+        assert answer.forced in {str(command) for command in answer.grant.allows.commands}
+    if isinstance(answer, Run) and answer.grant.allows.shell:
+        assert answer.forced is None
+
+
+@given(world=worlds(), other=st.sampled_from([None, host("elsewhere")]))
+def test_unknown_and_forbidden_hosts_sound_alike(world: World, other: Host | None) -> None:
+    """Who has no grant for a host, past or coming, can't learn whether it exists."""
+    asking = world.knock
+    if asking.host is not None and any(
+        g.user == "alice" and g.covers(asking.host) for g in asking.grants
+    ):
+        return
+    one = may_reach(asking, NOW)
+    two = may_reach(replace(asking, host=None), NOW)
+    three = may_reach(replace(asking, host=host("elsewhere"), grants=()), NOW)
+    assert isinstance(one, Denial)
+    assert isinstance(two, Denial)
+    assert isinstance(three, Denial)
+    assert one.sentence == two.sentence == three.sentence
+
+
+def test_a_proof_can_not_be_made_outside_its_room() -> None:
+    """Not by hand, not from another proof, and what a door shows can't be read off one."""
+    one = reached(grant())
+    with pytest.raises(TypeError, match="made by its door"):
+        Reach(object(), ALICE, host(), "prod-host", (grant(),))
+    with pytest.raises(TypeError, match="made by its door"):
+        Permit(one, ALICE, host(), "root", (grant(),))
+    with pytest.raises(ValueError, match="door"):
+        replace(one, host=host("other"))  # type: ignore[call-arg]
+    assert not hasattr(one, "door")
+    assert copy.copy(one) == one
+    with pytest.raises(AttributeError):
+        one.host = host("other")  # type: ignore[misc]
+
+
+def test_a_closed_account_opens_nothing() -> None:
+    """Whatever it was granted."""
+    shut = replace(ALICE, user=replace(ALICE.user, until=NOW))
+    answer = may_reach(knock(grant(), identity=shut), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.USER_CLOSED
+
+
+@pytest.mark.parametrize("port", [0, 21, 80, 2222, 65535])
+def test_only_ssh_ports_are_reached(port: int) -> None:
+    """A jump host is not a way to a target's web server; and it sounds like any other refusal."""
+    answer = may_reach(knock(grant(), port=port), NOW)
+    assert answer == Denial(
+        Reason.UNKNOWN_HOST, "you have no access to prod-host; see what you have: ssh bastion"
+    )
+
+
+def test_an_end_is_told() -> None:
+    """Whoever had an access hears when it ended, and what to do."""
+    answer = may_reach(knock(grant(ends_at=NOW)), NOW)
+    assert answer == Denial(Reason.EXPIRED, "G-7 ended at 2026-11-23 12:00 UTC; ask for a new one.")
+
+
+def test_a_beginning_is_told() -> None:
+    """A grant that is to come says more than one that is past."""
+    over = grant(6, ends_at=NOW)
+    coming = grant(starts_at=NOW + HOUR, ends_at=NOW + 2 * HOUR)
+    answer = may_reach(knock(over, coming), NOW)
+    assert answer == Denial(Reason.NOT_BEGUN, "G-7 begins at 2026-11-23 13:00 UTC.")
+
+
+def test_a_revocation_is_told() -> None:
+    """With its time."""
+    answer = may_reach(knock(replace(grant(), revoked_at=NOW)), NOW)
+    assert answer == Denial(Reason.REVOKED, "G-7 was revoked at 2026-11-23 12:00 UTC.")
+
+
+@pytest.mark.parametrize(
+    ("certificates", "said"),
+    [
+        ((), "no certificate of yours counts for G-7"),
+        ((certificate(6),), "no certificate of yours counts for G-7"),
+        ((certificate(7, valid_before=NOW),), "ended at 2026-11-23 12:00 UTC"),
+        ((replace(certificate(7), revoked_at=NOW),), "was revoked"),
+    ],
+)
+def test_without_a_certificate_it_says_how_to_get_one(
+    certificates: tuple[Certificate, ...], said: str
+) -> None:
+    """No certificate, one for another grant, an old one, a revoked one."""
+    answer = may_reach(knock(grant(), certificates=certificates), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.NO_CERTIFICATE
+    assert said in answer.sentence
+    assert "ssh bastion cert" in answer.sentence
+
+
+def test_a_login_that_is_not_granted_hears_which_are() -> None:
+    """As a line to be typed."""
+    answer = may_login(reached(grant(logins={"deploy", "app"})), "root", NOW)
+    assert isinstance(answer, Denial)
+    assert "ssh -J bastion app@prod-host or ssh -J bastion deploy@prod-host" in answer.sentence
+
+
+def test_case_counts_in_logins() -> None:
+    """Deploy is another account."""
+    answer = may_login(reached(grant()), "Deploy", NOW)
+    assert isinstance(answer, Denial)
+
+
+def test_of_several_grants_the_one_that_ends_last_is_used() -> None:
+    """A session is not cut while another grant would still carry it."""
+    longer = grant(8, ends_at=NOW + 2 * HOUR)
+    answer = may_run(admitted(grant(), longer), SHELL_ASK, NOW)
+    assert isinstance(answer, Run)
+    assert answer.grant == longer
+
+
+def test_what_is_over_between_two_doors_is_over() -> None:
+    """A connection that was kept open asks again for each channel, and hears the end."""
+    permit = admitted(grant(ends_at=NOW + SECOND))
+    answer = may_run(permit, SHELL_ASK, NOW + SECOND)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.EXPIRED
+
+
+def test_commands_need_a_known_shell() -> None:
+    """Only for those is it certain what a command line means."""
+    blind = host(shell_type=None)
+    answer = may_run(admitted(grant(allows=UPTIME), at=blind), ask("uptime"), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.SHELL_TYPE
+    assert isinstance(may_run(admitted(grant(), at=blind), ask("uptime"), NOW), Run)
+    assert isinstance(
+        may_run(
+            admitted(grant(allows=UPTIME), at=host(shell_type=ShellType.DASH)), ask("uptime"), NOW
+        ),
+        Run,
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"uptime; id", b"uptime -p", b"UPTIME", b"", b"uptime\0", b"upt\xffime", b"/bin/uptime"],
+)
+def test_a_command_is_granted_whole(line: bytes) -> None:
+    """Not by its beginning, not by its first word; and the person hears what is granted."""
+    answer = may_run(admitted(grant(allows=UPTIME)), Ask(Mode.EXEC, line), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.COMMAND
+    assert answer.sentence.isprintable()
+
+
+def test_a_command_may_be_quoted_otherwise() -> None:
+    """The words count; what is sent is spelt by us."""
+    answer = may_run(admitted(grant(allows=UPTIME)), ask(" df  '-h' "), NOW)
+    assert isinstance(answer, Run)
+    assert answer.command == b"df -h"
+
+
+def test_no_shell_where_commands_are_granted() -> None:
+    """And what is granted is said."""
+    answer = may_run(admitted(grant(allows=UPTIME)), SHELL_ASK, NOW)
+    assert answer == Denial(Reason.MODE, "a shell is not granted here. Granted: df -h; uptime")
+
+
+@pytest.mark.parametrize("allows", [SHELL, UPTIME])
+def test_subsystems_are_refused(allows: Allows) -> None:
+    """sftp is a right of its own, also for who has a shell."""
+    answer = may_run(admitted(grant(allows=allows)), Ask(Mode.SUBSYSTEM, b"sftp"), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.MODE
+
+
+def test_sources_are_judged_at_the_first_door() -> None:
+    """The sentence says from where it was tried."""
+    limited = replace(grant(), sources=(ip_network("192.168.0.0/16"),))
+    answer = may_reach(knock(limited), NOW)
+    assert answer == Denial(Reason.SOURCE, "G-7 can't be used from 10.1.2.3.")
+
+
+def test_every_state_but_active_is_shut() -> None:
+    """There is no other state in which a door opens."""
+    for state in State:
+        one = {
+            State.SCHEDULED: grant(starts_at=NOW + SECOND),
+            State.ACTIVE: grant(),
+            State.EXPIRED: grant(ends_at=NOW),
+            State.REVOKED: replace(grant(), revoked_at=NOW),
+        }[state]
+        assert one.state(NOW) is state
+        assert isinstance(may_reach(knock(one), NOW), Reach) == (state is State.ACTIVE)
