@@ -147,10 +147,10 @@ async def scan(address: str, port: int) -> list[PublicKey]:
 async def _shown(address: str, port: int, algorithm: str) -> PublicKey | None:
     try:
         async with asyncio.timeout(PATIENCE):
-            options = asyncssh.SSHClientConnectionOptions(
-                **shared_options(), server_host_key_algs=[algorithm]
+            options = asyncssh.SSHClientConnectionOptions(**shared_options())
+            key = await asyncssh.get_server_host_key(
+                address, port, config=None, server_host_key_algs=[algorithm], options=options
             )
-            key = await asyncssh.get_server_host_key(address, port, config=None, options=options)
         return None if key is None else read_public_key(key.export_public_key("openssh"))
     except (asyncssh.Error, BadInput):
         return None

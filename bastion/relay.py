@@ -42,6 +42,9 @@ _ENVIRONMENT = frozenset(
 )
 _VALUE = re.compile(rb"[A-Za-z0-9_.@-]{1,64}")
 
+_UNRECORDED = b"\r\nbastion: this session can't be recorded any more, so it is over.\r\n"
+"""The one line that is shown and not recorded."""
+
 Attend = Callable[["Relay", Ask], Coroutine[object, object, None]]
 
 
@@ -58,6 +61,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         self._turn = turn
         self._allow_pty = allow_pty
         self._begun = False
+        self._answered = False
         self._terminal: Terminal | None = None
         self._far: FarSide | None = None
         self._recording: Recording | None = None
@@ -146,7 +150,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             self._far = None
             self._end(EndReason.LOST)
             raise
-        self._answered(channel, far)
+        self._through(channel, far)
         await self._over.wait()
         await far.gone(GRACE)
 
@@ -159,13 +163,14 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         payload = None if ask.mode is Mode.SHELL else command
         return Start(ask.mode.encode(), payload, self._terminal, environment)
 
-    def _answered(self, channel: UpstreamChannel, far: FarSide) -> None:
+    def _through(self, channel: UpstreamChannel, far: FarSide) -> None:
         if self._over.is_set():
             channel.abort()
             return
         for line in self._greeting:
             self._tell(line)
         self._chan.answer(True)
+        self._answered = True
         if far.blocked:
             self._chan.pause_reading()
         channel.begin_reading()
@@ -336,12 +341,16 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         """Our lines go to the pty, or else to stderr; never to stdout. They are recorded first."""
         if self._far is not None:
             self._far.show_all()
-        line = f"\r\nbastion: {sentence}\r\n" if self._recording else f"bastion: {sentence}\r\n"
-        stream, datatype = (
-            (Stream.OUT, None) if self._terminal else (Stream.ERR, EXTENDED_DATA_STDERR)
-        )
+        stream, datatype = self._aside()
+        line = f"bastion: {sentence}\r\n" if self._terminal else f"bastion: {sentence}\n"
+        if self._terminal and self._answered:
+            line = f"\r\n{line}"
         if self._recording is None or self._keep(lambda r: r.said(line, stream)):
             self._write(line.encode(), datatype)
+
+    def _aside(self) -> tuple[Stream, int | None]:
+        """Where our own lines go."""
+        return (Stream.OUT, None) if self._terminal else (Stream.ERR, EXTENDED_DATA_STDERR)
 
     def _write(self, data: bytes, datatype: int | None) -> None:
         if self._ended and self._recording is not None:
@@ -374,8 +383,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         self._end(EndReason.RECORDING_FAILED)
         if self._far is not None:
             self._far.abort()
-        line = b"\r\nbastion: this session can't be recorded any more, so it is over.\r\n"
         if not self._client_gone:
-            self._chan.write(line, None if self._terminal else EXTENDED_DATA_STDERR)
+            self._chan.write(_UNRECORDED, self._aside()[1])
         self._leave(CUT)
         self._over.set()

@@ -5,11 +5,9 @@ from alembic import context
 from bastion import tables
 from recorder import index
 
-TARGET = [tables.metadata, index.metadata]
-
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=TARGET,
+    target_metadata=[tables.metadata, index.metadata],
     render_as_batch=True,
     transactional_ddl=True,
 )

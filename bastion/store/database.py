@@ -21,22 +21,23 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bastion.errors import BastionError, Misconfigured, Unavailable
 
 PATIENCE: Final = 5.0
-"""Seconds that a reader or writer waits for its turn."""
+"""Seconds to wait for a turn, unless told otherwise."""
 
 READERS: Final = 16
 
 
 class Database:
-    """An SQLite file with its readers and its writer.
+    """An SQLite file with its readers and its writer, each waiting `patience` seconds for its turn.
 
     `read()` and `write()` raise SQLAlchemy's errors as they are: this is what `recorder.index`
     takes. `Store` is the same with errors as sentences.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, patience: float = PATIENCE) -> None:
         self.file = file
-        self._reader = _engine(file, "BEGIN", READERS, ("PRAGMA query_only = ON",))
-        self._writer = _engine(file, "BEGIN IMMEDIATE", 1, _WRITER)
+        self.patience = patience
+        self._reader = _engine(file, patience, "BEGIN", READERS, ("PRAGMA query_only = ON",))
+        self._writer = _engine(file, patience, "BEGIN IMMEDIATE", 1, _WRITER)
         self._watch: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
 
@@ -64,7 +65,7 @@ class Database:
         """
         with self._watch_lock:
             if self._watch is None:
-                self._watch = _connect(self.file)
+                self._watch = _connect(self.file, self.patience)
             return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
@@ -80,12 +81,12 @@ class Database:
 _WRITER = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
 
 
-def _connect(file: Path) -> sqlite3.Connection:
+def _connect(file: Path, patience: float) -> sqlite3.Connection:
     """`mode=rw`: a file that is not there is an error, never an empty database."""
     connection = sqlite3.connect(
         f"{file.absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=PATIENCE,
+        timeout=patience,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -93,9 +94,9 @@ def _connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _engine(file: Path, begin: str, size: int, pragmas: tuple[str, ...]) -> Engine:
+def _engine(file: Path, patience: float, begin: str, size: int, pragmas: tuple[str, ...]) -> Engine:
     def connect() -> sqlite3.Connection:
-        connection = _connect(file)
+        connection = _connect(file, patience)
         try:
             for pragma in pragmas:
                 connection.execute(pragma)
@@ -110,7 +111,7 @@ def _engine(file: Path, begin: str, size: int, pragmas: tuple[str, ...]) -> Engi
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=PATIENCE,
+        pool_timeout=patience,
     )
 
     @event.listens_for(engine, "begin")
@@ -153,7 +154,7 @@ def as_sentences(file: Path) -> Iterator[None]:
     except (BastionError, IntegrityError):
         raise
     except PoolTimeout as error:
-        raise Unavailable(f"The database {file} is busy: no turn in {PATIENCE:g} s.") from error
+        raise Unavailable(f"The database {file} is busy: no turn came up in time.") from error
     except DBAPIError as error:
         raise Unavailable(_sentence(file, error.orig)) from error
     except SQLAlchemyError as error:
@@ -163,7 +164,7 @@ def as_sentences(file: Path) -> Iterator[None]:
 
 
 _SENTENCES = {
-    "BUSY": "is locked by another program for more than 5 s; end that one, or try again",
+    "BUSY": "stays locked by another program: end that one, or try again",
     "LOCKED": "is locked by another program; try again",
     "READONLY": "can't be written: it, or its directory, is read-only for this account",
     "FULL": "can't be written: there is no space left on its disk",

@@ -11,7 +11,7 @@ What asyncssh does differently from what a relay needs, and what is done here:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from asyncssh.channel import SSHChannel, SSHClientChannel, SSHServerChannel, SSHTCPChannel
 from asyncssh.constants import (
@@ -170,7 +170,7 @@ class BoundedChannel(SSHChannel[bytes]):
         else:
             self.close()
 
-    _packet_handlers: ClassVar = {
+    _packet_handlers = {  # noqa: RUF012 as asyncssh declares it
         **SSHChannel._packet_handlers,
         97: _process_close,  # MSG_CHANNEL_CLOSE
         98: _process_request,  # MSG_CHANNEL_REQUEST
