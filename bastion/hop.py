@@ -91,6 +91,7 @@ class Hop(Authenticator):
         self._gone = gone
         self._permit: Permit | None = None
         self._shared: Upstream | None = None
+        self._sharing = 0
         self._connecting = asyncio.Lock()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -169,6 +170,7 @@ class Hop(Authenticator):
 
     async def _carry(self, relay: Relay, run: Run) -> None:
         upstream = await self._upstream(run)
+        self._sharing += 1
         session = 0
         try:
             async with self._parts.archive.record(self._info(relay, run)) as recording:
@@ -179,7 +181,8 @@ class Hop(Authenticator):
                 await relay.carry(upstream, run.ask, run.command)
         finally:
             self._parts.live.closed(session)
-            if upstream is not self._shared:
+            self._sharing -= 1
+            if upstream is not self._shared or (relay.was_cut and not self._sharing):
                 upstream.close()
 
     async def _upstream(self, run: Run) -> Upstream:

@@ -34,7 +34,10 @@ CUT = 255
 """The exit status of a run that was ended before its time."""
 
 GRACE = 0.5
-"""Seconds that a client gets to take the last line, and a target to say how it ended."""
+"""Seconds that a client gets to take the last line, and a target to close."""
+
+PATIENCE = 2.0
+"""Seconds that a target gets to say how it ended, when the client has closed."""
 
 _ENVIRONMENT = frozenset(
     b"LANG LC_ALL LC_ADDRESS LC_COLLATE LC_CTYPE LC_IDENTIFICATION LC_MEASUREMENT LC_MESSAGES "
@@ -71,6 +74,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         self._ended = False
         self._exit_passed = False
         self._over = asyncio.Event()
+        self.was_cut = False
 
     # What the client asks for, before the start
 
@@ -118,11 +122,11 @@ class Relay(asyncssh.SSHServerSession[bytes]):
 
     def refuse(self, sentence: str) -> None:
         """Say why not, where the person hears it, and end the channel."""
-        if self._ended or self._client_gone:
+        if self._ended:
             return
-        self._ended = True
         self._chan.answer(True)
         self._tell(sentence)
+        self._ended = True
         self._leave(REFUSED)
 
     @property
@@ -138,18 +142,18 @@ class Relay(asyncssh.SSHServerSession[bytes]):
     async def carry(self, upstream: Upstream, ask: Ask, command: bytes) -> None:
         """Start `command` at the target and carry the session to its end.
 
-        Returns when both sides are over; the recording then knows how it ended. Raises
-        Unavailable where the target refuses to start it; the client has then not been answered.
+        Returns when both sides are over; the recording then knows how it ended.
         """
-        if self._client_gone:
+        if self._ended:
             return
         self._far = far = FarSide(self, self._turn)
         try:
             channel = await upstream.start(far, self._start(ask, command))
-        except Unavailable:
+        except Unavailable as error:
             self._far = None
             self._end(EndReason.LOST)
-            raise
+            self.refuse(str(error))
+            return
         self._through(channel, far)
         await self._over.wait()
         await far.gone(GRACE)
@@ -230,14 +234,22 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         if self._far is None or self._ended:
             return False
         self._far.close()
+        asyncio.get_running_loop().call_later(PATIENCE, self._let_go)
         return True
+
+    def _let_go(self) -> None:
+        """The target has not said how it ended: the client has waited long enough."""
+        if not self._ended:
+            self._ended = True
+            self._chan.finish_close()
+        self._over.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client's channel is gone."""
-        self._client_gone = True
         if self._far is not None:
             self._forward()
             self._far.close()
+        self._client_gone = self._ended = True
         self._over.set()
 
     def pause_writing(self) -> None:
@@ -287,11 +299,11 @@ class Relay(asyncssh.SSHServerSession[bytes]):
     def far_lost(self, error: Exception | None) -> None:
         """The target's channel is gone: cleanly, or with its connection."""
         if not self._ended:
-            self._ended = True
             if error is not None and not self._exit_passed:
                 self._end(EndReason.LOST)
                 self._tell("the connection to the target was lost.")
                 self._chan.send_exit_status(CUT)
+            self._ended = True
             self._chan.finish_close()
         self._over.set()
 
@@ -315,6 +327,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         """End both sides now, with a last line; a client that does not take it is cut off."""
         if self._ended or self._recording is None:
             return
+        self.was_cut = True
         self._end(reason)
         self._tell(sentence)
         self._ended = True
