@@ -76,6 +76,12 @@ class Bastion:
         rows: list[dict[str, Any]] = json.loads((await self.admin(*words, "--json")).out)
         return rows
 
+    def limit(self, name: str, value: str) -> None:
+        """Sets one of the settings under [limits]; it counts from the next start."""
+        settings = self.home / "bastion.toml"
+        lines = [line for line in settings.read_text().splitlines() if line != "[limits]"]
+        settings.write_text("\n".join([*lines, "", "[limits]", f'{name} = "{value}"', ""]))
+
     def start(self) -> None:
         """Runs `serve` until it says that it listens."""
         begun = len(self.log)

@@ -45,7 +45,11 @@ class Client:
     def configure(self, text: str = "") -> None:
         """Writes its config: `text`, whose values count, and then this client's own files."""
         own = _OWN.format(ssh=self.ssh_dir).replace("id_ed25519", self.key.name)
-        self.config.write_text(f"{text}\nHost *\n{own}")
+        self.config.write_text(f"{text}\n{self._hosts()}\nHost *\n{own}")
+
+    def _hosts(self) -> str:
+        """What it knows of hosts, as `Host` sections."""
+        return ""
 
     @property
     def public_key(self) -> Path:

@@ -301,3 +301,44 @@ class Terminal(Watched):
 def _lead(tty: int) -> None:
     os.setsid()
     ioctl(tty, termios.TIOCSCTTY, 0)
+
+
+class Stalled:
+    """A program whose stdout is a pipe that nobody reads, until one does. Enter it to start it."""
+
+    def __init__(self, *argv: str, env: Mapping[str, str]) -> None:
+        self._argv = argv
+        self._env = env
+
+    async def __aenter__(self) -> Self:
+        self._pipe, stdout = os.pipe()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._argv,
+                env=self._env,
+                stdin=DEVNULL,
+                stdout=stdout,
+                stderr=DEVNULL,
+                start_new_session=True,
+            )
+        finally:
+            os.close(stdout)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        await _kill(self._process)
+        os.close(self._pipe)
+
+    async def read(self, size: int = 2**20) -> bytes:
+        """The next bytes of its stdout, at most `size`; none at the end."""
+        return await asyncio.to_thread(os.read, self._pipe, size)
+
+    async def wait(self) -> int:
+        """Its exit status."""
+        async with asyncio.timeout(PATIENCE):
+            return await self._process.wait()
