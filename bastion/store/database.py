@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bastion.errors import BastionError, Misconfigured, Unavailable
@@ -122,20 +121,19 @@ def _engine(file: Path, patience: float, begin: str, size: int, pragmas: tuple[s
 
 
 def file_of(url: str) -> Path:
-    """The file that a database URL names. Raises Misconfigured for anything but an SQLite file."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise Misconfigured(
-            "The database URL can't be read: write it as in sqlite:////var/lib/bastion/bastion.db."
-        ) from None
-    if parsed.get_backend_name() != "sqlite":
-        raise Misconfigured(
-            f"The database URL begins with {parsed.drivername!r}: only sqlite:///FILE works so far."
-        )
-    if not parsed.database or parsed.database == ":memory:" or parsed.query:
-        raise Misconfigured("The database URL names no file: write sqlite:///FILE.")
-    return Path(parsed.database)
+    """The file that a database URL names. Raises Misconfigured for anything but an SQLite file.
+
+    What stands behind `sqlite:///` is the path as it is: a blank or a per cent sign is one.
+    """
+    scheme, colon, rest = url.partition("://")
+    if not colon:
+        raise Misconfigured(f"{url[:80]!a} is no database URL: write it as in sqlite:///FILE.")
+    if scheme != "sqlite":
+        raise Misconfigured(f"{scheme[:40]!a} databases are not known yet: write sqlite:///FILE.")
+    file = rest.removeprefix("/")
+    if file in ("", rest, ":memory:") or "?" in file or "\0" in file:
+        raise Misconfigured("The database URL names no file: write sqlite:///FILE, nothing behind.")
+    return Path(file)
 
 
 def make_file(file: Path) -> None:
@@ -148,7 +146,7 @@ def make_file(file: Path) -> None:
 
 @contextmanager
 def as_sentences(file: Path) -> Iterator[None]:
-    """What SQLAlchemy and SQLite raise, as ours. A broken constraint is not ours to word."""
+    """What the database raises, as ours. A broken constraint is not for here."""
     try:
         yield
     except (BastionError, IntegrityError):
@@ -157,8 +155,6 @@ def as_sentences(file: Path) -> Iterator[None]:
         raise Unavailable(f"The database {file} is busy: no turn came up in time.") from error
     except DBAPIError as error:
         raise Unavailable(_sentence(file, error.orig)) from error
-    except SQLAlchemyError as error:
-        raise Unavailable(f"The database {file} does not answer.") from error
     except sqlite3.Error as error:
         raise Unavailable(_sentence(file, error)) from error
 

@@ -8,8 +8,13 @@ from bastion.errors import Misconfigured
 from bastion.tables import SCHEMA
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the schema up to date, within the transaction of `connection`."""
+def migrate(connection: Connection, file: Path) -> None:
+    """Bring the schema up to date, within the transaction of `connection`.
+
+    Raises Misconfigured for one that a newer version made: an older program leaves it alone.
+    """
+    if (version(connection) or "") > SCHEMA:
+        raise _newer(file)
     # Alembic takes longer to import than most commands take to run, and few of them migrate.
     from bastion.migrations import upgrade  # noqa: PLC0415
 
@@ -36,8 +41,12 @@ def demand_current(connection: Connection, file: Path) -> None:
     if found is None:
         raise Misconfigured(f"{file} is not a database of bastion: restore it from a copy.")
     if found > SCHEMA:
-        raise Misconfigured(f"{file} was written by a newer version of bastion: install that one.")
+        raise _newer(file)
     raise Misconfigured(
         f"{file} has the schema {found}, this program needs {SCHEMA}: "
         "start bastion-admin serve once, it brings the database up to date."
     )
+
+
+def _newer(file: Path) -> Misconfigured:
+    return Misconfigured(f"{file} was written by a newer version of bastion: install that one.")

@@ -80,7 +80,7 @@ class Store:
     def migrate(self) -> None:
         """Bring the schema up to date, all of it or nothing."""
         with self.write() as connection:
-            schema.migrate(connection)
+            schema.migrate(connection, self.database.file)
 
     def schema_is_current(self) -> bool:
         """Whether the schema is the one that this program reads and writes."""
