@@ -1,0 +1,26 @@
+"""A store in a file of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bastion.store import Store
+from tests.bastion.worlds import NOW, host, user
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty, migrated store."""
+    opened = Store.open(f"sqlite:///{tmp_path}/bastion.db", migrate=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def peopled(store: Store) -> Store:
+    """A store with alice, bob and prod-host."""
+    store.add_user(user("alice"), "os:root", NOW)
+    store.add_user(user("bob"), "os:root", NOW)
+    store.add_host(host("prod-host", aliases={"prod"}, labels={("env", "prod")}))
+    return store
