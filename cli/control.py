@@ -1,0 +1,93 @@
+"""The control plane over SSH: `ssh bastion VERB…` runs the same verbs, those on a list.
+
+A remote verb speaks through the connection that asked for it, and never touches this process's
+terminal, files or programs.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from bastion.actor import Actor
+from bastion.app import Services
+from bastion.control import Voice
+from bastion.inventory import Role
+from bastion.policy import Identity
+from cli.desk import Desk
+from cli.grants import grants, revoke
+from cli.output import Output, believed
+from cli.own import cert, hosts, overview, status, trust
+from cli.sessions import kill, sessions
+from cli.show import show
+from cli.verb import Noun, Verb, run
+
+PROGRAM = "ssh bastion"
+
+
+@click.command("help", cls=Verb, examples=["[program] help", "[program] help cert"])
+@click.argument("verb", required=False)
+@click.pass_context
+def explain(ctx: click.Context, *, verb: str | None) -> None:
+    """What you can do here; ssh keeps `--help` behind a host's name for itself."""
+    group = ctx.find_root()
+    if verb is None:
+        group.obj.output.line(group.get_help())
+        return
+    name, found, _ = verbs_of(group).resolve_command(group, [verb])
+    if found is not None:
+        with click.Context(found, parent=group, info_name=name) as about:
+            group.obj.output.line(found.get_help(about))
+
+
+def verbs_of(context: click.Context) -> click.Group:
+    """The group that a context belongs to."""
+    assert isinstance(context.command, click.Group)  # noqa: S101 (for the type)
+    return context.command
+
+
+EVERYBODY = (status, hosts, cert, trust, explain)
+"""What anybody who has signed in may run: each tells only of oneself."""
+
+BY_ROLE: dict[Role, tuple[click.Command, ...]] = {
+    Role.CONTRACTOR: (),
+    Role.APPROVER: (grants, revoke),
+    Role.AUDITOR: (sessions, show, grants),
+    Role.ADMIN: (sessions, show, grants, revoke, kill),
+}
+
+
+class ControlPlane:
+    """Implements `bastion.control.Control` with the verbs of the command line."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def run(self, identity: Identity, words: Sequence[str], voice: Voice) -> int:
+        """Run `words` for `identity`, and return the exit status."""
+        desk = Desk(
+            PROGRAM,
+            Output(voice.out, voice.err, voice.terminal, believed(voice.width), voice.terminal),
+            Actor(identity.user.name, identity.source),
+            self._entered,
+            identity,
+        )
+        return run(verbs_for(identity.user.roles), words, desk)
+
+    @contextmanager
+    def _entered(self, _: Path | None) -> Iterator[Services]:
+        yield self._services
+
+
+def verbs_for(roles: frozenset[Role]) -> Noun:
+    """The verbs that somebody with these roles may run; alone it tells who one is."""
+    group = Noun(
+        PROGRAM,
+        callback=overview.callback,
+        invoke_without_command=True,
+        help=overview.help,
+    )
+    for verb in (*EVERYBODY, *(verb for role in roles for verb in BY_ROLE[role])):
+        group.add_command(verb)
+    return group

@@ -1,0 +1,58 @@
+"""The front door of the command line: which home, as which account, opened.
+
+Run as root, a command becomes the home's owner before it opens anything, so that nothing in it
+ends up belonging to root, and nothing that its owner wrote is read with root's rights.
+"""
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bastion.app import Services, opened
+from bastion.config import check_environment, home_directory
+from bastion.errors import Unavailable
+from bastion.home import Home
+
+
+def place(directory: Path | None) -> Path:
+    """The directory of the home, as its owner from now on. Raises Misconfigured, Unavailable."""
+    check_environment(os.environ)
+    found = home_directory(directory, os.environ)
+    become_owner(found)
+    return found
+
+
+@contextmanager
+def entered(directory: Path | None) -> Iterator[Services]:
+    """The services of the home in `directory`, or in the usual place."""
+    with opened(Home.at(place(directory))) as services:
+        yield services
+
+
+def become_owner(directory: Path) -> None:
+    """As root, become whoever owns `directory`; stay root where that is root, or nobody yet."""
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = directory.stat()
+    except OSError:
+        return
+    if owner.st_uid != 0:
+        _become(owner.st_uid, owner.st_gid)
+
+
+def _become(uid: int, gid: int) -> None:
+    try:
+        account = pwd.getpwuid(uid)
+        name, group, home = account.pw_name, account.pw_gid, account.pw_dir
+    except KeyError:
+        name, group, home = "", gid, "/"
+    try:
+        os.initgroups(name, group) if name else os.setgroups([])
+        os.setgid(group)
+        os.setuid(uid)
+    except OSError as error:
+        raise Unavailable(f"This can't be run as the home's owner ({uid}): {error}.") from error
+    os.environ["HOME"] = home

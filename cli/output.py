@@ -1,0 +1,201 @@
+"""Output: tables on a terminal, aligned text otherwise, one JSON document, CSV; notes apart.
+
+What is told goes to `out`, what is said about it to `err`. Everything that comes from outside is
+made printable first: a command line in a list must not be a terminal's escape sequence. Nothing
+here knows a verb.
+"""
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TextIO
+
+import orjson
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Row = Sequence[object]
+
+NARROWEST, WIDEST, USUAL = 40, 500, 80
+"""Columns of a terminal: fewer or more are not believed."""
+
+SHORT = 20
+"""A column whose cells are no longer is not broken into lines while others can be."""
+
+_COLOURS = {
+    "active": "green",
+    "live": "green",
+    "ok": "green",
+    "scheduled": "yellow",
+    "expired": "dim",
+    "revoked": "red",
+    "disabled": "red",
+    "not ok": "red",
+    "wrong": "red",
+    "warning": "yellow",
+}
+"""Words that have a colour where they fill a cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a verb's answer goes. Both ways take text with its newlines.
+
+    `terminal` is whether `out` is one, and `width` its columns.
+    """
+
+    out: Callable[[str], object]
+    err: Callable[[str], object]
+    terminal: bool = False
+    width: int = 80
+    colour: bool = False
+
+    def line(self, text: str = "") -> None:
+        """One line of the answer."""
+        self.out(f"{text}\n")
+
+    def note(self, text: str) -> None:
+        """A sentence about the answer, beside it."""
+        self.err(f"{printable(text)}\n")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Rows under headings."""
+        cells = [[shown(value) for value in row] for row in rows]
+        draw = self._drawn if self.terminal else _aligned
+        self.out(draw(columns, cells))
+
+    def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
+        """One thing, a line for each of its properties that has a value."""
+        told = [(name, shown(value)) for name, value in pairs if value not in (None, "", ())]
+        width = max((len(name) for name, _ in told), default=0)
+        for name, value in told:
+            self.line(f"{self.styled(name.ljust(width), 'dim')}  {value}")
+
+    def document(self, value: object) -> None:
+        """One JSON document."""
+        options = orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+        self.out(orjson.dumps(value, option=options, default=_plain).decode())
+
+    def csv(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Comma-separated values (RFC 4180) under their names."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        writer.writerow(columns)
+        writer.writerows([_harmless(exact(value)) for value in row] for row in rows)
+        self.out(buffer.getvalue())
+
+    def styled(self, text: str, style: str) -> str:
+        """`text` in a style of rich's, where there are colours."""
+        if not self.colour:
+            return text
+        return self._render(Text(text, style=style), len(text) + 1).rstrip("\n")
+
+    def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=False)
+        for number, column in enumerate(columns):
+            longest = max((len(row[number]) for row in rows), default=0)
+            table.add_column(column, overflow="fold", no_wrap=longest <= SHORT)
+        for row in rows:
+            table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
+        lines = self._render(table, self.width).splitlines()
+        return "".join(f"{line.rstrip()}\n" for line in lines if line.strip())
+
+    def _render(self, what: Table | Text, width: int) -> str:
+        console = Console(
+            file=io.StringIO(),
+            width=width,
+            force_terminal=self.colour,
+            color_system="standard" if self.colour else None,
+            no_color=not self.colour,
+            highlight=False,
+            _environ={},
+        )
+        with console.capture() as captured:
+            console.print(what, markup=False, soft_wrap=isinstance(what, Text))
+        return captured.get()
+
+
+def of_process(out: TextIO | None = None, err: TextIO | None = None) -> Output:
+    """The output of this process: its terminal, NO_COLOR (https://no-color.org) and TERM."""
+    out, err = out or sys.stdout, err or sys.stderr
+    terminal = out.isatty()
+    width = os.get_terminal_size(out.fileno()).columns if terminal else 0
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
+    return Output(
+        out=_writer(out),
+        err=_writer(err),
+        terminal=terminal,
+        width=believed(width),
+        colour=terminal and not plain,
+    )
+
+
+def believed(width: int) -> int:
+    """The columns of a terminal; what is not known, or too few for a table, is taken as 80."""
+    return min(width, WIDEST) if width > NARROWEST else USUAL
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with what a terminal would act on as `\\x1b` escapes."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def shown(value: object) -> str:
+    """A value as people read it: times to the minute, UTC; several with commas."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+    return exact(value)
+
+
+def exact(value: object) -> str:
+    """A value as programs read it."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(exact, value))
+    if isinstance(value, set | frozenset):
+        return ", ".join(sorted(map(exact, value)))
+    return printable(str(value))
+
+
+def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    table = [[column.upper() for column in columns], *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
+    padded = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
+    return "".join(f"{line}\n" for line in padded)
+
+
+def _harmless(text: str) -> str:
+    """Without a beginning that a spreadsheet would take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def _plain(value: object) -> object:
+    """For JSON, what orjson does not know."""
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _writer(stream: TextIO) -> Callable[[str], object]:
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return write

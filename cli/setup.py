@@ -1,0 +1,128 @@
+"""`bastion-admin init`, `serve` and `doctor`: making an installation, running it, looking at it."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import time
+from datetime import UTC, datetime
+
+import click
+import uvloop
+
+from bastion import app
+from bastion.addresses import Endpoint
+from bastion.home import Made, create
+from cli.arguments import LISTEN
+from cli.control import ControlPlane
+from cli.desk import Desk
+from cli.door import place
+from cli.listing import as_json
+from cli.verb import Verb
+
+DEFAULT = Endpoint("127.0.0.1", 2222)
+
+
+@click.command(
+    cls=Verb,
+    examples=[
+        "[program] init --listen 0.0.0.0:2222 --name bastion --name bastion.example.org",
+        "[program] --home ./try init",
+    ],
+)
+@click.option(
+    "--listen",
+    type=LISTEN,
+    metavar="HOST:PORT",
+    default=str(DEFAULT),
+    show_default=True,
+    help="The address to listen on.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    help="What contractors type for the bastion, else `bastion`; may be repeated.",
+)
+@as_json
+@click.pass_obj
+def init(desk: Desk, *, listen: Endpoint, names: tuple[str, ...], json: bool) -> None:
+    """Make a home: keys, settings, database.
+
+    The host certificate of the bastion names each --name, the address to listen on and this
+    machine. An installation that is there already is left as it is.
+    """
+    made = create(place(desk.directory), listen, names, socket.gethostname(), datetime.now(UTC))
+    if json:
+        desk.output.document(
+            {
+                "home": str(made.home.directory),
+                "listen": str(made.listen),
+                "names": list(made.names),
+                "auditor": str(made.home.auditor),
+                "recipient": made.recipient,
+            }
+        )
+    else:
+        _told(desk, made)
+
+
+def _told(desk: Desk, made: Made) -> None:
+    desk.output.fields(
+        [("home", made.home.directory), ("listen", made.listen), ("names", made.names)]
+    )
+    desk.output.note(
+        f"Take the auditors' private key away from here, and keep it safe: {made.home.auditor}"
+    )
+    desk.output.note(f"Next: {desk.program} user add, host add, grant; then {desk.program} serve.")
+
+
+@click.command(cls=Verb, examples=["[program] serve", "[program] --home ./try serve"])
+@click.pass_obj
+def serve(desk: Desk) -> None:
+    """Serve, until SIGTERM; live sessions then have a while to end."""
+    services = desk.services
+    with services.home.lock():
+        _log_to_stderr()
+        _listen(desk, services)
+
+
+def _listen(desk: Desk, services: app.Services) -> None:
+    def ready(address: str) -> None:
+        desk.output.note(f"{desk.program}: listening on {address}")
+        notify("READY=1")
+
+    control = ControlPlane(services)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(app.serve(services, control, ready))
+    notify("STOPPING=1")
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notice:
+            notice.connect(address)
+            notice.send(state.encode())
+    except OSError as error:
+        logging.getLogger(__name__).warning("systemd could not be told %s: %s", state, error)
+
+
+def _log_to_stderr() -> None:
+    """Times in UTC, save where the journal adds its own."""
+    form = "%(levelname)s %(name)s: %(message)s"
+    if "JOURNAL_STREAM" not in os.environ:
+        form = f"%(asctime)s {form}"
+    formatter = logging.Formatter(form, "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,173 @@
+"""Shapes: how users, hosts, grants, certificates, connections and sessions look as JSON.
+
+The names are a contract with whoever reads them by program: a name is added, never changed.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from bastion.grants import Grant
+from bastion.inventory import Host, PublicKey, User
+from bastion.jumps import Jump
+from bastion.ledger import Entry
+from recorder import Session
+
+Shape = Mapping[str, object]
+
+
+def key(given: PublicKey) -> Shape:
+    """A public key, by its fingerprint."""
+    return {
+        "algorithm": given.algorithm,
+        "fingerprint": given.fingerprint,
+        "comment": given.comment,
+        "hardware": given.hardware,
+    }
+
+
+def user(given: User, now: datetime) -> Shape:
+    """A user with the keys."""
+    return {
+        "name": given.name,
+        "state": user_state(given, now),
+        "roles": sorted(given.roles),
+        "groups": sorted(given.groups),
+        "email": given.email,
+        "sponsor": given.sponsor,
+        "until": given.until,
+        "disabled_at": given.disabled_at,
+        "enrolled_by": given.enrolled_by,
+        "keys": [key(each) for each in given.keys],
+    }
+
+
+def user_state(given: User, now: datetime) -> str:
+    """Whether the account is open: `active`, `disabled` or `expired`."""
+    if given.disabled_at is not None:
+        return "disabled"
+    return "active" if given.may_sign_in(now) else "expired"
+
+
+def host(given: Host) -> Shape:
+    """A host of the inventory."""
+    return {
+        "name": given.name,
+        "address": given.address,
+        "port": given.port,
+        "aliases": sorted(given.aliases),
+        "labels": dict(sorted(given.labels)),
+        "shell_type": given.shell_type,
+        "host_keys": [key(each) for each in given.host_keys],
+        "host_cas": [key(each) for each in given.host_cas],
+    }
+
+
+def grant(given: Grant, at: datetime) -> Shape:
+    """A grant, with its state at a moment."""
+    return {
+        "id": str(given),
+        "user": given.user,
+        "hosts": [str(selector) for selector in given.hosts],
+        "logins": sorted(given.logins),
+        "allows": {
+            "shell": given.allows.shell,
+            "commands": [str(command) for command in given.allows.commands],
+        },
+        "starts_at": given.starts_at,
+        "expires_at": given.ends_at,
+        "state": given.state(at),
+        "reason": given.reason,
+        "ticket": given.ticket,
+        "sources": [str(network) for network in given.sources],
+        "granted_by": given.granted_by,
+        "approved_by": list(given.approved_by),
+        "granted_at": given.granted_at,
+        "revoked_at": given.revoked_at,
+        "revoked_by": given.revoked_by,
+        "revoke_reason": given.revoke_reason,
+    }
+
+
+def allows(given: Grant) -> str:
+    """What a grant allows, in a few words."""
+    if given.allows.shell:
+        return "shell"
+    return "; ".join(map(str, given.allows.commands))
+
+
+def certificate(given: Entry, at: datetime) -> Shape:
+    """A line of the ledger."""
+    return {
+        "serial": given.serial,
+        "kind": given.kind,
+        "user": given.user,
+        "state": certificate_state(given, at),
+        "fingerprint": given.fingerprint,
+        "sha256": given.sha256,
+        "key_id": given.key_id,
+        "principals": list(given.principals),
+        "grants": [f"G-{number}" for number in sorted(given.grants)],
+        "valid_after": given.valid_after,
+        "valid_before": given.valid_before,
+        "signed_at": given.signed_at,
+        "source": given.source,
+        "connection": None if given.connection is None else f"C-{given.connection}",
+        "host": given.host,
+        "revoked_at": given.revoked_at,
+        "revoked_by": given.revoked_by,
+        "revoke_reason": given.revoke_reason,
+    }
+
+
+def certificate_state(given: Entry, at: datetime) -> str:
+    """Where a certificate stands: `scheduled`, `active`, `expired` or `revoked`."""
+    if given.revoked_at is not None and given.revoked_at <= at:
+        return "revoked"
+    if at >= given.valid_before:
+        return "expired"
+    return "scheduled" if at < given.valid_after else "active"
+
+
+def connection(given: Jump) -> Shape:
+    """A jump."""
+    return {
+        "id": str(given),
+        "user": given.user,
+        "host": given.host,
+        "login": given.login,
+        "fingerprint": given.fingerprint,
+        "certificate": given.certificate,
+        "source": given.source,
+        "client_version": given.client_version,
+        "started_at": given.started_at,
+        "ended_at": given.ended_at,
+    }
+
+
+def session(given: Session) -> Shape:
+    """A session with its recording."""
+    return {
+        "id": given.name,
+        "connection": f"C-{given.connection}",
+        "user": given.user,
+        "grant": f"G-{given.grant}",
+        "host": given.host,
+        "login": given.login,
+        "kind": given.kind,
+        "command": given.command,
+        "source": given.source,
+        "started_at": given.started_at,
+        "ended_at": given.ended_at,
+        "end_reason": given.end_reason,
+        "exit_status": given.exit_status,
+        "exit_signal": given.exit_signal,
+        "bytes_in": given.bytes_in,
+        "bytes_out": given.bytes_out,
+        "recording": {
+            "path": given.recording.path,
+            "sha256": given.recording.sha256,
+            "size": given.recording.size,
+            "events": given.recording.events,
+            "sealed": given.recording.sealed,
+        },
+    }

@@ -1,0 +1,177 @@
+"""`bastion-admin show ID`: one thing of any kind, found by the shape of its name."""
+
+import click
+
+from bastion import names
+from bastion.errors import BadInput, NotFound
+from bastion.grants import Grant
+from bastion.ledger import Entry
+from bastion.store.ledger import Wanted as WantedCertificates
+from cli import lookup, shapes
+from cli.desk import Desk
+from cli.hosts import tell_host
+from cli.listing import as_json, described
+from cli.sessions import lasted, wanted_session
+from cli.users import tell_user
+from cli.verb import Verb
+from recorder import Session
+
+
+@click.command(
+    cls=Verb,
+    examples=[
+        "[program] show S-31",
+        "[program] show G-7 --json",
+        "[program] show alice",
+    ],
+)
+@click.argument("what", metavar="ID")
+@as_json
+@click.pass_obj
+def show(desk: Desk, *, what: str, json: bool) -> None:
+    """One thing: a session S-31, a grant G-7, a connection C-31, a certificate by its serial, a
+    user or a host by name."""
+    prefix, dash, digits = what.strip().upper().partition("-")
+    tellers = {"S": _session, "G": _grant, "C": _connection}
+    if dash and digits.isdecimal() and prefix in tellers:
+        tellers[prefix](desk, names.numbered(prefix, what), json)
+    elif what.strip().isdecimal():
+        _certificate(desk, names.numbered("", what), json)
+    else:
+        _named(desk, what, json)
+
+
+def _named(desk: Desk, what: str, json: bool) -> None:
+    services = desk.services
+    try:
+        name = names.host_name(what)
+    except BadInput:
+        raise BadInput(f"{what[:60]!a} names nothing: write S-31, G-7, a user or a host.") from None
+    person, host = services.store.user(name), services.store.host(name)
+    if person is not None and host is not None:
+        desk.output.note(f"{name} is a user and a host; this is the user.")
+    if person is not None:
+        tell_user(desk, person, json)
+    elif host is not None:
+        tell_host(desk, host, json)
+    else:
+        known = [each.name for each in services.store.users()]
+        known += [alias for each in services.store.hosts() for alias in each.names]
+        raise NotFound(f"There is no user or host {name}.{lookup.nearest(name, known)}")
+
+
+def _session(desk: Desk, number: int, json: bool) -> None:
+    session = wanted_session(desk.services, number)
+    described(desk, json, shapes.session(session), _about_session(session))
+
+
+def _about_session(session: Session) -> list[tuple[str, object]]:
+    recording = session.recording
+    return [
+        ("session", session.name),
+        ("connection", f"C-{session.connection}"),
+        ("user", session.user),
+        ("grant", f"G-{session.grant}"),
+        ("host", session.host),
+        ("login", session.login),
+        ("kind", session.kind),
+        ("command", session.command),
+        ("source", session.source),
+        ("began", session.started_at),
+        ("ended", session.ended_at or "live"),
+        ("lasted", lasted(session)),
+        ("end", session.end_reason),
+        ("exit status", session.exit_status),
+        ("exit signal", session.exit_signal),
+        ("bytes in", session.bytes_in),
+        ("bytes out", session.bytes_out),
+        ("recording", recording.path),
+        ("sha256", recording.sha256),
+        ("size", recording.size or None),
+        ("events", recording.events or None),
+    ]
+
+
+def _grant(desk: Desk, number: int, json: bool) -> None:
+    services = desk.services
+    grant = services.store.grant(number)
+    if grant is None:
+        raise NotFound(f"There is no grant G-{number}: {desk.program} grants lists them.")
+    now = services.clock.now()
+    described(desk, json, shapes.grant(grant, now), _about_grant(grant, str(grant.state(now))))
+
+
+def _about_grant(grant: Grant, state: str) -> list[tuple[str, object]]:
+    return [
+        ("grant", str(grant)),
+        ("user", grant.user),
+        ("state", state),
+        ("hosts", [str(each) for each in grant.hosts]),
+        ("logins", grant.logins),
+        ("allows", shapes.allows(grant)),
+        ("from", grant.starts_at),
+        ("until", grant.ends_at),
+        ("sources", [str(each) for each in grant.sources]),
+        ("reason", grant.reason),
+        ("ticket", grant.ticket),
+        ("granted by", grant.granted_by),
+        ("approved by", grant.approved_by),
+        ("revoked", grant.revoked_at),
+        ("revoked by", grant.revoked_by),
+        ("revoked for", grant.revoke_reason),
+    ]
+
+
+def _connection(desk: Desk, number: int, json: bool) -> None:
+    services = desk.services
+    jump = services.store.connection(number)
+    if jump is None:
+        raise NotFound(f"There is no connection C-{number}.")
+    described(
+        desk,
+        json,
+        shapes.connection(jump),
+        [
+            ("connection", str(jump)),
+            ("user", jump.user),
+            ("host", jump.host),
+            ("login", jump.login),
+            ("certificate", jump.certificate),
+            ("key", jump.fingerprint),
+            ("source", jump.source),
+            ("client", jump.client_version),
+            ("began", jump.started_at),
+            ("ended", jump.ended_at or "live"),
+        ],
+    )
+
+
+def _certificate(desk: Desk, serial: int, json: bool) -> None:
+    services = desk.services
+    found = services.store.ledger(WantedCertificates(), limit=1, before=serial + 1)
+    if not found or found[0].serial != serial:
+        raise NotFound(f"There is no certificate {serial}: {desk.program} certificates lists them.")
+    entry, now = found[0], services.clock.now()
+    state = shapes.certificate_state(entry, now)
+    described(desk, json, shapes.certificate(entry, now), _about_certificate(entry, state))
+
+
+def _about_certificate(entry: Entry, state: str) -> list[tuple[str, object]]:
+    return [
+        ("certificate", entry.serial),
+        ("kind", entry.kind),
+        ("user", entry.user),
+        ("state", state),
+        ("grants", [f"G-{number}" for number in sorted(entry.grants)]),
+        ("key id", entry.key_id),
+        ("principals", entry.principals),
+        ("from", entry.valid_after),
+        ("until", entry.valid_before),
+        ("key", entry.fingerprint),
+        ("sha256", entry.sha256),
+        ("host", entry.host),
+        ("source", entry.source),
+        ("revoked", entry.revoked_at),
+        ("revoked by", entry.revoked_by),
+        ("revoked for", entry.revoke_reason),
+    ]
