@@ -132,10 +132,11 @@ def _check_pair(path: Path, which: Which, keys: dict[Which, asyncssh.SSHKey]) ->
         public = asyncssh.read_public_key(f"{path}.pub")
     except FileNotFoundError:
         yield f"{path}.pub is missing: ssh-keygen -y -f {path} > {path}.pub writes it again."
-    except asyncssh.KeyEncryptionError:
-        yield f"{path} is locked with a passphrase: ssh-keygen -p -f {path} takes it off."
-    except (asyncssh.KeyImportError, OSError, ValueError):
-        yield f"{path} or its .pub can't be read as a key: restore them from a copy."
+    except (asyncssh.KeyImportError, OSError, ValueError) as error:
+        if "assphrase" in str(error):
+            yield f"{path} is locked with a passphrase: ssh-keygen -p -f {path} takes it off."
+        else:
+            yield f"{path} or its .pub can't be read as a key: restore them from a copy."
     else:
         if key.public_data != public.public_data:
             yield f"{path} and {path}.pub are not one pair: were files swapped? Restore them."

@@ -117,14 +117,14 @@ def _from_rfc4716(text: str) -> PublicKey:
     body, end, after = text.partition(_RFC4716)[2].partition(_RFC4716_END)
     if not end or after.strip() or not text.startswith(_RFC4716):
         raise BadInput("The key is not whole: copy it from its BEGIN line to its END line.")
-    comment, encoded, header = "", [], ""
+    comment, encoded = "", []
     for line in body.strip().replace("\\\r\n", "").replace("\\\n", "").splitlines():
         name, colon, value = line.partition(":")
         if not colon:
             encoded.append(line.strip())
         elif name.lower() == "comment":
             comment = value.strip().strip('"')
-    blob = _unarmoured("".join([header, *encoded]))
+    blob = _unarmoured("".join(encoded))
     return _checked(_first_string(blob), blob, comment)
 
 
