@@ -13,7 +13,7 @@ from cli.desk import Desk
 from cli.grants import certificates, grant, grants, revoke
 from cli.hosts import host
 from cli.sessions import export, kill, replay, sessions
-from cli.setup import init, serve
+from cli.setup import doctor, init, serve
 from cli.show import show
 from cli.trust import trust
 from cli.users import user
@@ -74,6 +74,7 @@ def admin(desk: Desk, home: Path | None) -> None:
 for verb in (
     init,
     serve,
+    doctor,
     trust,
     user,
     host,
@@ -101,7 +102,13 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(admin, sys.argv[1:], desk_of_process()))
+    try:
+        status = run(admin, sys.argv[1:], desk_of_process())
+    except BrokenPipeError:
+        # Whoever read has enough; what is still buffered must not complain at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
@@ -13,12 +15,14 @@ import uvloop
 
 from bastion import app
 from bastion.addresses import Endpoint
-from bastion.home import Made, create
+from bastion.doctor import Finding, Level, examine, visit
+from bastion.home import Home, Made, create
 from cli.arguments import LISTEN
 from cli.control import ControlPlane
 from cli.desk import Desk
 from cli.door import place
 from cli.listing import as_json
+from cli.output import printable
 from cli.verb import Verb
 
 DEFAULT = Endpoint("127.0.0.1", 2222)
@@ -97,6 +101,36 @@ def _listen(desk: Desk, services: app.Services) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(app.serve(services, control, ready))
     notify("STOPPING=1")
+
+
+@click.command(cls=Verb, examples=["[program] doctor", "[program] doctor --offline --json"])
+@click.option("--offline", is_flag=True, help="Ask no target for its host key.")
+@as_json
+@click.pass_obj
+def doctor(desk: Desk, *, offline: bool, json: bool) -> None:
+    """What is wrong with this installation, and the mend.
+
+    Exit status 1 when something is wrong; a warning alone is no failure.
+    """
+    home = Home.at(place(desk.directory))
+    findings = examine(home)
+    if not offline and not any(finding.level is Level.WRONG for finding in findings):
+        findings += asyncio.run(visit(desk.services))
+    if json:
+        desk.output.document([asdict(finding) for finding in findings])
+    elif findings:
+        _say_findings(desk, findings)
+    else:
+        desk.output.note("Nothing is wrong.")
+    if any(finding.level is Level.WRONG for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _say_findings(desk: Desk, findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        colour = "red" if finding.level is Level.WRONG else "yellow"
+        desk.output.line(f"{desk.output.styled(finding.level, colour)}: {printable(finding.what)}")
+        desk.output.line(f"    mend: {printable(finding.mend)}")
 
 
 def notify(state: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from bastion.errors import BastionError
+from cli import mistakes
 from cli.desk import Desk
 from recorder import RecorderError
 
@@ -82,6 +83,8 @@ def run(command: click.Command, words: Sequence[str], desk: Desk) -> int:
         return 130
     except OSError as error:
         return _os_error(desk, error)
+    except Exception as error:  # noqa: BLE001 (a mistake of ours: said calmly, kept whole)
+        return _failed(desk, mistakes.keep(desk, error), 1)
     return 0
 
 

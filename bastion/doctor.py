@@ -1,0 +1,269 @@
+"""The doctor: what is wrong with an installation, each finding with its mend.
+
+It looks, and changes nothing. What it finds are values; who tells them to people is not known
+here. `examine` stays on this machine, `visit` asks the targets.
+"""
+
+import asyncio
+import errno
+import os
+import shutil
+import socket
+import stat
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from bastion import app
+from bastion.authority import key_problems
+from bastion.config import Settings
+from bastion.errors import BastionError
+from bastion.home import Home
+from bastion.inventory import Host
+from bastion.probe import Prober
+from bastion.store import Store
+
+LITTLE = 1 << 30
+"""Bytes of free space below which there is a warning."""
+
+TOO_LITTLE = 64 << 20
+"""Bytes of free space below which sessions will soon fail."""
+
+BACK = timedelta(seconds=5)
+"""How far behind the latest time that was kept the clock may be."""
+
+SAMPLES, BETWEEN, UNSTEADY = 5, 0.1, 0.05
+"""How often and how long apart (seconds) the clocks are compared, and how far they may part."""
+
+AT_ONCE = 8
+"""Targets that are asked at the same time."""
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    WRONG = "wrong"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be: `what` it is, and what to do, `mend`."""
+
+    level: Level
+    what: str
+    mend: str
+
+
+def examine(home: Home) -> list[Finding]:
+    """All that can be found without asking a target."""
+    settings, findings = _settings(home)
+    findings += [*_modes(home), *_keys(home), *_policy(home)]
+    if settings is not None:
+        findings += [
+            *_auditors(home, settings),
+            *_recordings(settings.recordings(home)),
+            *_database(settings.database_url(home), datetime.now(UTC)),
+            *_listening(home, settings),
+        ]
+    return [*findings, *_space(home.directory), *unsteady(time.time, _boot, time.sleep)]
+
+
+async def visit(services: app.Services) -> list[Finding]:
+    """What is found by asking every target for its host key; nobody logs in."""
+    prober, turn = app.prober(services), asyncio.Semaphore(AT_ONCE)
+    hosts = await asyncio.to_thread(services.store.hosts)
+    async with asyncio.TaskGroup() as group:
+        visits = [group.create_task(_visited(prober, host, turn)) for host in hosts]
+    return [finding for done in visits for finding in done.result()]
+
+
+async def _visited(prober: Prober, host: Host, turn: asyncio.Semaphore) -> list[Finding]:
+    async with turn:
+        try:
+            steps = [step async for step in prober.steps(host, None)]
+        except BastionError as error:
+            return [_away(host, str(error))]
+    return [
+        _away(host, step.seen)
+        if step.what == "reach"
+        else Finding(
+            Level.WRONG,
+            f"{host.name} does not show the host key that is pinned: {step.seen}.",
+            "find out why it changed before you pin another",
+        )
+        for step in steps
+        if not step.well
+    ]
+
+
+def _away(host: Host, seen: str) -> Finding:
+    mend = f"look whether it is up, else bastion-admin host set {host.name} --address HOST:PORT"
+    return Finding(Level.WARNING, f"{host.name} can't be reached: {seen}", mend)
+
+
+def _settings(home: Home) -> tuple[Settings | None, list[Finding]]:
+    try:
+        return Settings.read(home), []
+    except BastionError as error:
+        return None, [Finding(Level.WRONG, str(error), f"mend {home.settings}")]
+
+
+def _policy(home: Home) -> Iterator[Finding]:
+    mend = f"mend {home.policy}, or restore it from a copy"
+    try:
+        tomllib.loads(home.policy.read_text("utf-8"))
+    except OSError as error:
+        yield Finding(Level.WRONG, f"{home.policy} can't be read: {error.strerror}.", mend)
+    except ValueError as error:
+        yield Finding(Level.WRONG, f"{home.policy} is not TOML: {str(error)[:200]}.", mend)
+
+
+def _keys(home: Home) -> Iterator[Finding]:
+    for problem in key_problems(home.keys):
+        what, _, mend = problem.partition(": ")
+        yield Finding(Level.WRONG, f"{what}.", mend.rstrip(".") or "restore it from a copy")
+
+
+def _modes(home: Home) -> Iterator[Finding]:
+    """Who may look into the home, and whose its parts are. The keys' own modes come with them."""
+    try:
+        owner = home.directory.stat().st_uid
+    except OSError as error:
+        what = f"{home.directory} can't be looked at: {error.strerror}."
+        yield Finding(Level.WRONG, what, "look at its mode and owner")
+        return
+    parts = [home.directory, home.settings, home.policy, home.database, home.recordings]
+    for path in (*parts, home.keys):
+        yield from _mode(path, owner, private=path not in (home.settings, home.policy))
+
+
+def _mode(path: Path, owner: int, *, private: bool) -> Iterator[Finding]:
+    try:
+        found = path.stat()
+    except OSError:
+        return  # missing: whoever needs it says so
+    open_to = found.st_mode & (0o077 if private else 0o022)
+    if open_to:
+        verb = "read" if private else "write"
+        mode = stat.S_IMODE(found.st_mode)
+        what = f"Others may {verb} {path} (mode {mode:04o})."
+        yield Finding(Level.WRONG, what, f"chmod go-{'rwx' if private else 'w'} {path}")
+    if found.st_uid != owner:
+        what = f"{path} belongs to another account than the home (uid {found.st_uid})."
+        yield Finding(Level.WRONG, what, f"chown -R {owner} {path}")
+
+
+def _auditors(home: Home, settings: Settings) -> Iterator[Finding]:
+    if home.auditor.exists():
+        what = f"The auditors' private key is still here: {home.auditor}."
+        mend = "move it to where auditors keep it; whoever has it reads what contractors typed"
+        yield Finding(Level.WARNING, what, mend)
+    if not settings.recording.auditors:
+        what = "No auditors' key is set, so of what contractors send only lengths are kept."
+        yield Finding(Level.WARNING, what, f"set recording.auditors in {home.settings}")
+
+
+def _recordings(directory: Path) -> Iterator[Finding]:
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".doctor-", dir=directory) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        what = f"No recording can be written in {directory}: {error.strerror}."
+        mend = f"let the account of the bastion write there (mkdir -m 700, chown): {directory}"
+        yield Finding(Level.WRONG, what, mend)
+    else:
+        yield from _space(directory)
+
+
+def _space(directory: Path) -> Iterator[Finding]:
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError:
+        return
+    if free < LITTLE:
+        level = Level.WRONG if free < TOO_LITTLE else Level.WARNING
+        what = f"There are {free >> 20} MiB left on the disk of {directory}."
+        yield Finding(level, what, "make room: sessions end when they can't be recorded")
+
+
+def _database(url: str, now: datetime) -> Iterator[Finding]:
+    try:
+        store = Store.open(url, check=False)
+    except BastionError as error:
+        yield Finding(Level.WRONG, str(error), "restore the database from a copy")
+        return
+    try:
+        store.demand_current_schema()
+        yield from _time(store.latest_time(), now)
+    except BastionError as error:
+        what, _, mend = str(error).partition(": ")
+        yield Finding(Level.WRONG, f"{what.rstrip('.')}.", mend or "restore it from a copy")
+    finally:
+        store.close()
+
+
+def _time(latest: datetime | None, now: datetime) -> Iterator[Finding]:
+    if latest is not None and now + BACK < latest:
+        what = f"The clock says {now:%Y-%m-%d %H:%M:%S}, but {latest:%Y-%m-%d %H:%M:%S} has been."
+        mend = "set the clock right (chronyc makestep); until then nothing is opened"
+        yield Finding(Level.WRONG, what, mend)
+
+
+def unsteady(
+    wall: Callable[[], float], boot: Callable[[], float], pause: Callable[[float], None]
+) -> Iterator[Finding]:
+    """Whether the wall clock jumps: for half a second it should go as the boot clock does."""
+    apart = [wall() - boot()]
+    for _ in range(SAMPLES - 1):
+        pause(BETWEEN)
+        apart.append(wall() - boot())
+    jump = max(apart) - min(apart)
+    if jump > UNSTEADY:
+        what = f"The clock jumps: by {jump:.2f} s within {SAMPLES * BETWEEN:.1f} s."
+        mend = "let one program alone set the time (chrony, systemd-timesyncd, or the hypervisor)"
+        yield Finding(Level.WRONG, what, mend)
+
+
+def _boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _listening(home: Home, settings: Settings) -> Iterator[Finding]:
+    """Whether `serve` could listen. When this home is being served, it does."""
+    try:
+        if home.served_by() is not None:
+            return
+    except BastionError as error:
+        yield Finding(Level.WRONG, str(error), "look at its mode and owner")
+        return
+    listen = settings.listen
+    try:
+        _bind(listen.host, listen.port)
+    except OSError as error:
+        where = f"{listen.address} can't be listened on: {error.strerror or error}."
+        yield Finding(Level.WRONG, where, _mend_for(error, home, listen.port))
+
+
+def _bind(host: str, port: int) -> None:
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+
+
+def _mend_for(error: OSError, home: Home, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"ss -ltnp 'sport = :{port}' says who has it: end that, or set listen.address"
+    if error.errno == errno.EACCES and os.geteuid() != 0:
+        return "ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE"
+    return f"set listen.address in {home.settings} to an address of this machine"
