@@ -139,8 +139,7 @@ class Hop(Authenticator):
         permit = self._permit
         if permit is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not admitted")
-        shell = any(grant.allows.shell for grant in permit.grants)
-        return Relay(partial(self._attend, permit), self._parts.turn, shell)
+        return Relay(partial(self._attend, permit), self._parts.turn)
 
     async def _attend(self, permit: Permit, relay: Relay, ask: Ask) -> None:
         """From a start request to the end of the session."""

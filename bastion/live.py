@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 TICK = 0.2
 """Seconds between two looks: an end is felt well within one second."""
 
+LAST_LINE = 0.4
+"""Seconds from the last line in a session to the end of the connection that carries it."""
+
 WARNINGS = (timedelta(minutes=5), timedelta(minutes=1))
 """How long before its end a session is warned."""
 
@@ -169,9 +172,11 @@ class Live:
     def _judge(self, now: datetime) -> None:
         for entry in list(self._sessions.values()):
             self._judge_session(entry, now)
-        for user, close in list(self._people.values()):
+        for key, (user, close) in list(self._people.items()):
             if not user.may_sign_in(now):
-                close("your account was closed.")
+                self.leave(key)
+                sentence = "your account was closed."
+                asyncio.get_running_loop().call_later(LAST_LINE, close, sentence)
 
     def _judge_session(self, entry: _Open, now: datetime) -> None:
         grant = entry.grant

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     NO_CERTIFICATE = "no-certificate"
     LOGIN = "login"
     MODE = "mode"
+    TERMINAL = "terminal"
     COMMAND = "command"
     SHELL_TYPE = "shell-type"
     CLOCK = "clock"
@@ -76,10 +77,14 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A start request (RFC 4254 section 6.5): `command` for exec, the name for a subsystem."""
+    """A start request (RFC 4254 section 6.5): `command` for exec, the name for a subsystem.
+
+    `terminal` is whether a pty was asked for before it.
+    """
 
     mode: Mode
     command: bytes = b""
+    terminal: bool = False
 
 
 _DOOR = object()
@@ -193,6 +198,9 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
         return _run(permit, max(shells, key=_end), ask, None)
     if ask.mode is Mode.SHELL:
         return Denial(Reason.MODE, f"a shell is not granted here. {_allowed(active)}")
+    if ask.terminal:
+        sentence = "a terminal is not granted with commands: on one, a pager could start a shell."
+        return Denial(Reason.TERMINAL, f"{sentence} Leave -t away.")
     return _may_exec(permit, active, ask)
 
 

@@ -59,10 +59,9 @@ class Relay(asyncssh.SSHServerSession[bytes]):
 
     _chan: SessionChannel
 
-    def __init__(self, attend: Attend, turn: Turn, allow_pty: bool):
+    def __init__(self, attend: Attend, turn: Turn):
         self._attend = attend
         self._turn = turn
-        self._allow_pty = allow_pty
         self._begun = False
         self._answered = False
         self._terminal: Terminal | None = None
@@ -85,29 +84,30 @@ class Relay(asyncssh.SSHServerSession[bytes]):
     def pty_requested(
         self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Mapping[int, int]
     ) -> bool:
-        """A pty is only for grants that give a shell: on one, a pager could start anything."""
-        if not self._allow_pty or self._begun:
+        """Taken for now: whether there may be a terminal is judged, and refused, at the start."""
+        if self._begun:
             return False
         self._terminal = Terminal(term_type, term_size, dict(term_modes))
         return True
 
     def shell_requested(self) -> bool:
         """RFC 4254 section 6.5."""
-        return self._begin(Ask(Mode.SHELL))
+        return self._begin(Mode.SHELL, b"")
 
     def exec_requested(self, command: str) -> bool:
         """RFC 4254 section 6.5; the command's bytes are as they came."""
-        return self._begin(Ask(Mode.EXEC, command.encode("utf-8", "surrogateescape")))
+        return self._begin(Mode.EXEC, command.encode("utf-8", "surrogateescape"))
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """RFC 4254 section 6.5."""
-        return self._begin(Ask(Mode.SUBSYSTEM, subsystem.encode()))
+        return self._begin(Mode.SUBSYSTEM, subsystem.encode())
 
-    def _begin(self, ask: Ask) -> bool:
+    def _begin(self, mode: Mode, command: bytes) -> bool:
         """Begin the one start of this channel. None, asyncssh's word for "later", is returned."""
         if self._begun:
             return False
         self._begun = True
+        ask = Ask(mode, command, self._terminal is not None)
         self._chan.get_connection().create_task(self._attended(ask))
         return None  # type: ignore[return-value]
 
