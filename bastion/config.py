@@ -51,6 +51,8 @@ def principal(text: str) -> str:
 
 def recipient(text: str) -> str:
     """An auditors' public key, by its looks: age's own, or an SSH key. Raises BadInput."""
+    if "SECRET" in text.upper():
+        raise BadInput("That is the auditors' private half: it does not belong on this machine.")
     if re.fullmatch(r"age1[a-z0-9]{10,2000}|ssh-(?:ed25519|rsa) [ -~]{10,2000}", text) is None:
         raise BadInput(f"{text[:40]!a} is not an auditors' public key: one begins with age1.")
     return text
@@ -61,7 +63,7 @@ def _text(read: Callable[[str], _T]) -> BeforeValidator:
 
     def validate(value: object) -> _T:
         if not isinstance(value, str):
-            raise ValueError("has to be a text between quotes")
+            raise ValueError(f"has to be a text between quotes (it is {str(value)[:60]!a})")
         try:
             return read(value)
         except BadInput as error:
@@ -159,6 +161,8 @@ class Settings(_Part):
             return cls.model_validate(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
             raise Misconfigured(f"{file} is not TOML: {str(error)[:200]}.") from None
+        except RecursionError:
+            raise Misconfigured(f"{file} is not TOML: it is nested too deeply.") from None
         except ValidationError as error:
             raise Misconfigured(_sentence(file, text, error.errors()[0])) from None
 
@@ -218,10 +222,11 @@ def _sentence(file: Path, text: str, error: ErrorDetails) -> str:
         return f"{where}: {name!a} is not a setting.{_meant(path[-1], known) or listed}"
     if error["type"] == "model_type":
         return f"{where}: {name} has to be a table: write [{name}] on a line of its own."
-    said = error["msg"].removeprefix("Value error, ").rstrip(".")
-    given = f"{str(error['input'])[:60]!a}"
-    shown = "" if given in said else f" (it is {given})"
-    return f"{where}: {name}: {said[:1].lower() + said[1:]}{shown}."
+    if error["type"] == "value_error":  # one of our own, which shows what may be shown
+        said = error["msg"].removeprefix("Value error, ").rstrip(".")
+    else:
+        said = f"{error['msg']} (it is {str(error['input'])[:60]!a})"
+    return f"{where}: {name}: {said[:1].lower() + said[1:]}."
 
 
 def _fields_at(path: list[str]) -> frozenset[str]:
@@ -235,7 +240,7 @@ def _fields_at(path: list[str]) -> frozenset[str]:
 
 
 def _meant(name: str, known: frozenset[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
     return f" Do you mean {close[0]}?" if close else ""
 
 
