@@ -9,6 +9,7 @@ import click
 
 from cli import actor, door, output
 from cli.authority import ca
+from cli.demo import demo
 from cli.desk import Desk
 from cli.grants import certificates, grant, grants, revoke
 from cli.hosts import host
@@ -74,6 +75,7 @@ def admin(desk: Desk, home: Path | None) -> None:
 for verb in (
     init,
     serve,
+    demo,
     doctor,
     trust,
     user,
