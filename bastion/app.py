@@ -8,10 +8,12 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bastion.access import Access
+from bastion.admission import Admission, Places
 from bastion.authority import Authority
 from bastion.clock import Clock
 from bastion.config import Settings
@@ -32,6 +34,12 @@ from recorder import Archive, EndReason, Index
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+
+THREADS = 32
+"""Threads for the doors' questions to the database, and for opening and closing recordings."""
+
+VERBS = 4
+"""Verbs of the control plane that run at once; the others wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,8 @@ async def serve(services: Services, control: Control, ready: Callable[[str], Non
     `ready` is called with the address once connections are taken. Raises Unavailable where the
     address can't be used.
     """
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, "doors"))
     await _recover(services)
     async with asyncio.TaskGroup() as group:
         crew = Crew(group)
@@ -127,7 +137,10 @@ async def _listen(services: Services, control: Control, live: Live, crew: Crew) 
     )
     loop = asyncio.get_running_loop()
     options = server_options(services.authority, limits.login_grace)
-    front = Front(Doors(parts, services.authority, control, options, loop))
+    places = Places(limits.connections, limits.unauthenticated, limits.unauthenticated_per_source)
+    verbs = ThreadPoolExecutor(VERBS, "verbs")
+    doors = Doors(parts, services.authority, control, options, Admission(places), verbs, loop)
+    front = Front(doors)
     listen = services.settings.listen
     try:
         return await loop.create_server(

@@ -7,6 +7,8 @@ import asyncio
 import logging
 import shlex
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from typing import cast
 
 import asyncssh
@@ -30,9 +32,16 @@ class Console(asyncssh.SSHServerSession[bytes]):
 
     _chan: SessionChannel
 
-    def __init__(self, identity: Identity, control: Control, admitted: Callable[[], bool]):
+    def __init__(
+        self,
+        identity: Identity,
+        control: Control,
+        verbs: Executor,
+        admitted: Callable[[], bool],
+    ):
         self._identity = identity
         self._control = control
+        self._verbs = verbs
         self._admitted = admitted
         self._terminal = False
         self._width = 80
@@ -104,7 +113,8 @@ class Console(asyncssh.SSHServerSession[bytes]):
             width=self._width,
         )
         try:
-            return await asyncio.to_thread(self._control.run, self._identity, words, voice)
+            run = partial(self._control.run, self._identity, words, voice)
+            return await loop.run_in_executor(self._verbs, run)
         except Exception:
             log.exception("the verb %r failed", list(words)[:1])
             self._say("bastion: something went wrong; it has been logged.\n", True)

@@ -115,7 +115,12 @@ class Hop(Authenticator):
             self._connection.send_auth_banner(f"bastion: {answer.sentence}\r\n")
             return True
         self._permit = answer
+        self._parts.crew.start(self._logged_in(username), f"{self._arrival} logs in")
         return self._arrival.prove_again
+
+    async def _logged_in(self, login: str) -> None:
+        log_in = self._parts.store.log_connection_in
+        await asyncio.to_thread(log_in, self._arrival.connection, login)
 
     def _may_login(self, username: str) -> Permit | Denial:
         reach = self._arrival.answer
@@ -172,6 +177,8 @@ class Hop(Authenticator):
         self._sharing += 1
         session = 0
         try:
+            if relay.gone:
+                return
             async with self._parts.archive.record(self._info(relay, run)) as recording:
                 session = recording.session
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)

@@ -44,6 +44,7 @@ _ENVIRONMENT = frozenset(
     b"LC_MONETARY LC_NAME LC_NUMERIC LC_PAPER LC_TELEPHONE LC_TIME TERM COLORTERM".split()
 )
 _VALUE = re.compile(rb"[A-Za-z0-9_.@-]{1,64}")
+_TERM = re.compile(r"[A-Za-z0-9_.+-]{0,64}", re.ASCII)
 
 _UNRECORDED = b"\r\nbastion: this session can't be recorded any more, so it is over.\r\n"
 """The one line that is shown and not recorded."""
@@ -85,7 +86,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Mapping[int, int]
     ) -> bool:
         """Taken for now: whether there may be a terminal is judged, and refused, at the start."""
-        if self._begun:
+        if self._begun or not _TERM.fullmatch(term_type):
             return False
         self._terminal = Terminal(term_type, term_size, dict(term_modes))
         return True
@@ -128,6 +129,11 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         self._tell(sentence)
         self._ended = True
         self._leave(REFUSED)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left before anything was opened for it."""
+        return self._client_gone
 
     @property
     def terminal(self) -> Terminal | None:

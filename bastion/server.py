@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Coroutine
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -24,6 +25,7 @@ from asyncssh.public_key import (
 )
 
 from bastion import names
+from bastion.admission import Admission
 from bastion.authority import Authority
 from bastion.console import Console
 from bastion.control import Control
@@ -83,12 +85,18 @@ def server_options(authority: Authority, login_grace: float) -> asyncssh.SSHServ
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What the outer door is built of. `options` serve the inner connections too."""
+    """What the outer door is built of.
+
+    `options` serve the inner connections too; `verbs` runs the control plane's, apart from the
+    threads that the doors need.
+    """
 
     parts: Parts
     authority: Authority
     control: Control
     options: asyncssh.SSHServerConnectionOptions
+    admission: Admission
+    verbs: Executor
     loop: asyncio.AbstractEventLoop
 
 
@@ -119,10 +127,14 @@ class Outer(Authenticator):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client has connected; it is nobody yet."""
         self._connection = cast(ServerConnection, conn)
+        if not self._doors.admission.arrive(self, self._source()):
+            log.warning("no place for a connection from %s", self._source())
+            self._connection.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, and every jump through it."""
         self._parts.live.leave(self)
+        self._doors.admission.leave(self)
 
     # Who are you
 
@@ -154,6 +166,7 @@ class Outer(Authenticator):
             self._connection.abort()
             return
         user = self._identity.user
+        self._doors.admission.signed_in(self)
         self._parts.live.enter(self, user, self._close)
         log.info("%s signed in from %s", user.name, self._identity.source)
 
@@ -299,7 +312,8 @@ class Outer(Authenticator):
         """`ssh bastion VERB…`."""
         if self._identity is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
-        return Console(self._identity, self._doors.control, self._admitted)
+        doors = self._doors
+        return Console(self._identity, doors.control, doors.verbs, self._admitted)
 
     def _admitted(self) -> bool:
         return self._identity is not None and not self._parts.clock.behind()
