@@ -162,7 +162,8 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             return
         self._through(channel, far)
         await self._over.wait()
-        await far.gone(GRACE)
+        if not self.was_cut:
+            await far.gone(GRACE)
 
     def _start(self, ask: Ask, command: bytes) -> Start:
         environment = {
