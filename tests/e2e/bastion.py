@@ -27,6 +27,7 @@ class Bastion:
         self._log = home.with_name(f"{home.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self.admin_now("init", "--listen", self.address)
+        self.host_ca = self.admin_now("ca", "show", "host").out.strip()
 
     @property
     def address(self) -> str:
@@ -76,11 +77,13 @@ class Bastion:
         rows: list[dict[str, Any]] = json.loads((await self.admin(*words, "--json")).out)
         return rows
 
-    def limit(self, name: str, value: str) -> None:
-        """Sets one of the settings under [limits]; it counts from the next start."""
+    def set(self, section: str, name: str, value: str) -> None:
+        """Sets one of the settings under [section]; it counts from the next start."""
         settings = self.home / "bastion.toml"
-        lines = [line for line in settings.read_text().splitlines() if line != "[limits]"]
-        settings.write_text("\n".join([*lines, "", "[limits]", f'{name} = "{value}"', ""]))
+        head = f"[{section}]\n"
+        text = settings.read_text()
+        assert head in text
+        settings.write_text(text.replace(head, f'{head}{name} = "{value}"\n'))
 
     def start(self) -> None:
         """Runs `serve` until it says that it listens."""

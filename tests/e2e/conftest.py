@@ -59,7 +59,7 @@ def bastion(
 ) -> Iterator[Bastion]:
     """The bastion of the session: it serves, and knows the target under several names."""
     made = Bastion(tmp_path_factory.mktemp("bastion") / "home")
-    made.limit("connect_timeout", "3s")
+    made.set("limits", "connect_timeout", "2s")
     sshd.trust(made.admin_now("ca", "show", "target").out)
     pinned = ("--host-key", str(sshd.host_key_file), "--shell-type", "bash")
     made.admin_now("host", "add", HOST, "--address", sshd.address, *pinned, "--alias", "prod-alias")

@@ -31,8 +31,7 @@ class Contractor(Client):
         self.bastion = bastion
         self.login = login
         super().__init__(home)
-        authority = bastion.admin_now("ca", "show", "host").out
-        self.known_hosts.write_text(f"@cert-authority * {authority}")
+        self.known_hosts.write_text(f"@cert-authority * {bastion.host_ca}\n")
 
     @classmethod
     def enrolled(cls, home: Path, name: str, bastion: Bastion, login: str) -> Self:

@@ -167,7 +167,7 @@ async def test_other_kinds_of_key_get_one_too(
     person.key.unlink()
     person.public_key.unlink()
     make_key(person.key, key_type)
-    await bastion.admin("user", "key", "add", person.name, "--key", str(person.public_key))
+    await bastion.admin("user", "key", "add", person.name, str(person.public_key))
     await person.granted()
     await person.certified()
     assert f"{key_type}" in read(person.certificate)
@@ -176,18 +176,43 @@ async def test_other_kinds_of_key_get_one_too(
 
 
 async def test_an_expired_one_is_refused_with_the_way_to_a_new_one(
-    newly_enrolled: Enrol, bastion: Bastion
+    tmp_path: Path, sshd: Sshd
 ) -> None:
-    """The grant was extended, the certificate was not: it says so, and a new one opens again."""
-    person = newly_enrolled()
-    grant = await person.granted(lasting="3s")
-    await person.certified()
-    await bastion.admin("extend", grant, "--for", "1h")
-    _, before = validity(person.certificate)
-    await asyncio.sleep((before - datetime.now(UTC)).total_seconds() + 0.1)
+    """The certificate is over, the grant is not: it says so, and a new one opens again."""
+    bastion = Bastion(tmp_path / "home")
+    bastion.set("access", "certificate_lifetime", "3s")
+    sshd.trust(bastion.admin_now("ca", "show", "target").out)
+    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
+    await bastion.admin("host", "add", HOST, *pinned)
+    person = Contractor.enrolled(tmp_path / "someone", "someone", bastion, sshd.login)
+    await person.granted()
+    bastion.start()
+    try:
+        await person.certified()
+        _, before = validity(person.certificate)
+        await asyncio.sleep((before - datetime.now(UTC)).total_seconds() + 0.1)
+        done = await person.jump("true", patience=10)
+        told = r"bastion: your certificate for G-1 ended at .*ssh bastion cert"
+        assert re.search(told, done.err)
+        assert done.status == 255
+        await person.certified()
+        assert (await person.jump("true")).status == 0
+    finally:
+        bastion.stop()
+
+
+async def test_a_revoked_one_is_refused_with_the_way_to_a_new_one(
+    person: Contractor, bastion: Bastion
+) -> None:
+    """`revoke SERIAL` ends the certificate, not the grant: another one opens again."""
+    serial = re.search(r"Serial: (\d+)", read(person.certificate))
+    assert serial
+    await bastion.admin("revoke", serial[1], "--reason", "lost laptop")
     done = await person.jump("true", patience=10)
+    assert re.search(
+        r"bastion: your certificate for G-\d+ was revoked; .*ssh bastion cert", done.err
+    )
     assert done.status == 255
-    assert re.search(r"bastion: your certificate for G-\d+ ended at .*ssh bastion cert", done.err)
     await person.certified()
     assert (await person.jump("true")).status == 0
 

@@ -8,16 +8,18 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.bastion import Bastion
-from tests.e2e.contractor import Contractor
+from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.watching import Running, Terminal
 
 SOON = 3.0
 Enrol = Callable[[], Contractor]
-LIVE = "trap '' HUP; echo on; while :; do sleep 0.1; done"
+LIVE = "echo on; exec cat"
+"""A command that goes on until its stdin ends, and so leaves nothing at the target."""
 
 
 async def test_a_live_shell_is_cut_at_the_end_of_its_grant(newly_enrolled: Enrol) -> None:
@@ -49,7 +51,7 @@ async def test_a_live_command_is_cut_with_its_line_on_stderr(newly_enrolled: Enr
 
 
 async def test_after_the_end_the_next_jump_says_so(newly_enrolled: Enrol) -> None:
-    """On the same master connection too: every channel asks the doors again."""
+    """It says which grant it was, and when it ended."""
     person = newly_enrolled()
     grant = await person.granted(lasting="3s")
     await person.certified()
@@ -125,6 +127,21 @@ async def test_disabling_a_user_cuts_all_that_is_his(person: Contractor, bastion
         assert await waiting.wait(SOON) == 255
 
 
+async def test_a_master_connection_does_not_outlive_the_grant(
+    person: Contractor, bastion: Bastion, short: Path
+) -> None:
+    """Every new channel on a connection that is still open asks the doors again."""
+    path = ("-o", f"ControlPath={short}/inner")
+    async with person.jumping(options=(*path, "-M", "-N", "-v")) as master:
+        await master.stderr.expect(f"Authenticated to {HOST}.*Entering interactive session")
+        assert (await person.jump("true", options=path)).status == 0
+        grant = (await bastion.rows("grants", "--user", person.name))[0]["id"]
+        await bastion.admin("revoke", grant, "--reason", "a test")
+        done = await person.jump("echo in", options=path, patience=10)
+        assert (done.out, done.status) == ("", 254)
+        assert f"bastion: {grant} was revoked at " in done.err
+
+
 async def test_kill_ends_one_session_and_leaves_the_others(
     person: Contractor, bastion: Bastion
 ) -> None:
@@ -133,12 +150,12 @@ async def test_kill_ends_one_session_and_leaves_the_others(
         session = (await terminal.expect(r"recorded as (S-\d+)"))[1].decode()
         await going.stdout.expect("on\n")
         killed = time.monotonic()
-        await bastion.admin("kill", session)
+        await bastion.admin("kill", session, "--reason", "a test")
         await terminal.expect(r"\r\nbastion: this session was ended by .*\r\n")
         assert time.monotonic() - killed < SOON + 1
         assert await terminal.wait(SOON) == 255
         assert going.stderr.text == ""
-    reasons = {f"S-{row['id']}": row["end_reason"] for row in await sessions(bastion, person)}
+    reasons = {row["id"]: row["end_reason"] for row in await sessions(bastion, person)}
     assert reasons[session] == "killed"
 
 
@@ -147,7 +164,7 @@ async def test_a_target_that_floods_is_cut_too(person: Contractor, bastion: Bast
     async with person.jump_terminal("yes", options=("-t",)) as terminal:
         await terminal.expect("y\r\n")
         grant = (await bastion.rows("grants", "--user", person.name))[0]["id"]
-        await bastion.admin("revoke", f"G-{str(grant).removeprefix('G-')}", "--reason", "a test")
+        await bastion.admin("revoke", grant, "--reason", "a test")
         await terminal.expect(r"bastion: G-\d+ was revoked; this session is over\.\r\n")
         assert await terminal.wait(SOON) == 255
 

@@ -253,13 +253,16 @@ async def test_a_command_grant_runs_its_command_and_nothing_else(newly_enrolled:
 
 
 async def test_a_command_grant_gets_no_terminal(newly_enrolled: Enrol) -> None:
-    """On a terminal a pager could start anything: the pty is refused, the command runs."""
+    """On a terminal a pager could start anything: `-t` is refused with a sentence."""
     person = newly_enrolled()
     await person.granted("--command", "tty")
     await person.certified()
-    done = await person.jump("tty", options=("-tt",))
-    assert done.out.strip() == "not a tty"
-    assert "PTY allocation request failed" in done.err
+    async with person.jump_terminal("tty") as terminal:
+        await terminal.expect("not a tty\r\n")
+        assert await terminal.wait() == 1
+    async with person.jump_terminal("tty", options=("-t",)) as terminal:
+        await terminal.expect(r"bastion: [^\r\n]*terminal[^\r\n]*\.\r\n")
+        assert await terminal.wait() in (254, 255)
 
 
 async def test_the_target_enforces_the_command_too(newly_enrolled: Enrol, sshd: Sshd) -> None:

@@ -21,6 +21,9 @@ from typing import Self
 PATIENCE = 15.0
 """Seconds after which a test gives up on a program, unless it says another time."""
 
+_LONGEST = 65536
+"""What is watched for is no longer than this, so that a flood is not searched again and again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -79,10 +82,12 @@ class Watched:
         Fails with what came instead, at the end of the program or of `patience` seconds.
         """
         wanted = re.compile(pattern.encode() if isinstance(pattern, str) else pattern, re.DOTALL)
+        begin = self._read
         try:
             async with asyncio.timeout(patience):
-                while not (found := wanted.search(self.seen, self._read)):
+                while not (found := wanted.search(self.seen, begin)):
                     assert not self._ended, self._instead(pattern, "it ended")
+                    begin = max(begin, len(self.seen) - _LONGEST)
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
@@ -104,7 +109,8 @@ class Watched:
         return rest
 
     def _instead(self, pattern: str | bytes, why: str) -> str:
-        return f"waited for {pattern!r}, {why}; what came: {bytes(self.seen)!r}"
+        shown = bytes(self.seen[-4000:])
+        return f"waited for {pattern!r}, {why}; what came: {shown!r} ({len(self.seen)} bytes)"
 
 
 async def run(
