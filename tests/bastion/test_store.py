@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from ipaddress import ip_network
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, event, insert
 from sqlalchemy.exc import StatementError
 
 from bastion import tables
@@ -423,3 +423,27 @@ def test_the_latest_time_only_goes_on(store: Store) -> None:
     assert store.latest_time() == NOW + HOUR
     store.reset_time(NOW - HOUR)
     assert store.latest_time() == NOW - HOUR
+
+
+def test_what_a_jump_reads_is_found_by_indexes(peopled: Store) -> None:
+    """However many grants and certificates there are: no table is walked through."""
+    statements: list[tuple[str, tuple[object, ...]]] = []
+    with peopled.read() as connection:
+
+        def heard(
+            _: Connection, __: object, text: str, values: tuple[object, ...], *___: object
+        ) -> None:
+            statements.append((text, tuple(values)))
+
+        event.listen(connection.engine, "before_cursor_execute", heard)
+    peopled.add_grant(grant(ends_at=NOW), NOW - HOUR)
+    peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW)
+    event.remove(connection.engine, "before_cursor_execute", heard)
+    asked = [(text, values) for text, values in statements if "SELECT" in text]
+    assert len(asked) >= 6
+    with peopled.read() as connection:
+        for text, values in asked:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
+            steps = [row.detail for row in plan]
+            walks = [step for step in steps if step.startswith("SCAN") and "anon" not in step]
+            assert not walks, (text, steps)
