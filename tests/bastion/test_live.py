@@ -1,0 +1,188 @@
+"""What ends a live session: told from outside of it, by the clock and the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from bastion.clock import Clock
+from bastion.errors import Unavailable
+from bastion.grants import Allows, Grant
+from bastion.inventory import Role, Selector, User
+from bastion.jumps import Kill
+from bastion.live import Live
+from bastion.store import Store
+from recorder import EndReason
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ALICE = User("alice", frozenset({Role.CONTRACTOR}))
+GRANT = Grant(
+    7,
+    "alice",
+    (Selector("web-1"),),
+    frozenset({"deploy"}),
+    Allows(shell=True),
+    NOON - timedelta(hours=1),
+    NOON + timedelta(hours=1),
+    "disk full",
+)
+
+
+@dataclass
+class Shelf:
+    """A store that a test writes to."""
+
+    grants: dict[int, Grant] = field(default_factory=lambda: {7: GRANT})
+    users: dict[str, User] = field(default_factory=lambda: {"alice": ALICE})
+    kills: list[Kill] = field(default_factory=list)
+    written: int = 0
+    away: bool = False
+
+    def last_kill(self) -> int:
+        return 0
+
+    def version(self) -> int:
+        if self.away:
+            raise Unavailable("The database is away.")
+        return self.written
+
+    def user(self, name: str) -> User | None:
+        return self.users.get(name)
+
+    def live_grants_state(self, ids: Sequence[int]) -> dict[int, Grant]:
+        return {number: self.grants[number] for number in ids}
+
+    def kills_since(self, number: int) -> list[Kill]:
+        return [kill for kill in self.kills if kill.id > number]
+
+
+@dataclass
+class Heard:
+    """A session that notes what it is told."""
+
+    warnings: list[str] = field(default_factory=list)
+    cuts: list[tuple[EndReason, str]] = field(default_factory=list)
+
+    def warn(self, sentence: str) -> None:
+        self.warnings.append(sentence)
+
+    def cut(self, reason: EndReason, sentence: str) -> None:
+        self.cuts.append((reason, sentence))
+
+
+class World:
+    """A registry with one live session, and the hands of its clock."""
+
+    def __init__(self, at: datetime = NOON) -> None:
+        self.at = at
+        self.shelf = Shelf()
+        clock = Clock(lambda: self.at, lambda: 0.0)
+        self.live = Live(cast(Store, self.shelf), clock, without_store=300)
+        self.session = Heard()
+        self.live.open(31, self.session, GRANT, ALICE)
+
+    async def look_at(self, at: datetime) -> None:
+        self.at = at
+        await self.live.look()
+
+    async def look_after(self, grant: Grant) -> None:
+        self.shelf.grants[7] = grant
+        self.shelf.written += 1
+        await self.live.look()
+
+
+async def test_it_is_warned_five_minutes_and_one_minute_before_and_then_cut() -> None:
+    """Each warning comes once, and the cut at the very second of the end."""
+    world = World()
+    for seconds in (3299, 3300, 3301, 3539, 3540, 3560, 3599):
+        await world.look_at(NOON + timedelta(seconds=seconds))
+    assert world.session.warnings == [
+        "G-7 ends in 5 minutes, at 2026-11-23 13:00 UTC.",
+        "G-7 ends in 1 minute, at 2026-11-23 13:00 UTC.",
+    ]
+    assert world.session.cuts == []
+    await world.look_at(GRANT.ends_at)
+    assert world.session.cuts == [
+        (EndReason.EXPIRED, "G-7 ended at 2026-11-23 13:00 UTC; this session is over.")
+    ]
+
+
+async def test_a_session_that_begins_near_the_end_is_not_warned_of_what_it_knows() -> None:
+    """Begun with three minutes left, it hears of the last minute only."""
+    world = World(GRANT.ends_at - timedelta(minutes=3))
+    await world.look_at(GRANT.ends_at - timedelta(minutes=2))
+    assert world.session.warnings == []
+    await world.look_at(GRANT.ends_at - timedelta(seconds=55))
+    assert len(world.session.warnings) == 1
+
+
+async def test_a_grant_that_is_prolonged_lets_the_session_go_on() -> None:
+    """The new end counts, and is warned of anew."""
+    world = World()
+    await world.look_at(GRANT.ends_at - timedelta(seconds=50))
+    await world.look_after(replace(GRANT, ends_at=GRANT.ends_at + timedelta(hours=1)))
+    await world.look_at(GRANT.ends_at + timedelta(minutes=1))
+    assert world.session.cuts == []
+    await world.look_at(GRANT.ends_at + timedelta(minutes=56))
+    assert world.session.warnings[-1] == "G-7 ends in 4 minutes, at 2026-11-23 14:00 UTC."
+
+
+async def test_a_revocation_is_felt_at_the_next_look() -> None:
+    """The session is told that its grant was revoked."""
+    world = World()
+    await world.look_after(replace(GRANT, revoked_at=NOON, revoked_by="op"))
+    assert world.session.cuts == [(EndReason.REVOKED, "G-7 was revoked; this session is over.")]
+
+
+async def test_a_closed_account_ends_its_sessions() -> None:
+    """Disabling a user ends what is live."""
+    world = World()
+    world.shelf.users["alice"] = replace(ALICE, disabled_at=NOON)
+    world.shelf.written += 1
+    await world.live.look()
+    assert [reason for reason, _ in world.session.cuts] == [EndReason.REVOKED]
+
+
+async def test_an_account_that_runs_out_ends_its_sessions_by_the_clock_alone() -> None:
+    """`--until` of a user needs no write to be felt."""
+    world = World()
+    world.shelf.users["alice"] = replace(ALICE, until=NOON + timedelta(minutes=1))
+    await world.live.look()
+    assert world.session.cuts == []
+    await world.look_at(NOON + timedelta(minutes=1))
+    assert [reason for reason, _ in world.session.cuts] == [EndReason.REVOKED]
+
+
+async def test_a_kill_ends_its_session_and_no_other() -> None:
+    """Kills name a session."""
+    world = World()
+    other = Heard()
+    world.live.open(32, other, GRANT, ALICE)
+    world.shelf.kills.append(Kill(1, 31, "op", "not agreed", NOON))
+    world.shelf.written += 1
+    await world.live.look()
+    assert [reason for reason, _ in world.session.cuts] == [EndReason.KILLED]
+    assert other.cuts == []
+
+
+@pytest.mark.parametrize(("minutes", "ended"), [(4, False), (5, True)])
+async def test_without_the_store_sessions_go_on_for_a_while_and_then_end(
+    minutes: int, ended: bool
+) -> None:
+    """No revocation could reach them."""
+    world = World()
+    await world.live.look()
+    world.shelf.away = True
+    await world.look_at(NOON + timedelta(minutes=minutes))
+    assert bool(world.session.cuts) == ended
+
+
+async def test_expiry_is_felt_without_the_store() -> None:
+    """The end of a grant is known here."""
+    world = World(GRANT.ends_at - timedelta(minutes=1))
+    await world.live.look()
+    world.shelf.away = True
+    await world.look_at(GRANT.ends_at)
+    assert [reason for reason, _ in world.session.cuts] == [EndReason.EXPIRED]
