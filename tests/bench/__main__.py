@@ -1,0 +1,137 @@
+"""`python -m tests.bench`: the figures of docs/performance.md, beside OpenSSH's, in one run.
+
+    --quick          small sizes, under a minute: to see that all of it works
+    --megabytes N    how much a bulk transfer carries
+    --only PART…     some parts only: connecting keystrokes bulk idle
+    --json FILE      the figures for a program
+
+It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
+that was not met: other work on the machine may be the reason, and the table says it anyway.
+"""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from tests.bench import bulk, connecting, idle, keystrokes
+from tests.bench.figures import Row, document, table
+from tests.bench.stage import Stage, stage
+
+LONGEST = 10 * 60
+"""Seconds after which it gives up."""
+
+PARTS = ("connecting", "keystrokes", "bulk", "idle")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything."""
+
+    connections: int
+    keys: int
+    megabytes: int
+    rounds: int
+    few: int
+    many: int
+
+
+FULL = Sizes(connections=20, keys=1000, megabytes=500, rounds=3, few=50, many=250)
+QUICK = Sizes(connections=5, keys=200, megabytes=50, rounds=1, few=10, many=40)
+
+
+def main(words: list[str]) -> int:
+    """Measures what was asked for, and shows it."""
+    asked = _arguments(words)
+    sizes = QUICK if asked.quick else FULL
+    megabytes = asked.megabytes or sizes.megabytes
+    _bounded()
+    begun = time.monotonic()
+    machine = _machine()
+    print("\n".join(f"{name}: {value}" for name, value in machine.items()), flush=True)
+    found: dict[str, list[Row]] = {}
+    with stage() as made:
+        for part, measured in _measured(made, sizes, megabytes, asked.only or PARTS):
+            print(f"{time.monotonic() - begun:4.0f} s  {part}", file=sys.stderr, flush=True)
+            found.setdefault(part, []).extend(measured)
+    rows = [row for part in PARTS for row in found.get(part, [])]
+    print(f"\n{table(rows)}")
+    if asked.json is not None:
+        content = {**machine, "megabytes": megabytes, "rows": document(rows)}
+        asked.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _measured(
+    made: Stage, sizes: Sizes, megabytes: int, parts: tuple[str, ...]
+) -> Iterator[tuple[str, list[Row]]]:
+    """Each part when it is done. Memory comes first: the process has not grown by others yet."""
+    if "idle" in parts:
+        yield "idle", idle.measure(made, sizes.few, sizes.many)
+    if "connecting" in parts:
+        yield "connecting", connecting.measure(made, sizes.connections)
+    if "keystrokes" in parts:
+        yield "keystrokes", keystrokes.measure(made, sizes.keys)
+    if "bulk" in parts:
+        payloads = bulk.payloads(made.place, megabytes)
+        yield "bulk", bulk.measure(made, payloads, sizes.rounds)
+        beside = keystrokes.measure_beside_bulk(made, sizes.keys // 3, payloads[1].file)
+        yield "keystrokes", beside
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    parser.add_argument("--megabytes", type=_count, help="of a bulk transfer (at most 700)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts only")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    return parser.parse_args(words)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 700:  # in base64, 700 MB still fit a recording's limit of 1 GiB
+        raise argparse.ArgumentTypeError("between 1 and 700")
+    return number
+
+
+def _bounded() -> None:
+    """An end by time or by SIGTERM is an exception, so that everything is cleaned up."""
+
+    def give_up(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(f"given up by {signal.Signals(number).name}")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.signal(signal.SIGTERM, give_up)
+    signal.alarm(LONGEST)
+
+
+def _machine() -> dict[str, str]:
+    """What the figures depend on, without a name."""
+    told = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in told if line.startswith("model name")), "?")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=True, timeout=10)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "processors": f"{os.cpu_count()} × {model}",
+        "memory": f"{memory:.0f} GiB",
+        "system": platform.freedesktop_os_release()["PRETTY_NAME"],
+        "OpenSSH": ssh.stderr.strip().partition(",")[0],
+        "Python": platform.python_version(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
