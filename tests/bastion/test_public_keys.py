@@ -142,7 +142,7 @@ WRONG = {
     "trailing": (line_from("ssh-ed25519", ED25519.public_data[-32:], b"x"), "damaged or cut"),
     "bad curve": (line_from("ecdsa-sha2-nistp256", b"nistp384", POINT), "damaged or cut short"),
     "off the curve": (
-        line_from("ecdsa-sha2-nistp256", b"nistp256", POINT[:-1] + b"\0"),
+        line_from("ecdsa-sha2-nistp256", b"nistp256", POINT[:-1] + bytes([POINT[-1] ^ 1])),
         "damaged",
     ),
     "long": ("x" * (LIMIT + 1), "longer than 16384 bytes"),
