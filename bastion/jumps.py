@@ -16,8 +16,9 @@ class DoorFacts:
 
     `user` is None where the name is unknown or the key is not (or no longer) enrolled for it;
     `host` where the inventory has no such name. `grants` are all of the user's that are not over,
-    and where none of them covers the host, the latest that are; `certificates` the newest of that key's. `latest_time` is the latest
-    wall time that was ever kept: a clock behind it has been set back.
+    and where none of them covers the host, the latest that are; `certificates` are the newest of
+    that key's. `latest_time` is the latest wall time that was ever kept: a clock behind it has
+    been set back.
     """
 
     user: User | None
