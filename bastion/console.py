@@ -8,7 +8,6 @@ import logging
 import shlex
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from typing import cast
 
 import asyncssh
@@ -27,19 +26,12 @@ LONGEST_LINE = 8192
 class Console(asyncssh.SSHServerSession[bytes]):
     """One verb, and its answer.
 
-    `admitted` says, at the moment of the start, whether the person may still do anything.
+    `admitted` says, when the verb is run, who the person is by now, or None for nobody; it blocks.
     """
 
     _chan: SessionChannel
 
-    def __init__(
-        self,
-        identity: Identity,
-        control: Control,
-        verbs: Executor,
-        admitted: Callable[[], bool],
-    ):
-        self._identity = identity
+    def __init__(self, control: Control, verbs: Executor, admitted: Callable[[], Identity | None]):
         self._control = control
         self._verbs = verbs
         self._admitted = admitted
@@ -97,8 +89,6 @@ class Console(asyncssh.SSHServerSession[bytes]):
         status = 1
         if words is None:
             self._say(f"bastion: at most {LONGEST_LINE} characters are read.\n", True)
-        elif not self._admitted():
-            self._say("bastion: your account is closed.\n", True)
         else:
             status = await self._verb(words)
         if not self._gone:
@@ -113,20 +103,27 @@ class Console(asyncssh.SSHServerSession[bytes]):
             width=self._width,
         )
         try:
-            run = partial(self._control.run, self._identity, words, voice)
-            return await loop.run_in_executor(self._verbs, run)
+            return await loop.run_in_executor(self._verbs, self._act, words, voice)
         except Exception:
             log.exception("the verb %r failed", list(words)[:1])
             self._say("bastion: something went wrong; it has been logged.\n", True)
             return 1
+
+    def _act(self, words: Sequence[str], voice: Voice) -> int:
+        identity = self._admitted()
+        if identity is None:
+            voice.err("bastion: your account is closed.\n")
+            return 1
+        return self._control.run(identity, words, voice)
 
     def _say(self, text: str, to_stderr: bool) -> None:
         if self._gone:
             return
         if self._terminal:
             text, to_stderr = text.replace("\n", "\r\n"), False
+        datatype = EXTENDED_DATA_STDERR if to_stderr else None
         try:
-            self._chan.write(text.encode(), EXTENDED_DATA_STDERR if to_stderr else None)
+            self._chan.write(text.encode(errors="replace"), datatype)
         except BrokenPipeError:
             self._gone = True
 

@@ -67,7 +67,7 @@ class Arrival:
     """Somebody who came by the jump `C-<connection>`: asking for what, and what door 1 said.
 
     `prove_again` is set where somebody else could be using the channel: then the same key must
-    sign a second time.
+    sign a second time. `knock` asks door 1 once more; it blocks, and raises Unavailable.
     """
 
     connection: int
@@ -75,6 +75,7 @@ class Arrival:
     asked: str
     answer: Reach | Denial
     prove_again: bool
+    knock: Callable[[], Reach | Denial]
 
     def __str__(self) -> str:
         return f"C-{self.connection}"
@@ -92,6 +93,7 @@ class Hop(Authenticator):
         self._permit: Permit | None = None
         self._shared: Upstream | None = None
         self._sharing = 0
+        self._lost = False
         self._connecting = asyncio.Lock()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -99,7 +101,8 @@ class Hop(Authenticator):
         self._connection = cast(ServerConnection, conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The jump is over; so is our connection to the target."""
+        """The jump is over; so is our connection to the target, also one that is being made."""
+        self._lost = True
         if self._shared is not None:
             self._shared.close()
         self._gone()
@@ -148,13 +151,12 @@ class Hop(Authenticator):
 
     async def _attend(self, permit: Permit, relay: Relay, ask: Ask) -> None:
         """From a start request to the end of the session."""
-        run = self._may_run(permit, ask)
-        if isinstance(run, Denial):
-            self._spoken(run, f"{ask.mode} {ask.command!r}")
-            relay.refuse(run.sentence)
-            return
         try:
-            await self._carry(relay, run)
+            run = await self._may_run(permit, ask)
+            if isinstance(run, Denial):
+                self._refuse(relay, ask, run)
+            else:
+                await self._carry(relay, permit, run)
         except Unavailable as error:
             log.warning("%s: %s", self._arrival, error)
             relay.refuse(str(error))
@@ -165,20 +167,32 @@ class Hop(Authenticator):
             log.error("%s: %s", self._arrival, error)
             relay.refuse("the bastion can't do that now; it has been logged.")
 
-    def _may_run(self, permit: Permit, ask: Ask) -> Run | Denial:
+    async def _may_run(self, permit: Permit, ask: Ask) -> Run | Denial:
+        """Door 3, behind doors 1 and 2 as they stand now: a connection is kept for hours."""
         if self._parts.live.closing:
             return Denial(Reason.CLOSING, "the bastion is going down; try again in a minute.")
-        if self._parts.clock.behind():
-            return Denial(Reason.CLOCK, "the bastion's clock is wrong, so nothing is opened.")
-        return may_run(permit, ask, self._parts.clock.now())
+        reach = await asyncio.to_thread(self._arrival.knock)
+        now = self._parts.clock.now()
+        fresh = reach if isinstance(reach, Denial) else may_login(reach, permit.login, now)
+        return fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
 
-    async def _carry(self, relay: Relay, run: Run) -> None:
+    def _refuse(self, relay: Relay, ask: Ask, denial: Denial) -> None:
+        self._spoken(denial, f"{ask.mode} {ask.command!r}")
+        relay.refuse(denial.sentence)
+
+    async def _carry(self, relay: Relay, permit: Permit, run: Run) -> None:
         upstream = await self._upstream(run)
         self._sharing += 1
         session = 0
         try:
             if relay.gone:
                 return
+            still = await self._may_run(permit, run.ask)  # connecting took its time
+            if isinstance(still, Denial):
+                self._refuse(relay, run.ask, still)
+                return
+            if still.grant.id != run.grant.id:
+                raise Unavailable("what is granted here has just changed; try again.")
             async with self._parts.archive.record(self._info(relay, run)) as recording:
                 session = recording.session
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
@@ -188,7 +202,8 @@ class Hop(Authenticator):
         finally:
             self._parts.live.closed(session)
             self._sharing -= 1
-            if upstream is not self._shared or (relay.was_cut and not self._sharing):
+            unshared = upstream is not self._shared
+            if unshared or self._lost or (relay.was_cut and not self._sharing):
                 upstream.close()
 
     async def _upstream(self, run: Run) -> Upstream:

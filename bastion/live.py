@@ -6,8 +6,8 @@ end. This room only makes it felt on channels that are open: it looks several ti
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from bastion.clock import Clock
 from bastion.errors import BastionError
 from bastion.grants import Grant, State
 from bastion.inventory import User
+from bastion.policy import Identity
 from bastion.policy import clock as clock_text
 from bastion.store import Store
 from recorder.session import EndReason
@@ -75,7 +76,7 @@ class Live:
         self._clock = clock
         self._without_store = timedelta(seconds=without_store)
         self._sessions: dict[int, _Open] = {}
-        self._people: dict[object, tuple[User, Callable[[str], None]]] = {}
+        self._people: dict[object, tuple[Identity, Callable[[str], None]]] = {}
         self._version = -1
         self._last_kill = store.last_kill()
         self._heard = clock.now()
@@ -96,9 +97,9 @@ class Live:
         self._sessions.pop(session, None)
         self._changed.set()
 
-    def enter(self, key: object, user: User, close: Callable[[str], None]) -> None:
+    def enter(self, key: object, identity: Identity, close: Callable[[str], None]) -> None:
         """Somebody has signed in; `close` ends that connection with a sentence."""
-        self._people[key] = (user, close)
+        self._people[key] = (identity, close)
         self._version = -1
 
     def leave(self, key: object) -> None:
@@ -117,13 +118,21 @@ class Live:
             await self._changed.wait()
 
     async def watch(self) -> None:
-        """Look at the clock and the store until cancelled."""
+        """Look at the store and at the clock until cancelled; the clock waits for no store."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self.look))
+            group.create_task(self._repeat(self._glance))
+
+    async def _repeat(self, look: Callable[[], Coroutine[object, object, None]]) -> None:
         while True:
             try:
-                await self.look()
+                await look()
             except Exception:
                 log.exception("looking after live sessions failed")
             await asyncio.sleep(TICK)
+
+    async def _glance(self) -> None:
+        self._judge(self._clock.now())
 
     async def look(self) -> None:
         """One look."""
@@ -143,7 +152,7 @@ class Live:
         if version == self._version:
             return None
         grants = {entry.grant.id for entry in list(self._sessions.values())}
-        names = {user.name for user, _ in list(self._people.values())}
+        names = {identity.user.name for identity, _ in list(self._people.values())}
         names |= {entry.user.name for entry in list(self._sessions.values())}
         kills = self._store.kills_since(self._last_kill)
         found = {name: self._store.user(name) for name in names}
@@ -166,16 +175,17 @@ class Live:
             entry.user = news.users.get(entry.user.name, entry.user)
             if entry.session in news.kills:
                 entry.cuttable.cut(EndReason.KILLED, "this session was ended by an operator.")
-        for key, (user, close) in list(self._people.items()):
-            self._people[key] = (news.users.get(user.name, user), close)
+        for key, (identity, close) in list(self._people.items()):
+            user = news.users.get(identity.user.name, identity.user)
+            self._people[key] = (replace(identity, user=user), close)
 
     def _judge(self, now: datetime) -> None:
         for entry in list(self._sessions.values()):
             self._judge_session(entry, now)
-        for key, (user, close) in list(self._people.items()):
-            if not user.may_sign_in(now):
+        for key, (identity, close) in list(self._people.items()):
+            sentence = _shut_out(identity, now)
+            if sentence is not None:
                 self.leave(key)
-                sentence = "your account was closed."
                 asyncio.get_running_loop().call_later(LAST_LINE, close, sentence)
 
     def _judge_session(self, entry: _Open, now: datetime) -> None:
@@ -206,3 +216,12 @@ class Live:
             return
         log.error("no answer from the store for %s: %s", silence, error)
         self.cut_all(EndReason.LOST, "the bastion has lost its database; this session is over.")
+
+
+def _shut_out(identity: Identity, now: datetime) -> str | None:
+    """Why whoever signed in as `identity` may stay no longer; None where it is as it was."""
+    if not identity.user.may_sign_in(now):
+        return "your account was closed."
+    if all(key.blob != identity.key.blob for key in identity.user.keys):
+        return "the key that you came in by was taken away."
+    return None

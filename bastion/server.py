@@ -9,8 +9,9 @@ import hashlib
 import logging
 from collections.abc import Coroutine
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import cast
 
 import asyncssh
@@ -167,7 +168,7 @@ class Outer(Authenticator):
             return
         user = self._identity.user
         self._doors.admission.signed_in(self)
-        self._parts.live.enter(self, user, self._close)
+        self._parts.live.enter(self, self._identity, self._close)
         log.info("%s signed in from %s", user.name, self._identity.source)
 
     async def _look_up(self, username: str, key_data: bytes) -> tuple[SSHKey, Identity] | None:
@@ -253,7 +254,11 @@ class Outer(Authenticator):
             reason = "bastion: not now; it has been logged"
             raise asyncssh.ChannelOpenError(PROHIBITED, reason) from None
         log.info("C-%s %s to %s:%s: %s", number, identity.user.name, asked, port, _said(answer))
-        return self._inside(Arrival(number, identity, asked, answer, prove_again))
+
+        def again() -> Reach | Denial:
+            return self._knock(identity, asked, port)[1]
+
+        return self._inside(Arrival(number, identity, asked, answer, prove_again, again))
 
     def _knock(self, identity: Identity, asked: str, port: int) -> tuple[Knock, Reach | Denial]:
         clock = self._parts.clock
@@ -313,10 +318,15 @@ class Outer(Authenticator):
         if self._identity is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
         doors = self._doors
-        return Console(self._identity, doors.control, doors.verbs, self._admitted)
+        return Console(doors.control, doors.verbs, partial(self._admitted, self._identity))
 
-    def _admitted(self) -> bool:
-        return self._identity is not None and not self._parts.clock.behind()
+    def _admitted(self, identity: Identity) -> Identity | None:
+        """Who it is now: the account, the key or a role may have been taken away since."""
+        user = self._parts.store.user(identity.user.name)
+        if user is None or not user.may_sign_in(self._parts.clock.now()):
+            return None
+        enrolled = any(key.blob == identity.key.blob for key in user.keys)
+        return replace(identity, user=user) if enrolled and not self._parts.clock.behind() else None
 
     # Everything else that a client may ask for outside is refused
 
