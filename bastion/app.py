@@ -64,7 +64,7 @@ def opened(home: Home) -> Iterator[Services]:
     store = Store.open(settings.database_url(home))
     try:
         authority = Authority.load(home.keys)
-        index = Index(store)
+        index = Index(store.database)
         yield Services(
             home=home,
             settings=settings,

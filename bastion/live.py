@@ -7,6 +7,7 @@ end. This room only makes it felt on channels that are open: it looks several ti
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -54,9 +55,20 @@ class _Open:
 
 
 @dataclass(frozen=True, slots=True)
-class _News:
-    """What the store says about what is open."""
+class _Question:
+    """What is asked of the store: everything about these, unless `version` is still its own."""
 
+    version: int | None
+    last_kill: int
+    grants: frozenset[int]
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What the store says about what is open, at its `version`."""
+
+    version: int
     grants: dict[int, Grant] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     kills: dict[int, str] = field(default_factory=dict)
@@ -77,7 +89,9 @@ class Live:
         self._without_store = timedelta(seconds=without_store)
         self._sessions: dict[int, _Open] = {}
         self._people: dict[object, tuple[Identity, Callable[[str], None]]] = {}
-        self._version = -1
+        self._version: int | None = None
+        self._joined = False
+        self._thread = ThreadPoolExecutor(1, "live")
         self._last_kill = store.last_kill()
         self._heard = clock.now()
         self._changed = asyncio.Event()
@@ -90,7 +104,7 @@ class Live:
         """A session is open from now on."""
         told = grant.ends_at - self._clock.now()
         self._sessions[session] = _Open(session, cuttable, grant, user, told)
-        self._version = -1
+        self._version, self._joined = None, True
 
     def closed(self, session: int) -> None:
         """It is over."""
@@ -100,7 +114,7 @@ class Live:
     def enter(self, key: object, identity: Identity, close: Callable[[str], None]) -> None:
         """Somebody has signed in; `close` ends that connection with a sentence."""
         self._people[key] = (identity, close)
-        self._version = -1
+        self._version, self._joined = None, True
 
     def leave(self, key: object) -> None:
         """That connection is gone."""
@@ -136,34 +150,40 @@ class Live:
 
     async def look(self) -> None:
         """One look."""
+        self._joined = False
+        question = _Question(self._version, self._last_kill, self._grants(), self._names())
+        loop = asyncio.get_running_loop()
         try:
-            news = await asyncio.to_thread(self._ask)
+            news = await loop.run_in_executor(self._thread, self._ask, question)
         except BastionError as error:
             self._unheard(error)
         else:
             self._heard = self._clock.now()
-            if news is not None:
-                self._hear(news)
+            self._hear(news)
+            self._version = None if self._joined else news.version
         self._judge(self._clock.now())
 
-    def _ask(self) -> _News | None:
-        """What has changed in the store since the last look; None where nothing has."""
+    def _grants(self) -> frozenset[int]:
+        return frozenset(entry.grant.id for entry in self._sessions.values())
+
+    def _names(self) -> frozenset[str]:
+        people = {identity.user.name for identity, _ in self._people.values()}
+        return frozenset(people | {entry.user.name for entry in self._sessions.values()})
+
+    def _ask(self, question: "_Question") -> _News:
+        """What has changed in the store since the last look, in a thread."""
         version = self._store.version()
-        if version == self._version:
-            return None
-        grants = {entry.grant.id for entry in list(self._sessions.values())}
-        names = {identity.user.name for identity, _ in list(self._people.values())}
-        names |= {entry.user.name for entry in list(self._sessions.values())}
-        kills = self._store.kills_since(self._last_kill)
-        found = {name: self._store.user(name) for name in names}
-        news = _News(
-            grants=self._store.live_grants_state(sorted(grants)),
+        if version == question.version:
+            return _News(version, last_kill=question.last_kill)
+        kills = self._store.kills_since(question.last_kill)
+        found = {name: self._store.user(name) for name in question.names}
+        return _News(
+            version,
+            grants=self._store.live_grants_state(sorted(question.grants)),
             users={name: user for name, user in found.items() if user is not None},
             kills={kill.session: kill.reason for kill in kills},
-            last_kill=max((kill.id for kill in kills), default=self._last_kill),
+            last_kill=max((kill.id for kill in kills), default=question.last_kill),
         )
-        self._version = version
-        return news
 
     def _hear(self, news: _News) -> None:
         self._last_kill = news.last_kill
