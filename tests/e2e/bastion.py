@@ -11,18 +11,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.warm import ROOT, Warm
 from tests.e2e.watching import PATIENCE, Result
 
 ADMIN = (sys.executable, "-m", "cli.admin")
-ROOT = Path(__file__).parents[2]
 
 
 class Bastion:
     """A home directory, and while it is started a process that serves it on loopback."""
 
-    def __init__(self, home: Path) -> None:
-        """Makes the home by `init`; nothing is served yet."""
+    def __init__(self, home: Path, warm: Warm) -> None:
+        """Makes the home by `init`; nothing is served yet. `warm` runs its commands."""
         self.home = home
+        self._warm = warm
         self.port = _free_port()
         self._log = home.with_name(f"{home.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,17 +55,7 @@ class Bastion:
 
     def admin_now(self, *words: str, stdin: bytes = b"", expect: int | None = 0) -> Result:
         """`bastion-admin WORDS`; blocks. Fails unless the exit status is `expect` (None: any)."""
-        command = [*ADMIN, "--home", str(self.home), *words]
-        done = subprocess.run(
-            command,
-            input=stdin,
-            capture_output=True,
-            timeout=30,
-            check=False,
-            cwd=ROOT,
-            env=_environment(),
-        )
-        result = Result(done.returncode, done.stdout, done.stderr)
+        result = self._warm.run("--home", str(self.home), *words, stdin=stdin)
         assert expect in (None, result.status), f"{words}: {result.status}: {result.err}"
         return result
 
@@ -95,7 +86,7 @@ class Bastion:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
             )
         deadline = time.monotonic() + PATIENCE
@@ -125,7 +116,8 @@ class Bastion:
             raise AssertionError(f"serve went on for {patience} s after {number.name}") from None
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What a command of the bastion gets of the tests' own environment."""
     kept = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "VIRTUAL_ENV")
     return {name: os.environ[name] for name in kept if name in os.environ}
 

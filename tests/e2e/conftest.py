@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bastion import Bastion
+from tests.e2e.bastion import Bastion, environment
 from tests.e2e.client import Client, Newcomer, make_key
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
+from tests.e2e.warm import Warm
 
 SILENT = "silent-host"
 
@@ -54,11 +55,19 @@ def silent_port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """What runs the commands of every bastion."""
+    made = Warm(environment())
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
 def bastion(
-    tmp_path_factory: pytest.TempPathFactory, sshd: Sshd, silent_port: int
+    tmp_path_factory: pytest.TempPathFactory, sshd: Sshd, silent_port: int, warm: Warm
 ) -> Iterator[Bastion]:
     """The bastion of the session: it serves, and knows the target under several names."""
-    made = Bastion(tmp_path_factory.mktemp("bastion") / "home")
+    made = Bastion(tmp_path_factory.mktemp("bastion") / "home", warm)
     made.set("limits", "connect_timeout", "2s")
     sshd.trust(made.admin_now("ca", "show", "target").out)
     pinned = ("--host-key", str(sshd.host_key_file), "--shell-type", "bash")

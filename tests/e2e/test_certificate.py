@@ -16,6 +16,7 @@ from tests.e2e.bastion import Bastion
 from tests.e2e.client import Newcomer, make_key
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
+from tests.e2e.warm import Warm
 
 Enrol = Callable[[], Contractor]
 
@@ -176,10 +177,10 @@ async def test_other_kinds_of_key_get_one_too(
 
 
 async def test_an_expired_one_is_refused_with_the_way_to_a_new_one(
-    tmp_path: Path, sshd: Sshd
+    tmp_path: Path, sshd: Sshd, warm: Warm
 ) -> None:
     """The certificate is over, the grant is not: it says so, and a new one opens again."""
-    bastion = Bastion(tmp_path / "home")
+    bastion = Bastion(tmp_path / "home", warm)
     bastion.set("access", "certificate_lifetime", "3s")
     sshd.trust(bastion.admin_now("ca", "show", "target").out)
     pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))

@@ -121,6 +121,25 @@ async def test_a_shell_may_be_fed_by_a_pipe(alice: Contractor) -> None:
     assert (done.out, done.err, done.status) == ("one\n", "two\n", 9)
 
 
+async def test_a_stalled_target_costs_no_memory(alice: Contractor, bastion: Bastion) -> None:
+    """A program that does not read slows the client down; all of it arrives when it does."""
+    before = bastion.resident
+    flood = bytes(64 * MIB)
+    async with (
+        alice.jumping("echo on; sleep 2; exec wc -c") as going,
+        asyncio.TaskGroup() as group,
+    ):
+        await going.stdout.expect("on\n")
+        sending = group.create_task(going.send(flood))
+        await idle(bastion.pid)
+        assert bastion.resident - before < 48 * MIB
+        assert not sending.done()
+        await sending
+        going.close_stdin()
+        await going.stdout.expect(f"{len(flood)}\n")
+        assert await going.wait() == 0
+
+
 # Other ways to jump
 
 
@@ -210,8 +229,8 @@ async def test_control_c_interrupts_what_runs_there(alice: Contractor) -> None:
     """It is a character to the relay, and a signal to the program in front."""
     async with alice.jump_terminal() as terminal:
         await terminal.expect(r"\$ ")
-        terminal.send("sleep 600\r")
-        await terminal.expect("sleep 600\r\n")
+        terminal.send("echo o''n; sleep 600\r")
+        await terminal.expect("on\r\n")
         terminal.send("\x03")
         await terminal.expect(r"\^C.*\$ ")
         terminal.send("exit $(($? - 100))\r")

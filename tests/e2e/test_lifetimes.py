@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
+from tests.e2e.warm import Warm
 
 SOON = 3.0
 
@@ -51,9 +52,9 @@ async def test_several_jumps_at_once(alice: Contractor) -> None:
 
 
 @pytest.fixture
-def own_bastion(tmp_path: Path, sshd: Sshd) -> Iterator[Bastion]:
+def own_bastion(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     """A bastion that this test may end as it likes."""
-    made = Bastion(tmp_path / "home")
+    made = Bastion(tmp_path / "home", warm)
     made.set("limits", "drain", "1s")
     sshd.trust(made.admin_now("ca", "show", "target").out)
     pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
