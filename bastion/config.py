@@ -119,9 +119,9 @@ class Limits(_Part):
     login_grace: Seconds = 30.0
     without_database: Seconds = 300.0
     drain: Seconds = 10.0
-    connections: Count = 1000
-    unauthenticated: Count = 100
-    unauthenticated_per_source: Count = 10
+    connections: Count = 4000
+    unauthenticated: Count = 200
+    unauthenticated_per_source: Count = 50
 
 
 class RecordingSettings(_Part):

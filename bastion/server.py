@@ -15,7 +15,11 @@ from functools import partial
 from typing import cast
 
 import asyncssh
-from asyncssh.constants import DISC_BY_APPLICATION, DISC_NO_MORE_AUTH_METHODS_AVAILABLE
+from asyncssh.constants import (
+    DISC_BY_APPLICATION,
+    DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
+    DISC_TOO_MANY_CONNECTIONS,
+)
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import (
     KeyImportError,
@@ -130,12 +134,17 @@ class Outer(Authenticator):
         self._connection = cast(ServerConnection, conn)
         if not self._doors.admission.arrive(self, self._source()):
             log.warning("no place for a connection from %s", self._source())
-            self._connection.abort()
+            self._doors.loop.call_soon(self._turn_away)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, and every jump through it."""
         self._parts.live.leave(self)
         self._doors.admission.leave(self)
+
+    def _turn_away(self) -> None:
+        """Say why, as soon as the version has gone out: no key exchange is spent on it."""
+        sentence = "bastion: too many connections are signing in; try again in a moment"
+        self._connection.turn_away(DISC_TOO_MANY_CONNECTIONS, sentence)
 
     # Who are you
 

@@ -93,6 +93,20 @@ class ServerConnection(_Road, SSHServerConnection):
             self._enc_algs = [name.encode() for name in GCM]
         return super()._recv_version()
 
+    def turn_away(self, code: int, sentence: str) -> None:
+        """Disconnect (RFC 4253 section 11.1) in a way that the sentence arrives.
+
+        Closing a socket with something unread in it resets the connection, so what the client still
+        sends is read and dropped for a second.
+        """
+        self._send_disconnect(code, sentence, "en")
+        self._recv_handler = self._drop
+        self._loop.call_later(1.0, self.abort)
+
+    def _drop(self) -> bool:
+        self._inpbuf = b""
+        return False
+
     async def validate_public_key(
         self, username: str, key_data: bytes, msg: bytes, signature: bytes
     ) -> bool:
