@@ -26,7 +26,12 @@ from cli.verb import Noun, Verb, run
 PROGRAM = "ssh bastion"
 
 
-@click.command("help", cls=Verb, examples=["[program] help", "[program] help cert"])
+@click.command(
+    "help",
+    cls=Verb,
+    short_help="What you can do here.",
+    examples=["[program] help", "[program] help cert"],
+)
 @click.argument("verb", required=False)
 @click.pass_context
 def explain(ctx: click.Context, *, verb: str | None) -> None:
@@ -88,6 +93,6 @@ def verbs_for(roles: frozenset[Role]) -> Noun:
         invoke_without_command=True,
         help=overview.help,
     )
-    for verb in (*EVERYBODY, *(verb for role in roles for verb in BY_ROLE[role])):
+    for verb in (*EVERYBODY, *(verb for role in Role if role in roles for verb in BY_ROLE[role])):
         group.add_command(verb)
     return group

@@ -37,7 +37,11 @@ class WentWrong(BastionError):
     """A step of the demo did not do what it should."""
 
 
-@click.command(cls=Verb, examples=["[program] demo", "[program] demo --keep"])
+@click.command(
+    cls=Verb,
+    short_help="A whole story on loopback, with the real ssh client.",
+    examples=["[program] demo", "[program] demo --keep"],
+)
 @click.option("--keep", is_flag=True, help="Stay up for your own terminal, until ctrl-c.")
 @click.pass_context
 def demo(ctx: click.Context, *, keep: bool) -> None:

@@ -4,6 +4,7 @@ Run as root, a command becomes the home's owner before it opens anything, so tha
 ends up belonging to root, and nothing that its owner wrote is read with root's rights.
 """
 
+import encodings
 import os
 import pwd
 from collections.abc import Iterator
@@ -56,3 +57,14 @@ def _become(uid: int, gid: int) -> None:
     except OSError as error:
         raise Unavailable(f"This can't be run as the home's owner ({uid}): {error}.") from error
     os.environ["HOME"] = home
+    _demand_readable(name or str(uid))
+
+
+def _demand_readable(account: str) -> None:
+    """Python reads parts of itself when they are first needed: by then it is too late for words."""
+    for part in (encodings.__file__, __file__):
+        if not os.access(part, os.R_OK):
+            raise Unavailable(
+                f"The home belongs to {account}, who can't read this program ({part}): "
+                "install it where everybody can, as below /opt."
+            )

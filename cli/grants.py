@@ -273,6 +273,7 @@ def _over(given: Grant) -> datetime:
 
 @click.command(
     cls=Verb,
+    short_help="End a grant or a certificate now.",
     examples=[
         "[program] revoke G-7 --reason 'laptop lost'",
         "[program] revoke 31 --reason 'key leaked'",

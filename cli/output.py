@@ -97,10 +97,11 @@ class Output:
         return self._render(Text(text, style=style), len(text) + 1).rstrip("\n")
 
     def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=False)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="", expand=False)
         for number, column in enumerate(columns):
             longest = max((len(row[number]) for row in rows), default=0)
-            table.add_column(column, overflow="fold", no_wrap=longest <= SHORT)
+            heading = Text(column, style="bold")
+            table.add_column(heading, overflow="fold", no_wrap=longest <= SHORT)
         for row in rows:
             table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
         lines = self._render(table, self.width).splitlines()

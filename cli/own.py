@@ -106,7 +106,11 @@ def hosts(desk: Desk, *, form: Form) -> None:
     tell(desk, form, "hosts", ("name", "aliases", "logins", "try"), found)
 
 
-@click.command(cls=Verb, examples=["[program] cert > ~/.ssh/id_ed25519-cert.pub"])
+@click.command(
+    cls=Verb,
+    short_help="A certificate for the key that you signed in with.",
+    examples=["[program] cert > ~/.ssh/id_ed25519-cert.pub"],
+)
 @as_json
 @click.pass_obj
 def cert(desk: Desk, *, json: bool) -> None:
@@ -135,6 +139,7 @@ def cert(desk: Desk, *, json: bool) -> None:
 
 @click.command(
     cls=Verb,
+    short_help="What to paste so that your client trusts the bastion.",
     examples=[
         "[program] trust > ~/.ssh/bastion_known_hosts",
         "[program] trust --format ssh_config >> ~/.ssh/config",

@@ -22,6 +22,8 @@ from recorder import Kind, Session, Stream, Wanted
 from recorder import export as exporting
 from recorder.replay import Pace, play
 
+_STREAMS = {"stdout": Stream.OUT, "stderr": Stream.ERR}
+
 LONGEST_IDENTITY = 64 * 1024
 """Bytes of an auditor's identity file."""
 
@@ -173,6 +175,7 @@ def _seconds(text: str) -> float:
 
 @click.command(
     cls=Verb,
+    short_help="A recording for other programs, or exact bytes.",
     examples=[
         "[program] export S-31 -o S-31.cast",
         "[program] export S-31 --raw stdout | sha256sum",
@@ -213,7 +216,7 @@ def export(
         elif raw == "stdin":
             exporting.sent(reader.sent_path, key, out)
         else:
-            exporting.raw(reader, Stream(raw), out)
+            exporting.raw(reader, _STREAMS[raw], out)
 
 
 def _identity(file: Path) -> str:

@@ -19,6 +19,7 @@ from recorder import Session
 
 @click.command(
     cls=Verb,
+    short_help="One session, grant, connection, certificate, …",
     examples=[
         "[program] show S-31",
         "[program] show G-7 --json",

@@ -51,6 +51,7 @@ class Bastion:
 
 @click.command(
     cls=Verb,
+    short_help="What a contractor pastes to trust the bastion.",
     examples=[
         "[program] trust alice > bastion_known_hosts",
         "[program] trust alice --format ssh_config",

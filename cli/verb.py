@@ -64,28 +64,45 @@ Noun.group_class = Noun
 
 
 def run(command: click.Command, words: Sequence[str], desk: Desk) -> int:
-    """The exit status of `command`, run with `words` at `desk`. Never raises for a mistake."""
+    """The exit status of `command`, run with `words` at `desk`.
+
+    Whatever goes wrong is said in a sentence; raises BrokenPipeError alone, when nobody listens.
+    """
     try:
         with desk, command.make_context(desk.program, list(words), obj=desk) as context:
             command.invoke(context)
     except click.exceptions.Exit as left:
         return left.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        desk.output.err(f"{error.format_message()}\n")
-        return error.exit_code
-    except click.ClickException as error:
-        return _failed(desk, _usage(desk, error), error.exit_code)
-    except BastionError as error:
-        return _failed(desk, str(error), error.exit_status)
-    except RecorderError as error:
-        return _failed(desk, _sentence(str(error)), 1)
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except OSError as error:
-        return _os_error(desk, error)
-    except Exception as error:  # noqa: BLE001 (a mistake of ours: said calmly, kept whole)
-        return _failed(desk, mistakes.keep(desk, error), 1)
+    except Exception as error:  # noqa: BLE001 (the last door: a sentence, never a traceback)
+        return _answered(desk, _single(error))
     return 0
+
+
+def _answered(desk: Desk, error: Exception) -> int:
+    """Say what went wrong, and give the exit status."""
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            desk.output.err(f"{error.format_message()}\n")
+            return error.exit_code
+        case click.ClickException():
+            return _failed(desk, _usage(desk, error), error.exit_code)
+        case BastionError():
+            return _failed(desk, str(error), error.exit_status)
+        case RecorderError():
+            return _failed(desk, _capital(_sentence(str(error))), 1)
+        case OSError():
+            return _os_error(desk, error)
+        case _:
+            return _failed(desk, mistakes.keep(desk, error), 1)
+
+
+def _single(error: Exception) -> Exception:
+    """What a task group has wrapped, if it is one thing."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _os_error(desk: Desk, error: OSError) -> int:
@@ -115,6 +132,10 @@ def _usage(desk: Desk, error: click.ClickException) -> str:
 def _sentence(text: str) -> str:
     text = " ".join(text.split())
     return text if text.endswith((".", "?", ")")) else f"{text}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _help_option(option: click.Option | None) -> click.Option | None:

@@ -1,0 +1,119 @@
+"""The program: the group that all verbs of `bastion-admin` belong to, and one run of it."""
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+from click.shell_completion import shell_complete
+
+from cli import actor, door, output
+from cli.authority import ca
+from cli.demo import demo
+from cli.desk import Desk
+from cli.grants import certificates, grant, grants, revoke
+from cli.hosts import host
+from cli.sessions import export, kill, replay, sessions
+from cli.setup import doctor, init, serve
+from cli.show import show
+from cli.trust import trust
+from cli.users import user
+from cli.verb import Noun, run
+
+PROGRAM = "bastion-admin"
+
+COMPLETION = "_BASTION_ADMIN_COMPLETE"
+"""The variable by which a shell asks for completion (click's documentation, Shell Completion)."""
+
+
+def _version() -> str:
+    try:
+        return version("ssh-bastion")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _say_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        desk = ctx.find_object(Desk)
+        if desk is not None:
+            desk.output.line(f"{PROGRAM} {_version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Noun,
+    examples=[
+        "[program] init --listen 0.0.0.0:2222",
+        "[program] user add alice --key alice.pub",
+        "[program] host add web-1 --address 10.0.0.5 --scan",
+        "[program] grant alice --host web-1 --login deploy --shell --for 2h --reason 'disk full'",
+        "[program] sessions --live",
+    ],
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The home directory; else BASTION_HOME, else /var/lib/bastion for root and "
+    "~/.local/share/bastion for others.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Say the version and exit.",
+)
+@click.pass_obj
+def admin(desk: Desk, home: Path | None) -> None:
+    """An SSH bastion that records what it lets through.
+
+    Exit status: 0 done, 1 refused or failed, 2 a mistake in what was typed.
+    """
+    desk.directory = home
+
+
+for verb in (
+    init,
+    serve,
+    demo,
+    doctor,
+    trust,
+    user,
+    host,
+    ca,
+    grant,
+    grants,
+    revoke,
+    certificates,
+    sessions,
+    show,
+    replay,
+    export,
+    kill,
+):
+    admin.add_command(verb)
+
+
+def desk_of_process() -> Desk:
+    """The desk of somebody who types on this machine."""
+    return Desk(PROGRAM, output.of_process(), actor.of_process(os.environ), door.entered)
+
+
+def start() -> int:
+    """Run what was typed, and give the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    asked = os.environ.get(COMPLETION)
+    if asked is not None:
+        return shell_complete(admin, {}, PROGRAM, COMPLETION, asked)
+    try:
+        return run(admin, sys.argv[1:], desk_of_process())
+    except BrokenPipeError:
+        # Whoever read has enough; what is still buffered must not complain at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

@@ -1,0 +1,115 @@
+"""Desks for tests: verbs run in this process, in a home of their own, and what they said."""
+
+import json
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from bastion.actor import Actor
+from bastion.addresses import Endpoint
+from bastion.app import Services, opened
+from bastion.control import Voice
+from bastion.home import Home, create
+from bastion.inventory import User
+from bastion.policy import Identity
+from cli import door
+from cli.control import ControlPlane
+from cli.desk import Desk
+from cli.output import Output
+from cli.program import admin
+from cli.verb import run
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHO2W/gGMIG6rsW3CIbwBS8QPPYHkJs/hvrmtTpz0B8P alice"
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDyYDliasCYwARXnaOgg5Xr5OU8J+KrJa3uBjBFefyrr other"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILJIeOJIYwLbRycEYvBiOuvJ/FpkbBDKo7DMDoimvrZ1"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a verb said, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 (any document)
+        """The one JSON document on the way out."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Words:
+    """Collects both ways of an output."""
+
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+
+    def said(self, status: int) -> Said:
+        """All of it."""
+        return Said(status, "".join(self.out), "".join(self.err))
+
+
+class Installation:
+    """A home, and somebody who types `bastion-admin` there."""
+
+    def __init__(self, directory: Path, port: int = 2222) -> None:
+        """Makes the home; nothing is served."""
+        listen = Endpoint("127.0.0.1", port)
+        self.home: Home = create(directory, listen, (), "machine", datetime.now(UTC)).home
+
+    @classmethod
+    def at(cls, home: Home) -> Self:
+        """The installation that is there."""
+        found = cls.__new__(cls)
+        found.home = home
+        return found
+
+    def __call__(
+        self, *words: str, status: int = 0, terminal: bool = False, width: int = 80
+    ) -> Said:
+        """`bastion-admin WORDS`; fails unless it ends with `status`."""
+        heard = Words()
+        output = Output(heard.out.append, heard.err.append, terminal, width)
+        desk = Desk("bastion-admin", output, Actor("os:tester"), door.entered)
+        said = heard.said(run(admin, ["--home", str(self.home.directory), *words], desk))
+        assert said.status == status, f"{words}: {said}"
+        return said
+
+    def services(self) -> AbstractContextManager[Services]:
+        """The services of the home, to be entered."""
+        return opened(self.home)
+
+
+@dataclass
+class Remote:
+    """Somebody who has signed in by SSH, and runs verbs of the control plane."""
+
+    services: Services
+    name: str
+
+    def __call__(self, *words: str, status: int | None = 0, terminal: bool = False) -> Said:
+        """`ssh bastion WORDS`; fails unless it ends with `status` (None: any)."""
+        heard = Words()
+        out: Callable[[str], None] = heard.out.append
+        err: Callable[[str], None] = heard.err.append
+        plane = ControlPlane(self.services)
+        said = heard.said(plane.run(self._identity(), words, Voice(out, err, terminal, 80)))
+        assert status in (None, said.status), f"{words}: {said}"
+        return said
+
+    def _identity(self) -> Identity:
+        user: User | None = self.services.store.user(self.name)
+        assert user is not None
+        return Identity(user, user.keys[0], "192.0.2.7")
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,151 @@
+"""The doctor: each thing that can be wrong is found, and the mend is said."""
+
+import itertools
+import shutil
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bastion import doctor
+from bastion.home import Home
+from tests.cli.desks import HOST_KEY, Installation, free_port
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Installation:
+    """An empty installation, on a port that is free."""
+    return Installation(tmp_path / "bastion", free_port())
+
+
+def mend_the_rest(admin: Installation) -> None:
+    """What a fresh installation is warned of."""
+    admin.home.auditor.unlink()
+
+
+def test_a_fresh_installation_is_warned_of_the_auditors_key(admin: Installation) -> None:
+    """A warning is no failure; taken away, nothing is left to say."""
+    (finding,) = admin("doctor", "--json").json
+    assert finding["level"] == "warning"
+    assert str(admin.home.auditor) in finding["what"]
+    mend_the_rest(admin)
+    assert admin("doctor").err == "Nothing is wrong.\n"
+
+
+def open_home(home: Home) -> None:
+    """Others may look into the home."""
+    home.directory.chmod(0o755)
+
+
+def open_key(home: Home) -> None:
+    """Others may read a CA."""
+    (home.keys / "user_ca").chmod(0o644)
+
+
+def swap_keys(home: Home) -> None:
+    """Two public halves are exchanged."""
+    one, other = home.keys / "user_ca.pub", home.keys / "target_ca.pub"
+    text = one.read_text()
+    one.write_text(other.read_text())
+    other.write_text(text)
+
+
+def double_keys(home: Home) -> None:
+    """One CA is the other."""
+    for half in ("", ".pub"):
+        shutil.copy(home.keys / f"user_ca{half}", home.keys / f"target_ca{half}")
+
+
+def lose_key(home: Home) -> None:
+    """A key is gone."""
+    (home.keys / "seal").unlink()
+
+
+def lose_recordings(home: Home) -> None:
+    """There is nowhere to record."""
+    shutil.rmtree(home.recordings)
+
+
+def break_settings(home: Home) -> None:
+    """A setting that does not exist."""
+    home.settings.write_text("[listen]\nadress = '127.0.0.1:22'\n")
+
+
+def break_policy(home: Home) -> None:
+    """Not TOML."""
+    home.policy.write_text("[rules\n")
+
+
+def age_schema(home: Home) -> None:
+    """As an older version has left it."""
+    with sqlite3.connect(home.database) as database:
+        database.execute("UPDATE alembic_version SET version_num = '0000'")
+    database.close()
+
+
+def lose_database(home: Home) -> None:
+    """The file is gone."""
+    home.database.unlink()
+
+
+def be_ahead(home: Home) -> None:
+    """The database has seen a later time than the clock shows."""
+    with Installation.at(home).services() as services:
+        services.store.saw_time(datetime.now(UTC) + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("harm", "what", "mend"),
+    [
+        (open_home, "Others may read", "chmod go-rwx"),
+        (open_key, "user_ca is open to others", "chmod 0600"),
+        (swap_keys, "are not one pair", "estore"),
+        (double_keys, "are the same key", "restore"),
+        (lose_key, "seal is missing", "restore"),
+        (lose_recordings, "No recording can be written", "mkdir"),
+        (break_settings, "'listen.adress' is not a setting", "bastion.toml"),
+        (break_policy, "is not TOML", "policy.toml"),
+        (age_schema, "has the schema 0000", "serve once"),
+        (lose_database, "no database", ""),
+        (be_ahead, "The clock says", "set the clock right"),
+    ],
+)
+def test_what_is_wrong_is_found(
+    admin: Installation, harm: Callable[[Home], None], what: str, mend: str
+) -> None:
+    """One by one; the exit status is 1, and the findings are on stdout."""
+    mend_the_rest(admin)
+    harm(admin.home)
+    findings = admin("doctor", "--offline", "--json", status=1).json
+    assert any(what in each["what"] and mend in each["mend"] for each in findings), findings
+    told = admin("doctor", "--offline", status=1)
+    assert "wrong: " in told.out
+    assert "mend: " in told.out
+
+
+def test_a_target_that_is_away_is_a_warning(admin: Installation) -> None:
+    """A target may be down; --offline asks none."""
+    mend_the_rest(admin)
+    admin("host", "add", "web-1", "--address", "127.0.0.1:1", "--host-key", HOST_KEY)
+    (finding,) = admin("doctor", "--json").json
+    assert (finding["level"], finding["what"][:5]) == ("warning", "web-1")
+    assert admin("doctor", "--offline", "--json").json == []
+
+
+def test_a_clock_that_jumps_is_seen() -> None:
+    """The wall clock is held against the boot clock; what goes evenly is no finding."""
+    boot = itertools.count()
+    assert list(doctor.unsteady(lambda: 1000.0, lambda: 0.0, lambda _: None)) == []
+    wall = iter([0.0, 1.0, 2.0, 33.0, 34.0])
+    (finding,) = doctor.unsteady(lambda: next(wall), lambda: float(next(boot)), lambda _: None)
+    assert "The clock jumps: by 30.00 s" in finding.what
+
+
+def test_little_room_is_said(monkeypatch: pytest.MonkeyPatch, admin: Installation) -> None:
+    """Before sessions end for it."""
+    usage = shutil.disk_usage(Path("/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10 << 20))
+    findings = doctor.examine(admin.home)
+    assert any("10 MiB left" in each.what and each.level == "wrong" for each in findings)
