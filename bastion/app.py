@@ -85,6 +85,13 @@ def opened(home: Home) -> Iterator[Services]:
         store.close()
 
 
+def upgrade(home: Home) -> None:
+    """Bring the database's schema up to date. Raises Conflict where the home is served already."""
+    settings = Settings.read(home)
+    with home.lock():
+        Store.open(settings.database_url(home), migrate=True).close()
+
+
 async def serve(services: Services, control: Control, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends live sessions at once.
 

@@ -86,6 +86,7 @@ def _told(desk: Desk, made: Made) -> None:
 @click.pass_obj
 def serve(desk: Desk) -> None:
     """Serve, until SIGTERM; live sessions then have a while to end."""
+    app.upgrade(Home.at(place(desk.directory)))
     services = desk.services
     with services.home.lock():
         _log_to_stderr()
