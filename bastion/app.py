@@ -89,7 +89,11 @@ def upgrade(home: Home) -> None:
     """Bring the database's schema up to date. Raises Conflict where the home is served already."""
     settings = Settings.read(home)
     with home.lock():
-        Store.open(settings.database_url(home), migrate=True).close()
+        store = Store.open(settings.database_url(home), check=False)
+        try:
+            store.migrate()
+        finally:
+            store.close()
 
 
 async def serve(services: Services, control: Control, ready: Callable[[str], None]) -> None:
