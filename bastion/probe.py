@@ -135,12 +135,22 @@ def _compared(line: str) -> Step:
 
 
 async def scan(address: str, port: int) -> list[PublicKey]:
-    """The host keys that `address:port` shows, one for each algorithm. Raises Unavailable."""
+    """The host keys that `address:port` shows, one for each algorithm. Raises Unavailable.
+
+    A server that lacks an algorithm may reset the connection, so an error counts only where
+    nothing at all was shown.
+    """
     found: list[PublicKey] = []
+    error: Unavailable | None = None
     for algorithm in SCANNED:
-        key = await _shown(address, port, algorithm)
-        if key is not None:
-            found.append(key)
+        try:
+            key = await _shown(address, port, algorithm)
+        except Unavailable as failed:
+            error = failed
+        else:
+            found += [] if key is None else [key]
+    if error is not None and not found:
+        raise error
     return found
 
 
