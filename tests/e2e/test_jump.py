@@ -229,7 +229,7 @@ async def test_control_c_interrupts_what_runs_there(alice: Contractor) -> None:
     """It is a character to the relay, and a signal to the program in front."""
     async with alice.jump_terminal() as terminal:
         await terminal.expect(r"\$ ")
-        terminal.send("echo o''n; sleep 600\r")
+        terminal.send("sh -c 'echo o\"\"n; exec sleep 600'\r")
         await terminal.expect("on\r\n")
         terminal.send("\x03")
         await terminal.expect(r"\^C.*\$ ")

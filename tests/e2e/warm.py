@@ -4,8 +4,10 @@ Each command is a process of its own that runs the program's own `main`, with it
 stdout and stderr; only the imports are shared. Run as a program, this module is the one that forks.
 """
 
+import importlib
 import json
 import os
+import pkgutil
 import select
 import subprocess
 import sys
@@ -61,14 +63,15 @@ class Warm:
 
 def main() -> None:
     """Reads requests, and forks for each."""
-    from cli import admin  # noqa: PLC0415 - the tests themselves need not load it
-
+    program = importlib.import_module("cli.admin").main
+    for module in pkgutil.iter_modules(importlib.import_module("cli").__path__, "cli."):
+        importlib.import_module(module.name)
     with os.fdopen(os.dup(0), "rb") as requests:
         for line in requests:
             request = json.loads(line)
             child = os.fork()
             if child == 0:
-                os._exit(_run(admin.main, request["argv"], Path(request["place"])))
+                os._exit(_run(program, request["argv"], Path(request["place"])))
             _, status = os.waitpid(child, 0)
             os.write(1, f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
