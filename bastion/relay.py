@@ -10,13 +10,13 @@ opens the recording and comes back with `carry`, or with `refuse`.
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import cast
 
 import asyncssh
 from asyncssh.constants import EXTENDED_DATA_STDERR
 
+from bastion.environment import is_terminal_type, permitted
 from bastion.errors import Unavailable
 from bastion.farside import FarSide
 from bastion.policy import Ask, Mode
@@ -38,13 +38,6 @@ GRACE = 0.5
 
 PATIENCE = 2.0
 """Seconds that a target gets to say how it ended, when the client has closed."""
-
-_ENVIRONMENT = frozenset(
-    b"LANG LC_ALL LC_ADDRESS LC_COLLATE LC_CTYPE LC_IDENTIFICATION LC_MEASUREMENT LC_MESSAGES "
-    b"LC_MONETARY LC_NAME LC_NUMERIC LC_PAPER LC_TELEPHONE LC_TIME TERM COLORTERM".split()
-)
-_VALUE = re.compile(rb"[A-Za-z0-9_.@-]{1,64}")
-_TERM = re.compile(r"[A-Za-z0-9_.+-]{0,64}", re.ASCII)
 
 _UNRECORDED = b"\r\nbastion: this session can't be recorded any more, so it is over.\r\n"
 """The one line that is shown and not recorded."""
@@ -86,7 +79,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Mapping[int, int]
     ) -> bool:
         """Taken for now: whether there may be a terminal is judged, and refused, at the start."""
-        if self._begun or not _TERM.fullmatch(term_type):
+        if self._begun or not is_terminal_type(term_type):
             return False
         self._terminal = Terminal(term_type, term_size, dict(term_modes))
         return True
@@ -166,11 +159,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             await far.gone(GRACE)
 
     def _start(self, ask: Ask, command: bytes) -> Start:
-        environment = {
-            name: value
-            for name, value in self._chan.get_environment_bytes().items()
-            if name in _ENVIRONMENT and _VALUE.fullmatch(value)
-        }
+        environment = permitted(self._chan.get_environment_bytes())
         payload = None if ask.mode is Mode.SHELL else command
         return Start(ask.mode.encode(), payload, self._terminal, environment)
 
@@ -352,10 +341,6 @@ class Relay(asyncssh.SSHServerSession[bytes]):
     def _abandon(self) -> None:
         if not self._client_gone:
             self._chan.abort()
-
-    def tell(self, sentence: str) -> None:
-        """Say a line of ours in the session, recorded as ours."""
-        self._tell(sentence)
 
     def _tell(self, sentence: str) -> None:
         """Our lines go to the pty, or else to stderr; never to stdout. They are recorded first."""

@@ -23,7 +23,7 @@ GRANT = Grant(
     "alice",
     (Selector("web-1"),),
     frozenset({"deploy"}),
-    Allows(shell=True),
+    Allows(shell=True),  # noqa: S604 a grant's word, no process's
     NOON - timedelta(hours=1),
     NOON + timedelta(hours=1),
     "disk full",
