@@ -20,6 +20,9 @@ from tests.e2e.warm import Warm
 
 Enrol = Callable[[], Contractor]
 
+SK_DUMMY = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
+"""A FIDO token that needs no hardware."""
+
 
 def read(certificate: Path) -> str:
     """What `ssh-keygen -L` says of a certificate."""
@@ -174,6 +177,27 @@ async def test_other_kinds_of_key_get_one_too(
     assert f"{key_type}" in read(person.certificate)
     done = await person.jump("echo in")
     assert done.out == "in\n", done.err
+
+
+@pytest.mark.skipif(not SK_DUMMY.exists(), reason="needs Debian's openssh-tests")
+@pytest.mark.parametrize("key_type", ["ed25519-sk", "ecdsa-sk"])
+async def test_a_hardware_key_is_touched_once(
+    newly_enrolled: Enrol, bastion: Bastion, key_type: str
+) -> None:
+    """A key in a (pretended) token is enrolled and certified; a jump asks for one signature."""
+    person = newly_enrolled()
+    person.key.unlink()
+    person.public_key.unlink()
+    make = ("ssh-keygen", "-q", "-t", key_type, "-w", str(SK_DUMMY), "-N", "", "-f")
+    made = await person.run(*make, str(person.key))
+    assert made.status == 0, made.err
+    await bastion.admin("user", "key", "add", person.name, str(person.public_key))
+    person.configure(f"SecurityKeyProvider {SK_DUMMY}")
+    await person.granted()
+    await person.certified()
+    done = await person.jump("echo in", options=("-v",))
+    assert done.out == "in\n", done.err
+    assert done.err.count("sshsk_sign: provider") == 1
 
 
 async def test_an_expired_one_is_refused_with_the_way_to_a_new_one(
