@@ -31,6 +31,9 @@ from bastion.wire.connections import (
 )
 from bastion.wire.packets import Turn
 
+METADATA = frozenset({"fd00:ec2::254", "100.100.100.200"})
+"""Where clouds (AWS, Alibaba) tell machines their secrets, beside link-local addresses."""
+
 Keys = Sequence[asyncssh.SSHKey]
 Pinned = tuple[Keys, Keys, Keys, tuple[()], tuple[()], tuple[()], tuple[()]]
 
@@ -168,10 +171,17 @@ async def _resolve(host: Host) -> str:
     found = await loop.getaddrinfo(host.address, host.port, type=socket.SOCK_STREAM)
     address = str(found[0][4][0])
     literal = host.address in (address, "localhost")
-    ip = ip_address(address.partition("%")[0])
-    if not literal and (ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast):
+    if not literal and _ours(address):
         raise Unavailable(f"{host.name}: its name leads to {address}, which is not to be reached.")
     return address
+
+
+def _ours(address: str) -> bool:
+    """Whether it is this machine's own, or a service's for it, also as `::ffff:127.0.0.1`."""
+    ip = ip_address(address.partition("%")[0])
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    local = ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast
+    return local or str(ip) in METADATA
 
 
 @contextmanager
