@@ -1,0 +1,173 @@
+"""Commands beside the one that was granted: what a shell would see in them is refused unseen.
+
+`shlex.split` lets 39 of such lines through, bashlex 7. All that is granted here is `echo ok` and
+one command with a quoted word. A line that is let through would leave a mark.
+"""
+
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from tests.corpus.world import World, commands
+
+GRANTED = ("echo ok", "printf %s 'two words'")
+REFUSED = [
+    "echo ok;touch MARK",
+    "echo ok; touch MARK",
+    "echo ok & touch MARK",
+    "echo ok && touch MARK",
+    "echo ok || touch MARK",
+    "echo ok | tee MARK",
+    "echo ok |& tee MARK",
+    "echo ok > MARK",
+    "echo ok >> MARK",
+    "echo ok 2>MARK",
+    "echo ok < /etc/passwd",
+    "echo ok <<< x",
+    "echo ok << x\ntouch MARK\nx",
+    "echo ok\ntouch MARK",
+    "echo ok\rtouch MARK",
+    "echo ok\x0btouch MARK",
+    "echo ok\x0ctouch MARK",
+    "echo $(touch MARK)",
+    "echo `touch MARK`",
+    'echo "$(touch MARK)"',
+    'echo "`touch MARK`"',
+    "echo ${ok}",
+    "echo $ok",
+    'echo "$HOME"',
+    "echo $((1+1))",
+    "echo <(touch MARK)",
+    "echo >(touch MARK)",
+    "echo *",
+    "echo o?",
+    "echo [o]k",
+    "echo {ok,no}",
+    "echo {1..9}",
+    "echo ~",
+    "echo ~root",
+    "(touch MARK)",
+    "{ touch MARK; }",
+    "! echo ok",
+    "!!",
+    'echo "ok!"',
+    "echo ok # touch MARK",
+    "echo ok\\",
+    "echo \\ok",
+    "'echo' ok \\; touch MARK",
+    "LD_PRELOAD=/tmp/x.so echo ok",
+    "PATH=/tmp echo ok",
+    "x+=1 echo ok",
+    "=echo ok",
+    "echo =ok",
+    "if true; then touch MARK; fi",
+    "exec echo ok",
+    "eval touch MARK",
+    ". /tmp/x",
+    "command echo ok",
+    "env echo ok",
+    "sh -c 'touch MARK'",
+    "/bin/echo ok",
+    "./echo ok",
+    "-c touch",
+    "%1",
+    "echo ok extra",
+    "echo",
+    "ECHO ok",
+    "echo OK",
+    "echo\u00a0ok",
+    "echo\u2003ok",
+    "echo ok\u200b",
+    "еcho ok",
+    "echo 'ok",
+    'echo "ok',
+    "echo 'ok\x1b[2J'",
+    "printf %s two words",
+    "printf %s 'two  words'",
+    "printf '%s' 'two words' x",
+    "",
+    "   ",
+    "scp -t x; bash",
+    "scp -f /etc/passwd",
+    "echo ok" + "\0; touch MARK",
+    "echo " + "x" * 40_000,
+    "^ok^no",
+    "echo ok^",
+]
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """What a line that is let through would leave."""
+    return tmp_path / "mark"
+
+
+def left(mark: Path) -> bool:
+    """Whether something ran after all."""
+    return mark.exists()
+
+
+async def test_every_line_beside_the_granted_one_is_refused(world: World, mark: Path) -> None:
+    """Each is refused with its reason and status 254, and nothing is even begun at the target."""
+    assert len(REFUSED) >= 48
+    alice = world.contractor("alice", commands(*GRANTED))
+    async with world.jump(alice) as inner:
+        for line in REFUSED:
+            done = await inner.run(line.replace("MARK", str(mark)) or "\t")
+            assert done.exit_status == 254, (line, done.exit_status)
+            assert str(done.stderr).startswith("bastion: "), (line, done.stderr)
+            assert done.stdout == "", line
+    assert not left(mark)
+    assert not world.sessions
+
+
+async def test_what_is_sent_is_what_was_judged(world: World) -> None:
+    """Blanks and quotes may be written otherwise: the words count, and our own writing is sent."""
+    alice = world.contractor("alice", commands(*GRANTED))
+    async with world.jump(alice) as inner:
+        for line in ("echo ok", "  echo \t 'ok' ", "ec\"ho\" o'k'"):
+            done = await inner.run(line)
+            assert (done.stdout, done.exit_status) == ("ok\n", 0), line
+        assert (await inner.run('printf %s "two words"')).stdout == "two words"
+    assert {session.command for session in world.sessions} == set(GRANTED)
+
+
+async def test_a_command_that_is_no_text_is_refused(world: World) -> None:
+    """Bytes that are not UTF-8, an overlong encoding of `;` among them."""
+    alice = world.contractor("alice", commands(*GRANTED))
+    async with world.jump(alice) as inner:
+        for line in (b"echo ok\xff", b"echo ok\xc0\xbbid", b"\xe2\x80echo ok", b"echo ok\x80"):
+            done = await inner.run(line.decode("latin-1").encode("latin-1").decode("latin-1"))
+            assert done.exit_status == 254, line
+    assert not world.sessions
+
+
+@pytest.mark.parametrize("what", ["shell", "pty", "sftp", "netconf"])
+async def test_a_command_grant_gives_nothing_else(world: World, what: str) -> None:
+    """No shell, no terminal (a pager on one starts anything), no subsystem."""
+    alice = world.contractor("alice", commands(*GRANTED))
+    async with world.jump(alice) as inner:
+        if what == "shell":
+            done = await inner.run()
+            assert done.exit_status == 254
+        elif what == "pty":
+            done = await inner.run("echo ok", term_type="xterm")
+            assert done.exit_status == 254
+        else:
+            process = await inner.create_process(subsystem=what, encoding=None)
+            done = await process.wait()
+            assert done.exit_status == 254
+    assert not world.sessions
+
+
+async def test_the_target_enforces_it_too(world: World) -> None:
+    """The certificate that the bastion logs in with carries the command: were the bastion's own
+    judgement wrong, the target would run nothing else."""
+    alice = world.contractor("alice", commands(*GRANTED))
+    async with world.jump(alice) as inner:
+        assert (await inner.run("echo ok")).exit_status == 0
+    assert isinstance(inner, asyncssh.SSHClientConnection)
+    made = [entry for entry in world.services.store.ledger() if entry.kind == "target"]
+    assert len(made) == 1
+    assert made[0].host == "prod-host"
