@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 import orjson
-from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +26,10 @@ NARROWEST, WIDEST, USUAL = 40, 500, 80
 """Columns of a terminal: fewer or more are not believed."""
 
 SHORT = 20
-"""A column whose cells are no longer is not broken into lines while others can be."""
+"""A column whose cells are no longer is not broken into lines; others may be, down to this."""
+
+GAP = 2
+"""Blanks between two columns."""
 
 _COLOURS = {
     "active": "green",
@@ -79,7 +82,7 @@ class Output:
 
     def document(self, value: object) -> None:
         """One JSON document."""
-        options = orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
         self.out(orjson.dumps(value, option=options, default=_plain).decode())
 
     def csv(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
@@ -97,15 +100,20 @@ class Output:
         return self._render(Text(text, style=style), len(text) + 1).rstrip("\n")
 
     def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="", expand=False)
-        for number, column in enumerate(columns):
-            longest = max((len(row[number]) for row in rows), default=0)
-            heading = Text(column, style="bold")
-            table.add_column(heading, overflow="fold", no_wrap=longest <= SHORT)
+        """A table as wide as the terminal at most, or lines that it may break: nothing is cut."""
+        widths = _widths(columns, rows)
+        least = sum(min(width, SHORT) + GAP for width in widths) - GAP
+        if least > self.width:
+            return _aligned(columns, rows)
+        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="")
+        for column, width in zip(columns, widths, strict=True):
+            heading = Text(column.upper(), style="bold")
+            table.add_column(heading, overflow="fold", no_wrap=width <= SHORT)
         for row in rows:
             table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-        lines = self._render(table, self.width).splitlines()
-        return "".join(f"{line.rstrip()}\n" for line in lines if line.strip())
+        return "".join(
+            f"{line.rstrip()}\n" for line in self._render(table, self.width).splitlines()
+        )
 
     def _render(self, what: Table | Text, width: int) -> str:
         console = Console(
@@ -170,10 +178,15 @@ def exact(value: object) -> str:
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = _widths(columns, rows)
     table = [[column.upper() for column in columns], *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
-    padded = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
+    padded = ((" " * GAP).join(map(str.ljust, row, widths)).rstrip() for row in table)
     return "".join(f"{line}\n" for line in padded)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    table = [columns, *rows]
+    return [max(cell_len(row[number]) for row in table) for number in range(len(columns))]
 
 
 def _harmless(text: str) -> str:
@@ -182,7 +195,9 @@ def _harmless(text: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """For JSON, what orjson does not know."""
+    """For JSON, what orjson does not know or would not say in UTC."""
+    if isinstance(value, datetime):
+        return exact(value)
     if isinstance(value, set | frozenset):
         return sorted(value)
     if isinstance(value, Mapping):

@@ -1,0 +1,84 @@
+"""Tables, lines, documents: nothing is cut, and nothing acts on a terminal."""
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.output import Output, believed, exact, printable, shown
+
+COLUMNS = ("id", "state", "reason")
+
+
+def told(rows: list[tuple[object, ...]], *, width: int = 80, colour: bool = False) -> str:
+    """A table on a terminal."""
+    heard: list[str] = []
+    Output(heard.append, heard.append, True, width, colour).table(COLUMNS, rows)
+    return "".join(heard)
+
+
+def test_a_table_has_headings_and_colours() -> None:
+    """The state has its colour; the words stay when the colours go."""
+    coloured = told([("G-1", "active", "disk full")], colour=True)
+    assert "\x1b[32mactive\x1b[0m" in coloured
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    uncoloured = told([("G-1", "active", "disk full")])
+    assert [line.rstrip() for line in plain.splitlines()] == uncoloured.splitlines()
+    assert told([("G-1", "active", "disk full")]).splitlines()[1] == "G-1  active  disk full"
+
+
+@given(
+    cells=st.lists(st.text("abc xyz-", min_size=1, max_size=60), min_size=3, max_size=3),
+    width=st.integers(40, 120),
+)
+def test_nothing_is_cut(cells: list[str], width: int) -> None:
+    """However narrow the terminal is, every letter is there."""
+    table = told([tuple(cells)], width=width)
+    rows = "".join(table.splitlines()[1:])
+    assert sorted(rows.replace(" ", "")) == sorted("".join(cells).replace(" ", ""))
+
+
+def test_a_long_cell_is_broken_into_lines_of_its_own() -> None:
+    """The other columns keep their shape."""
+    lines = told([("G-1", "active", "word " * 30)], width=60).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[1].startswith("G-1  active  word")
+
+
+@given(st.text())
+def test_what_is_shown_is_printable(text: str) -> None:
+    """No control character, no direction mark, no lone surrogate reaches a terminal."""
+    assert printable(text).isprintable()
+    printable(text).encode()
+
+
+@given(st.lists(st.text("=+-@abc,\"'", max_size=5), min_size=3, max_size=3))
+def test_csv_comes_back_and_runs_nothing(cells: list[str]) -> None:
+    """Each cell is there, and none begins as a formula."""
+    heard: list[str] = []
+    Output(heard.append, heard.append).csv(COLUMNS, [cells])
+    (row,) = csv.reader(io.StringIO("".join(heard).split("\r\n", 1)[1]))
+    assert [cell.removeprefix("'") for cell in row] == [cell.removeprefix("'") for cell in cells]
+    assert not any(cell[:1] in tuple("=+-@") for cell in row)
+
+
+def test_times_are_utc() -> None:
+    """To the minute for people, exact for programs."""
+    moment = datetime(2026, 11, 23, 19, 5, 7, tzinfo=timezone(timedelta(hours=1)))
+    assert shown(moment) == "2026-11-23 18:05"
+    assert exact(moment) == "2026-11-23T18:05:07Z"
+    heard: list[str] = []
+    Output(heard.append, heard.append).document({"at": moment, "n": frozenset({"b", "a"})})
+    assert json.loads("".join(heard)) == {"at": "2026-11-23T18:05:07Z", "n": ["a", "b"]}
+    assert exact(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(("width", "taken"), [(0, 80), (40, 80), (100, 100), (10**9, 500)])
+def test_a_width_is_believed_within_reason(width: int, taken: int) -> None:
+    """Clients send 0 and more than any screen has."""
+    assert believed(width) == taken
