@@ -196,7 +196,7 @@ class Hop(Authenticator):
             async with self._parts.archive.record(self._info(relay, run)) as recording:
                 session = recording.session
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
-                self._parts.live.open(session, relay, run.grant, run.identity.user)
+                self._parts.live.open(session, relay, run.grant, run.identity)
                 relay.opened(recording, self._greeting(relay, run, recording.name))
                 await relay.carry(upstream, run.ask, run.command)
         finally:

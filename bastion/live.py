@@ -50,7 +50,7 @@ class _Open:
     session: int
     cuttable: Cuttable
     grant: Grant
-    user: User
+    identity: Identity
     told: timedelta
 
 
@@ -73,6 +73,10 @@ class _News:
     users: dict[str, User] = field(default_factory=dict)
     kills: dict[int, str] = field(default_factory=dict)
     last_kill: int = 0
+
+    def renewed(self, identity: Identity) -> Identity:
+        """The same key and source, with the user as the store has it now."""
+        return replace(identity, user=self.users.get(identity.user.name, identity.user))
 
 
 class Live:
@@ -100,10 +104,10 @@ class Live:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, session: int, cuttable: Cuttable, grant: Grant, user: User) -> None:
+    def open(self, session: int, cuttable: Cuttable, grant: Grant, identity: Identity) -> None:
         """A session is open from now on."""
         told = grant.ends_at - self._clock.now()
-        self._sessions[session] = _Open(session, cuttable, grant, user, told)
+        self._sessions[session] = _Open(session, cuttable, grant, identity, told)
         self._version, self._joined = None, True
 
     def closed(self, session: int) -> None:
@@ -168,7 +172,7 @@ class Live:
 
     def _names(self) -> frozenset[str]:
         people = {identity.user.name for identity, _ in self._people.values()}
-        return frozenset(people | {entry.user.name for entry in self._sessions.values()})
+        return frozenset(people | {entry.identity.user.name for entry in self._sessions.values()})
 
     def _ask(self, question: "_Question") -> _News:
         """What has changed in the store since the last look, in a thread."""
@@ -192,12 +196,11 @@ class Live:
             if fresh.ends_at != entry.grant.ends_at:
                 entry.told = fresh.ends_at - self._clock.now()
             entry.grant = fresh
-            entry.user = news.users.get(entry.user.name, entry.user)
+            entry.identity = news.renewed(entry.identity)
             if entry.session in news.kills:
                 entry.cuttable.cut(EndReason.KILLED, "this session was ended by an operator.")
         for key, (identity, close) in list(self._people.items()):
-            user = news.users.get(identity.user.name, identity.user)
-            self._people[key] = (replace(identity, user=user), close)
+            self._people[key] = (news.renewed(identity), close)
 
     def _judge(self, now: datetime) -> None:
         for entry in list(self._sessions.values()):
@@ -206,15 +209,15 @@ class Live:
             sentence = _shut_out(identity, now)
             if sentence is not None:
                 self.leave(key)
-                asyncio.get_running_loop().call_later(LAST_LINE, close, sentence)
+                asyncio.get_running_loop().call_later(LAST_LINE, close, f"{sentence}.")
 
     def _judge_session(self, entry: _Open, now: datetime) -> None:
-        grant = entry.grant
+        grant, shut_out = entry.grant, _shut_out(entry.identity, now)
         state = grant.state(now)
-        if state is State.REVOKED:
+        if shut_out is not None:
+            entry.cuttable.cut(EndReason.REVOKED, f"{shut_out}; this session is over.")
+        elif state is State.REVOKED:
             entry.cuttable.cut(EndReason.REVOKED, f"{grant} was revoked; this session is over.")
-        elif not entry.user.may_sign_in(now):
-            entry.cuttable.cut(EndReason.REVOKED, "your account was closed; this session is over.")
         elif state is State.EXPIRED:
             sentence = f"{grant} ended at {clock_text(grant.ends_at)}; this session is over."
             entry.cuttable.cut(EndReason.EXPIRED, sentence)
@@ -241,7 +244,7 @@ class Live:
 def _shut_out(identity: Identity, now: datetime) -> str | None:
     """Why whoever signed in as `identity` may stay no longer; None where it is as it was."""
     if not identity.user.may_sign_in(now):
-        return "your account was closed."
+        return "your account was closed"
     if all(key.blob != identity.key.blob for key in identity.user.keys):
-        return "the key that you came in by was taken away."
+        return "the key that you came in by was taken away"
     return None

@@ -1,5 +1,6 @@
 """What ends a live session: told from outside of it, by the clock and the store."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -10,14 +11,17 @@ import pytest
 from bastion.clock import Clock
 from bastion.errors import Unavailable
 from bastion.grants import Allows, Grant
-from bastion.inventory import Role, Selector, User
+from bastion.inventory import PublicKey, Role, Selector, User
 from bastion.jumps import Kill
-from bastion.live import Live
+from bastion.live import LAST_LINE, Live
+from bastion.policy import Identity
 from bastion.store import Store
 from recorder import EndReason
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-ALICE = User("alice", frozenset({Role.CONTRACTOR}))
+KEY = PublicKey("ssh-ed25519", b"key", "SHA256:key")
+ALICE = User("alice", frozenset({Role.CONTRACTOR}), keys=(KEY,))
+WHO = Identity(ALICE, KEY, "127.0.0.1")
 GRANT = Grant(
     7,
     "alice",
@@ -81,7 +85,7 @@ class World:
         clock = Clock(lambda: self.at, lambda: 0.0)
         self.live = Live(cast(Store, self.shelf), clock, without_store=300)
         self.session = Heard()
-        self.live.open(31, self.session, GRANT, ALICE)
+        self.live.open(31, self.session, GRANT, WHO)
 
     async def look_at(self, at: datetime) -> None:
         self.at = at
@@ -145,6 +149,26 @@ async def test_a_closed_account_ends_its_sessions() -> None:
     assert [reason for reason, _ in world.session.cuts] == [EndReason.REVOKED]
 
 
+async def test_a_key_that_is_taken_away_ends_what_it_opened() -> None:
+    """The session hears its last line first, and then the connection ends."""
+    world = World()
+    closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    world.live.enter("connection", WHO, closed.set_result)
+    world.shelf.users["alice"] = replace(ALICE, keys=())
+    world.shelf.written += 1
+    await world.live.look()
+    assert world.session.cuts == [
+        (
+            EndReason.REVOKED,
+            "the key that you came in by was taken away; this session is over.",
+        )
+    ]
+    assert not closed.done()
+    assert await asyncio.wait_for(closed, LAST_LINE * 5) == (
+        "the key that you came in by was taken away."
+    )
+
+
 async def test_an_account_that_runs_out_ends_its_sessions_by_the_clock_alone() -> None:
     """`--until` of a user needs no write to be felt."""
     world = World()
@@ -159,7 +183,7 @@ async def test_a_kill_ends_its_session_and_no_other() -> None:
     """Kills name a session."""
     world = World()
     other = Heard()
-    world.live.open(32, other, GRANT, ALICE)
+    world.live.open(32, other, GRANT, WHO)
     world.shelf.kills.append(Kill(1, 31, "op", "not agreed", NOON))
     world.shelf.written += 1
     await world.live.look()
