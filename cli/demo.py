@@ -197,7 +197,7 @@ class Story:
         if shell.until(r"[$#] $"):
             shell.type("while sleep 1; do date; done\r")
         said = shell.end()
-        self._check(said.status == FAILED and "this session is over" in said.text, said)
+        self._check(said.status == FAILED and "G-3 ended at" in said.text, said)
 
     def _look_back(self) -> None:
         self.tell("Everything was recorded before it was shown.")
