@@ -118,7 +118,7 @@ class Bastion:
 
 def environment() -> dict[str, str]:
     """What a command of the bastion gets of the tests' own environment."""
-    kept = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", "VIRTUAL_ENV")
+    kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 

@@ -14,6 +14,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from tests.e2e.sshd import gives_terminals
 from tests.e2e.watching import MYSELF, PATIENCE, Account, Result, Running, Terminal, run
 
 _OWN = """\
@@ -77,7 +80,9 @@ class Client:
         return Running(*self._ssh(args), env=self.env, account=self.account)
 
     def terminal(self, *args: str, size: tuple[int, int] = (80, 24)) -> Terminal:
-        """`ssh` on a terminal; to be entered."""
+        """`ssh` on a terminal; to be entered. Skips the test where the target can give none."""
+        if not gives_terminals():
+            pytest.skip("this machine gives an unprivileged sshd no terminals")
         return Terminal(*self._ssh(args), env=self.env, size=size, account=self.account)
 
     async def run(

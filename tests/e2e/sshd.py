@@ -6,6 +6,7 @@ runs the tests.
 """
 
 import getpass
+import grp
 import os
 import shutil
 import socket
@@ -133,6 +134,20 @@ class Sshd:
 
     def _listening(self) -> bool:
         return self.log_file.exists() and "Server listening on" in self.log
+
+
+def gives_terminals() -> bool:
+    """Whether an sshd of ours can hand out terminals.
+
+    It gives each to the group `tty`. Where devpts does not do that by itself, only root can.
+    """
+    if os.geteuid() == 0:
+        return True
+    ours, child = os.openpty()
+    group = os.fstat(child).st_gid
+    os.close(ours)
+    os.close(child)
+    return group == grp.getgrnam("tty").gr_gid
 
 
 def _free_port() -> int:

@@ -248,9 +248,10 @@ async def test_a_break_does_not_disturb(alice: Contractor) -> None:
 
 async def test_a_terminal_can_be_asked_for_with_a_command(alice: Contractor) -> None:
     """`-t`: stderr is the terminal too, and no line of ours comes before a command's output."""
-    done = await alice.jump("tty; echo err >&2; exit 6", options=("-tt",))
-    assert re.fullmatch(r"/dev/pts/\d+\r\nerr\r\n", done.out)
-    assert done.status == 6
+    command = "tty; echo err >&2; exit 6"
+    async with alice.jump_terminal(command, options=("-q", "-t")) as terminal:
+        assert re.fullmatch(r"/dev/pts/\d+\r\nerr\r\n", await terminal.end())
+        assert await terminal.wait() == 6
 
 
 async def test_hanging_up_ends_the_session(alice: Contractor, bastion: Bastion) -> None:

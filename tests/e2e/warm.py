@@ -58,7 +58,9 @@ class Warm:
         if not ready:
             self._process.kill()
             raise AssertionError(f"{request['argv']} went on for {SECONDS} s")
-        return int(self._process.stdout.readline())
+        answer = self._process.stdout.readline()
+        assert answer, "what forks for every command has ended by itself"
+        return int(answer)
 
 
 def main() -> None:

@@ -155,6 +155,10 @@ async def _kill(process: Process) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+        with suppress(BrokenPipeError, ConnectionResetError):  # it had not read all of it
+            await process.stdin.wait_closed()
 
 
 class Running:
