@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from signal import Signals
+from signal import SIG_DFL, Signals, signal
 from typing import Self, cast
 
 import asyncssh
@@ -247,7 +247,7 @@ class _Program(asyncssh.SSHServerSession[bytes]):
 
     async def _start(self, argv: Sequence[str]) -> Process:
         child = await self._join()
-        lead = None if self._term is None else partial(_lead, child[0])
+        begin = _apart if self._term is None else partial(_lead, child[0])
         try:
             return await asyncio.create_subprocess_exec(
                 *argv,
@@ -257,8 +257,7 @@ class _Program(asyncssh.SSHServerSession[bytes]):
                 stderr=child[2],
                 env=_environment(self._term),
                 cwd=os.environ.get("HOME", "/"),
-                start_new_session=lead is None,
-                preexec_fn=lead,
+                preexec_fn=begin,
             )
         finally:
             for fd in set(child):
@@ -377,7 +376,17 @@ def _environment(term: str | None) -> dict[str, str]:
     return kept if term is None else {**kept, "TERM": term}
 
 
+def _apart() -> None:
+    """Run in the child: a session of its own, and signals as they are by default.
+
+    Whoever started us in the background may have had SIGINT ignored, and that is inherited.
+    """
+    os.setsid()
+    for number in (Signals.SIGINT, Signals.SIGQUIT, Signals.SIGHUP, Signals.SIGTERM):
+        signal(number, SIG_DFL)
+
+
 def _lead(tty: int) -> None:
     """Run in the child: it leads a session of its own, which `tty` controls."""
-    os.setsid()
+    _apart()
     fcntl.ioctl(tty, termios.TIOCSCTTY, 0)
