@@ -13,7 +13,11 @@ from functools import partial
 from typing import cast
 
 import asyncssh
-from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
+from asyncssh.constants import (
+    DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
+    OPEN_ADMINISTRATIVELY_PROHIBITED,
+)
+from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey, decode_ssh_public_key
 
 from bastion.clock import Clock
@@ -43,6 +47,9 @@ from recorder import Archive, Kind, RecorderError, SessionInfo, Size
 log = logging.getLogger(__name__)
 
 PROHIBITED = OPEN_ADMINISTRATIVELY_PROHIBITED
+
+MOST_NAMES = 10
+"""Logins that one jump may try: each refusal is spoken and logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,7 @@ class Hop(Authenticator):
         self._shared: Upstream | None = None
         self._sharing = 0
         self._lost = False
+        self._names = 0
         self._connecting = asyncio.Lock()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -112,14 +120,22 @@ class Hop(Authenticator):
     def begin_auth(self, username: str) -> bool:
         """Whether a proof is needed. A refusal is spoken, and then no proof will do."""
         self._permit = None
+        self._names += 1
+        if self._names > MOST_NAMES:
+            raise DisconnectError(DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "bastion: too many names")
         answer = self._may_login(username)
         if isinstance(answer, Denial):
             self._spoken(answer, f"as {username!r}")
             self._connection.send_auth_banner(f"bastion: {answer.sentence}\r\n")
             return True
         self._permit = answer
-        self._parts.crew.start(self._logged_in(username), f"{self._arrival} logs in")
         return self._arrival.prove_again
+
+    def auth_completed(self) -> None:
+        """From now on this is somebody, as that login."""
+        if self._permit is not None:
+            work = self._logged_in(self._permit.login)
+            self._parts.crew.start(work, f"{self._arrival} logs in")
 
     async def _logged_in(self, login: str) -> None:
         log_in = self._parts.store.log_connection_in

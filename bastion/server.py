@@ -19,6 +19,7 @@ from asyncssh.constants import (
     DISC_BY_APPLICATION,
     DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
     DISC_TOO_MANY_CONNECTIONS,
+    OPEN_RESOURCE_SHORTAGE,
 )
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import (
@@ -47,7 +48,7 @@ JUMP_ORIGIN = ("127.0.0.1", 65535)
 """The originator that OpenSSH's `-J` and `-W` send; `-L` and `-D` send a real one."""
 
 MOST_KEYS = 20
-"""Keys that one connection may offer."""
+"""Keys that one connection may offer; under another name they count again."""
 
 
 SIGNATURES = (
@@ -125,7 +126,7 @@ class Outer(Authenticator):
     def __init__(self, doors: Doors):
         self._doors = doors
         self._parts = doors.parts
-        self._offers: dict[bytes, tuple[SSHKey, Identity] | None] = {}
+        self._offers: dict[tuple[str, bytes], tuple[SSHKey, Identity] | None] = {}
         self._proved: Identity | None = None
         self._identity: Identity | None = None
 
@@ -151,22 +152,22 @@ class Outer(Authenticator):
     def begin_auth(self, username: str) -> bool:
         """Everybody has to prove who they are."""
         self._proved = None
-        self._offers.clear()
         return True
 
     async def key_of(self, username: str, key_data: bytes) -> SSHKey | None:
         """The enrolled key that these data are, or are a certificate of ours for."""
-        if key_data not in self._offers:
+        offer = (username, key_data)
+        if offer not in self._offers:
             if len(self._offers) >= MOST_KEYS:
                 code = DISC_NO_MORE_AUTH_METHODS_AVAILABLE
                 raise DisconnectError(code, "bastion: too many keys; offer the enrolled one only")
-            self._offers[key_data] = await self._look_up(username, key_data)
-        found = self._offers[key_data]
+            self._offers[offer] = await self._look_up(username, key_data)
+        found = self._offers[offer]
         return None if found is None else found[0]
 
     def signed(self, username: str, key_data: bytes) -> None:
         """This key has signed: the last one to do so is who it is."""
-        found = self._offers.get(key_data)
+        found = self._offers.get((username, key_data))
         self._proved = None if found is None else found[1]
 
     def auth_completed(self) -> None:
@@ -243,6 +244,8 @@ class Outer(Authenticator):
         """
         if self._identity is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
+        if self._connection.crowded:
+            raise asyncssh.ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "bastion: too many channels")
         try:
             asked = names.host_name(dest_host)
         except BadInput:

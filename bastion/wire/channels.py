@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 MAX_WAITING_REQUESTS = 64
 """Channel requests that may wait while one is being answered."""
 
+MAX_VARIABLES = 64
+LONGEST_VARIABLE = 512
+"""Environment variables that a channel keeps, and bytes of one with its name."""
+
 _EOW = b"eow@openssh.com"
 _CAN_CLOSE = frozenset({"open", "eof_pending", "eof"})
 
@@ -184,6 +188,12 @@ class SessionChannel(BoundedChannel, SSHServerChannel[bytes]):
         command = packet.get_string()
         packet.check_end()
         return self._start_session(command=command.decode("utf-8", "surrogateescape"))
+
+    def _process_env_request(self, packet: SSHPacket) -> bool:
+        size = len(packet.get_remaining_payload())
+        if len(self._env) >= MAX_VARIABLES or size > LONGEST_VARIABLE:
+            return False
+        return super()._process_env_request(packet)
 
     def _process_x11_req_request(self, packet: SSHPacket) -> bool:
         return False

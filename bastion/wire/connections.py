@@ -10,7 +10,7 @@ from asyncssh.channel import SSHChannel, SSHServerChannel, SSHTCPChannel
 from asyncssh.connection import SSHClientConnection, SSHServerConnection
 from asyncssh.constants import OPEN_RESOURCE_SHORTAGE
 from asyncssh.misc import ChannelOpenError
-from asyncssh.packet import String
+from asyncssh.packet import SSHPacket, String
 from asyncssh.public_key import SSHKey, SSHKeyPair
 
 from bastion.wire.channels import SessionChannel, TunnelChannel, UpstreamChannel
@@ -53,8 +53,13 @@ def shared_options(**more: object) -> dict[str, object]:
 class _Road(PacketRoad):
     """What our server and client connections share."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether no channel more may be opened."""
+        return len(self._channels) >= MAX_CHANNELS
+
     def add_channel(self, chan: SSHChannel[bytes]) -> int:  # type: ignore[override]
-        if len(self._channels) >= MAX_CHANNELS:
+        if self.crowded:
             raise ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "Too many channels")
         return super().add_channel(chan)
 
@@ -80,6 +85,12 @@ class ServerConnection(_Road, SSHServerConnection):
         if host_keys is not None:
             own.server_host_keys = OrderedDict(host_keys)
         super().__init__(loop, own)
+
+    def _process_hostkeys_prove_00_at_openssh_dot_com_global_request(
+        self, packet: SSHPacket
+    ) -> None:
+        """Not offered, so not answered: one packet could ask for thousands of signatures."""
+        self._report_global_response(False)
 
     async def reload_config(self) -> None:
         """There is no configuration file, so nothing depends on who signs in."""
