@@ -164,15 +164,16 @@ async def test_no_other_channel_is_opened(world: World, name: str, inside: bool)
 
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
 async def test_nothing_is_listened_on_for_anybody(world: World, inside: bool) -> None:
-    """`-R` for TCP and for sockets, and its cancelling."""
+    """`-R` for TCP and for sockets; and five hundred signatures for one packet."""
     alice = world.contractor()
+    host_key = world.services.authority.host_key.public_data
     async with world.outer(alice.key) as outer, world.inner(outer) as inner:
         connection = inner if inside else outer
         for request in (
             (b"tcpip-forward", String(""), UInt32(0)),
             (b"tcpip-forward", String("127.0.0.1"), UInt32(8080)),
             (b"streamlocal-forward@openssh.com", String("/tmp/x.sock")),
-            (b"hostkeys-prove-00@openssh.com",),
+            (b"hostkeys-prove-00@openssh.com", String(host_key) * 500),
             (b"no-more-sessions@openssh.com",),
             (b"whatever@example.com", String("x" * 10_000)),
         ):
