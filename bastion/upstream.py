@@ -199,16 +199,21 @@ def _renamed(host: Host, login: str) -> Iterator[None]:
         sentence = f"{host.name} did not let {login} in: it may not trust the bastion's target CA."
         raise Unavailable(sentence) from None
     except asyncssh.ChannelOpenError as error:
-        raise Unavailable(f"{host.name} refused to start it: {error.reason}") from None
+        raise Unavailable(f"{host.name} refused to start it: {_theirs(error.reason)}") from None
     except TimeoutError:
         raise Unavailable(f"{host.name} did not answer in time.") from None
     except asyncssh.Error as error:
-        raise Unavailable(f"{host.name} broke off: {error.reason}") from None
+        raise Unavailable(f"{host.name} broke off: {_theirs(error.reason)}") from None
     except socket.gaierror:
         raise Unavailable(f"{host.name}: its address is not known to the DNS.") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "no connection"
         raise Unavailable(f"{host.name} can't be reached: {reason}.") from None
+
+
+def _theirs(reason: str) -> str:
+    """A target's own words, cut short, with nothing in them that could make a line of ours."""
+    return "".join(c if c.isprintable() else "?" for c in reason[:200])
 
 
 def _changed_key(host: Host) -> str:
