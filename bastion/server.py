@@ -267,6 +267,9 @@ class Outer(Authenticator):
             raise asyncssh.ChannelOpenError(PROHIBITED, reason) from None
         log.info("C-%s %s to %s:%s: %s", number, identity.user.name, asked, port, _said(answer))
 
+        if self._connection.is_closed():  # meanwhile, so nothing inside will tell of an end
+            await self._left(number)
+
         def again() -> Reach | Denial:
             return self._knock(identity, asked, port)[1]
 

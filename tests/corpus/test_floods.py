@@ -249,6 +249,21 @@ async def test_tunnels_are_limited(world: World) -> None:
     assert refused >= 270 - 256
 
 
+async def test_jumps_that_are_dropped_at_once_are_over(world: World) -> None:
+    """Asked for in one breath and left before they are answered: each is written down as ended."""
+    alice = world.contractor()
+    whence = String("127.0.0.1") + UInt32(65535)
+    async with world.outer(alice.key) as outer:
+        for number in range(30):
+            about = UInt32(number) + UInt32(1 << 20) + UInt32(32768)
+            to = String(HOST) + UInt32(22)
+            outer.send_packet(MSG_CHANNEL_OPEN, String("direct-tcpip"), about + to + whence)
+        await until(world.services.store.connections)
+        outer.abort()
+    await until(lambda: len(world.services.store.connections()) == 30)
+    await until(lambda: all(jump.ended_at for jump in world.services.store.connections()))
+
+
 async def test_environments_are_limited(world: World) -> None:
     """A thousand variables, long ones and short ones, for a start that never comes."""
     alice = world.contractor()
