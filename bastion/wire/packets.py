@@ -9,9 +9,12 @@ asyncssh also ignores a full transport, and queues without bound while keys are 
 connection is *held* for either reason, and its channels with it.
 """
 
+import asyncio
 import os
+import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Flag, auto
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
@@ -32,6 +35,13 @@ if TYPE_CHECKING:
 _TAG = 16
 _COUNTER = (1 << 64) - 1
 _DATA_HEADER = 10  # padding length, message number, channel, data length
+
+
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Linux has it (tcp(7))."""
+
+PROMPT_READS = 64
+"""How many reads of a new connection are acknowledged at once: enough for the introductions."""
 
 
 class Turn:
@@ -131,6 +141,8 @@ class PacketRoad(SSHConnection):
     turn: Turn
     _holds = Hold(0)
     _sealer: Gcm | None = None
+    _socket: socket.socket | None = None
+    _prompt_reads = PROMPT_READS
 
     # Sending
 
@@ -204,6 +216,32 @@ class PacketRoad(SSHConnection):
         self._rekey_bytes_sent += length
 
     # Receiving
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The two sides begin to introduce themselves."""
+        self._socket = transport.get_extra_info("socket")
+        self._acknowledge()
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes, datatype: int | None = None) -> None:
+        """Something has arrived."""
+        self._acknowledge()
+        super().data_received(data, datatype)
+
+    def _acknowledge(self) -> None:
+        """Have the kernel acknowledge at once what has arrived, while the connection is new.
+
+        OpenSSH turns Nagle's algorithm off only where a session begins. Until then its second
+        small packet waits for our acknowledgement of the first, and Linux would wait 40 ms with
+        that, several times for each `ssh`.
+        """
+        if self._socket is None or _QUICKACK is None:
+            return
+        with suppress(OSError):  # the other side has gone
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        self._prompt_reads -= 1
+        if not self._prompt_reads:
+            self._socket = None
 
     def _recv_data(self) -> None:
         """asyncssh's loop over what has arrived, with all plain data taken out first."""

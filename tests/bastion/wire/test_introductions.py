@@ -1,0 +1,57 @@
+"""While a connection is new, what arrives is acknowledged at once."""
+
+import asyncio
+import socket
+
+import asyncssh
+
+from bastion.wire.connections import ServerConnection, shared_options
+from bastion.wire.packets import PROMPT_READS, Turn
+from tests.bastion.wire.peers import Open
+
+
+class Socket:
+    """Counts how often it was asked to acknowledge at once, and otherwise does nothing."""
+
+    family = socket.AF_INET
+    asked = 0
+
+    def setsockopt(self, level: int, name: int, value: int) -> None:
+        if (level, name, value) == (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1):
+            self.asked += 1
+
+
+class Wire(asyncio.Transport):
+    """A transport that leads nowhere, over a socket that counts."""
+
+    def __init__(self) -> None:
+        self.socket = Socket()
+        super().__init__({"socket": self.socket})
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+async def test_only_the_first_reads_are_acknowledged_at_once() -> None:
+    """Each read of the introductions, so that no client waits for it; later the kernel decides."""
+    options = asyncssh.SSHServerConnectionOptions(
+        **shared_options(),
+        server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+        gss_host=None,
+    )
+    loop, wire = asyncio.get_running_loop(), Wire()
+    connection = ServerConnection(
+        loop, options, Turn(), lambda: Open(asyncssh.SSHServerSession[bytes])
+    )
+    connection.connection_made(wire)
+    assert wire.socket.asked == 1
+    for count in range(2, 100):
+        connection.data_received(b"S")  # a version that goes on and on
+        assert wire.socket.asked == min(count, PROMPT_READS)
+    connection.abort()
