@@ -16,9 +16,10 @@ from tempfile import TemporaryDirectory
 
 from tests.bench import processes
 from tests.bench.processes import Meter
-from tests.e2e.bastion import Bastion
+from tests.e2e.bastion import Bastion, environment
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
+from tests.e2e.warm import Warm
 
 SAME_KEX = "curve25519-sha256"
 
@@ -136,7 +137,9 @@ def stage() -> Iterator[Stage]:
         jump, target = Sshd(), Sshd()
         stack.callback(jump.stop)
         stack.callback(target.stop)
-        bastion = _bastion(place / "home", target)
+        warm = Warm(environment())
+        stack.callback(warm.stop)
+        bastion = _bastion(place / "home", warm, target)
         stack.callback(bastion.stop)
         bastion.start()
         contractor = Contractor.enrolled(place / "laptop", "alice", bastion, target.login)
@@ -147,8 +150,8 @@ def stage() -> Iterator[Stage]:
         yield Stage(place, jump, target, bastion, contractor, *_ways(contractor, jump, target))
 
 
-def _bastion(home: Path, target: Sshd) -> Bastion:
-    bastion = Bastion(home)
+def _bastion(home: Path, warm: Warm, target: Sshd) -> Bastion:
+    bastion = Bastion(home, warm)
     target.trust(bastion.admin_now("ca", "show", "target").out)
     pinned = ("--host-key", str(target.host_key_file), "--shell-type", "bash")
     bastion.admin_now("host", "add", HOST, "--address", target.address, *pinned)
