@@ -145,15 +145,17 @@ class Failures:
         self.opened += 1
 
 
-@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
-@pytest.mark.parametrize("name", CHANNELS)
+# Outside, a way to port 22 is what a jump looks like: its refusal is spoken within.
+JUMPS = {"to localhost", "to another host"}
+TRIES = [(name, inside) for name in CHANNELS for inside in (True, False)]
+
+
+@pytest.mark.parametrize(("name", "inside"), [t for t in TRIES if t[1] or t[0] not in JUMPS])
 async def test_no_other_channel_is_opened(world: World, name: str, inside: bool) -> None:
     """Forwards within the hop would be SSH that nobody sees; each is refused by a failure, or the
     connection is ended. A shell grant gives none of them."""
     alice = world.contractor()
     async with world.outer(alice.key) as outer, world.inner(outer) as inner:
-        if not inside and name in ("to localhost", "to another host"):
-            pytest.skip("outside that is what a jump looks like; a refusal is spoken within")
         connection = inner if inside else outer
         failures = Failures(connection)
         CHANNELS[name](connection)

@@ -37,12 +37,41 @@ def mark(tmp_path: Path) -> Path:
 
 async def test_a_kept_connection_does_not_outlive_its_grant(world: World, mark: Path) -> None:
     """A connection that is kept open over the end of the grant opens no channel after it."""
-    alice = world.contractor(lasting=2 * SOON)
+    alice = world.contractor(lasting=1.3 * SOON)
     async with world.jump(alice) as inner:
         assert (await inner.run("true")).exit_status == 0
         ends = world.services.store.grants()[0].ends_at
         await until(lambda: world.now > ends)
         assert "ended at" in await refused(inner, mark)
+
+
+async def test_no_way_is_opened_after_the_end(world: World) -> None:
+    """A forward that is opened after expiry, on an outer connection that was there before it."""
+    alice = world.contractor(lasting=1.3 * SOON)
+    ends = world.services.store.grants()[0].ends_at
+    async with world.outer(alice.key) as outer:
+        await until(lambda: world.now > ends)
+        with pytest.raises(asyncssh.PermissionDenied):
+            async with world.inner(outer, alice.key):
+                raise AssertionError("a jump after the end")
+    assert not world.sessions
+
+
+async def test_a_cut_leaves_nothing_hanging(world: World) -> None:
+    """After a revocation the person's connections, inner and outer, close as ever."""
+    alice = world.contractor()
+    async with world.outer(alice.key) as outer:
+        async with world.inner(outer) as inner:
+            running = await inner.create_process("sleep 60", stderr=asyncssh.STDOUT)
+            await until(lambda: world.sessions)
+            world.services.access.revoke(OPERATOR, 1, "enough", world.now)
+            done = await asyncio.wait_for(running.wait(), 1)
+            assert "G-1 was revoked" in str(done.stdout)
+            inner.close()
+            await asyncio.wait_for(inner.wait_closed(), 1)
+        outer.close()
+        await asyncio.wait_for(outer.wait_closed(), 1)
+    await until(lambda: world.sessions[0].end_reason == "revoked")
 
 
 async def test_a_kept_connection_does_not_outlive_a_revocation(world: World, mark: Path) -> None:
