@@ -117,6 +117,7 @@ async def serve(services: Services, control: Control, ready: Callable[[str], Non
             server.close()
             watching.cancel()
             await _disconnected(live)
+    await asyncio.to_thread(services.store.close_left_open, services.clock.now())
 
 
 def prober(services: Services) -> Prober:

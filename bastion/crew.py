@@ -15,7 +15,12 @@ class Crew:
 
     def start(self, work: Coroutine[object, object, None], what: str) -> None:
         """Run `work` beside everything else; `what` names it in the log."""
-        self._group.create_task(self._guarded(work, what), name=what)
+        guarded = self._guarded(work, what)
+        try:
+            self._group.create_task(guarded, name=what)
+        except RuntimeError:  # everything is ending: what is left open is closed at the end
+            guarded.close()
+            work.close()
 
     async def _guarded(self, work: Coroutine[object, object, None], what: str) -> None:
         try:

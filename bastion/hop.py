@@ -193,7 +193,7 @@ class Hop(Authenticator):
         return fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
 
     def _refuse(self, relay: Relay, ask: Ask, denial: Denial) -> None:
-        self._spoken(denial, f"{ask.mode} {ask.command!r}")
+        self._spoken(denial, f"{ask.mode} {ask.command[:200]!r}")
         relay.refuse(denial.sentence)
 
     async def _carry(self, relay: Relay, permit: Permit, run: Run) -> None:

@@ -45,7 +45,11 @@ from bastion.wire.connections import VERSION, Authenticator, ServerConnection, s
 log = logging.getLogger(__name__)
 
 JUMP_ORIGIN = ("127.0.0.1", 65535)
-"""The originator that OpenSSH's `-J` and `-W` send; `-L` and `-D` send a real one."""
+"""The originator that OpenSSH's `-J` and `-W` send; `-L` and `-D` send a real one.
+
+A stranger on the contractor's machine can connect to a forwarded port *from* port 65535. But where
+OpenSSH listens, the listener is channel 0, so what came through it is not; `-W`'s channel is.
+"""
 
 MOST_KEYS = 20
 """Keys that one connection may offer; under another name they count again."""
@@ -250,7 +254,8 @@ class Outer(Authenticator):
             asked = names.host_name(dest_host)
         except BadInput:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: no such host") from None
-        prove_again = (orig_host, orig_port) != JUMP_ORIGIN
+        jumps = (orig_host, orig_port) == JUMP_ORIGIN and self._connection.opens_with_zero
+        prove_again = not jumps
         return self._jump(self._identity, asked, dest_port, prove_again)
 
     async def _jump(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import asyncssh
 from asyncssh.channel import SSHChannel, SSHServerChannel, SSHTCPChannel
 from asyncssh.connection import SSHClientConnection, SSHServerConnection
-from asyncssh.constants import OPEN_RESOURCE_SHORTAGE
+from asyncssh.constants import MSG_CHANNEL_OPEN, OPEN_RESOURCE_SHORTAGE
 from asyncssh.misc import ChannelOpenError
 from asyncssh.packet import SSHPacket, String
 from asyncssh.public_key import SSHKey, SSHKeyPair
@@ -71,6 +71,11 @@ class ServerConnection(_Road, SSHServerConnection):
     the object that answers for it; `prove` says which key, if any, may sign in with these data.
     """
 
+    opens_with_zero = False
+    """While a channel is being opened: whether it is the connection's first, and numbered 0."""
+
+    _opened = 0
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -103,6 +108,19 @@ class ServerConnection(_Road, SSHServerConnection):
         if self._inpbuf.startswith(b"SSH-2.0-OpenSSH_"):
             self._enc_algs = [name.encode() for name in GCM]
         return super()._recv_version()
+
+    def _process_channel_open(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """Note how the client numbers the channel that it opens, and whether it is the first."""
+        ahead = SSHPacket(packet.get_remaining_payload())
+        ahead.get_string()
+        self.opens_with_zero = self._opened == 0 and ahead.get_uint32() == 0
+        self._opened += 1
+        super()._process_channel_open(pkttype, pktid, packet)
+
+    _packet_handlers = {  # noqa: RUF012 as asyncssh declares it
+        **SSHServerConnection._packet_handlers,
+        MSG_CHANNEL_OPEN: _process_channel_open,
+    }
 
     def turn_away(self, code: int, sentence: str) -> None:
         """Disconnect (RFC 4253 section 11.1) in a way that the sentence arrives.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, cast
 from asyncssh.connection import SSHConnection
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
 from asyncssh.encryption import GCMEncryption
-from asyncssh.misc import DisconnectError, MACError
+from asyncssh.misc import ConnectionLost, DisconnectError, MACError
 from asyncssh.packet import String
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from asyncssh.crypto import GCMCipher
 
     from bastion.wire.channels import BoundedChannel
+
+MOST_UNSENT = 64 * 1024 * 1024
+"""Bytes that wait for a peer to read. Data is held long before; answers to questions are not."""
+
+MOST_DEFERRED = 10_000
+"""Packets that wait for a key exchange to end."""
 
 _TAG = 16
 _COUNTER = (1 << 64) - 1
@@ -175,6 +181,8 @@ class PacketRoad(SSHConnection):
                 self._transport.write(data)
             except ConnectionError:
                 return  # the transport reports the loss itself
+            if self._transport.get_write_buffer_size() > MOST_UNSENT:
+                super()._force_close(ConnectionLost("The peer asks and does not read"))
 
     def _force_close(self, exc: Exception | None) -> None:
         self._flush_outbox()
@@ -182,6 +190,9 @@ class PacketRoad(SSHConnection):
 
     def send_packet(self, pkttype: int, *args: bytes, handler: object = None) -> None:
         """asyncssh's own road out. Its empty MSG_IGNORE before each packet guards CBC only."""
+        if len(self._deferred_packets) > MOST_DEFERRED:
+            self._force_close(ConnectionLost("The peer never finishes its key exchange"))
+            return
         encryption = self._send_encryption
         if type(encryption) is GCMEncryption:
             encryption = self._send_encryption = Gcm(encryption._cipher)

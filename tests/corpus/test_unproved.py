@@ -94,7 +94,7 @@ async def test_an_unproved_certificate_leaves_nothing_behind(world: World) -> No
         pretended = pretending(alice, certificate.public_data, certificate.algorithm)
         async with world.outer(pretended, alice.key) as outer:
             assert (await who(outer)).startswith("You are alice ")
-            async with world.inner(outer) as inner:
+            async with world.inner(outer, alice.key) as inner:
                 assert (await inner.run("echo mine")).stdout == "mine\n"
 
 
