@@ -201,7 +201,7 @@ async def test_a_shell_on_a_terminal_obeys_control_characters(
     """^C interrupts what runs in front, ^D ends the shell, and both come over the terminal."""
     monkeypatch.setenv("SHELL", "/bin/sh")
     async with connection.create_process(term_type="xterm") as process:
-        process.stdin.write("echo $TERM; sleep 60 || echo interrupted\n")
+        process.stdin.write("sh -c 'echo $TERM; exec sleep 60' || echo interrupted\n")
         await process.stdout.readuntil("xterm\r\n")
         process.stdin.write("\x03")
         await process.stdout.readuntil("^C")
