@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -94,6 +95,14 @@ def silent_host(bastion: Bastion) -> str:
 def sshd_port(sshd: Sshd) -> int:
     """Where the target really listens."""
     return sshd.port
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        port: int = listening.getsockname()[1]
+    return port
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import asyncio
 import re
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -100,3 +102,31 @@ class Contractor(Client):
 
     def _jump(self, words: tuple[str, ...], options: tuple[str, ...], host: str) -> tuple[str, ...]:
         return (*options, "-J", "bastion", f"{self.login}@{host}", *words)
+
+
+async def established(jump: Running) -> None:
+    """Waits for the inner connection, and its local listeners, of a client that says `-v`."""
+    await jump.stderr.expect(f"Authenticated to {HOST}.*Entering interactive session")
+
+
+@asynccontextmanager
+async def multiplexed(alice: Contractor, place: Path) -> AsyncIterator["Through"]:
+    """One master connection to the target, and a way to run commands through it."""
+    path = ("-o", f"ControlPath={place}/inner")
+    async with alice.jumping(options=(*path, "-M", "-N", "-v")) as master:
+        await established(master)
+        yield Through(alice, path)
+        await alice.jump(options=(*path, "-O", "exit"))
+        await master.wait()
+
+
+class Through:
+    """Runs commands on a master connection."""
+
+    def __init__(self, alice: Contractor, path: tuple[str, ...]) -> None:
+        self._alice = alice
+        self._path = path
+
+    async def __call__(self, command: str, stdin: bytes = b"") -> Result:
+        """One command, as a channel of its own."""
+        return await self._alice.jump(command, options=self._path, stdin=stdin)

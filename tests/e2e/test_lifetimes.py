@@ -74,9 +74,11 @@ def bob(tmp_path: Path, own_bastion: Bastion, sshd: Sshd) -> Contractor:
 
 
 async def test_sigterm_drains(own_bastion: Bastion, bob: Contractor) -> None:
-    """A live session goes on for a while and is then ended with a line; a new one is refused."""
-    async with bob.jump_terminal() as terminal, bob.jumping("sleep 0.4; echo done") as going:
+    """Live sessions go on for a while; what is still live then is ended with a line."""
+    command = "echo on; sleep 0.4; echo done"
+    async with bob.jump_terminal() as terminal, bob.jumping(command) as going:
         await terminal.expect(r"\$ ")
+        await going.stdout.expect("on\n")
         stopping = asyncio.to_thread(own_bastion.stop)
         async with asyncio.TaskGroup() as group:
             stopped = group.create_task(stopping)
@@ -84,7 +86,7 @@ async def test_sigterm_drains(own_bastion: Bastion, bob: Contractor) -> None:
             await terminal.expect(r"bastion: the bastion is going down[^\r\n]*\r\n")
             assert await terminal.wait(SOON) == 255
         assert stopped.result() == 0
-        assert going.stdout.text == "done\n"
+        assert going.stdout.text == "on\ndone\n"
     rows = await own_bastion.rows("sessions")
     assert sorted(row["end_reason"] for row in rows) == ["closed", "drained"]
 
