@@ -145,6 +145,8 @@ class PacketRoad(SSHConnection):
     """
 
     turn: Turn
+    most_unsent = MOST_UNSENT
+    most_deferred = MOST_DEFERRED
     _holds = Hold(0)
     _sealer: Gcm | None = None
     _socket: socket.socket | None = None
@@ -181,7 +183,7 @@ class PacketRoad(SSHConnection):
                 self._transport.write(data)
             except ConnectionError:
                 return  # the transport reports the loss itself
-            if self._transport.get_write_buffer_size() > MOST_UNSENT:
+            if self._transport.get_write_buffer_size() > self.most_unsent:
                 super()._force_close(ConnectionLost("The peer asks and does not read"))
 
     def _force_close(self, exc: Exception | None) -> None:
@@ -190,7 +192,7 @@ class PacketRoad(SSHConnection):
 
     def send_packet(self, pkttype: int, *args: bytes, handler: object = None) -> None:
         """asyncssh's own road out. Its empty MSG_IGNORE before each packet guards CBC only."""
-        if len(self._deferred_packets) > MOST_DEFERRED:
+        if len(self._deferred_packets) > self.most_deferred:
             self._force_close(ConnectionLost("The peer never finishes its key exchange"))
             return
         encryption = self._send_encryption

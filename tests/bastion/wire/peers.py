@@ -25,9 +25,11 @@ class Open(asyncssh.SSHServer):
 
 @asynccontextmanager
 async def serving(
-    session: Callable[[], asyncssh.SSHServerSession[bytes]], **options: object
+    session: Callable[[], asyncssh.SSHServerSession[bytes]],
+    kind: type[ServerConnection] = ServerConnection,
+    **options: object,
 ) -> AsyncIterator[int]:
-    """The port of a server of ours whose sessions are `session()`."""
+    """The port of a server of ours, of this `kind`, whose sessions are `session()`."""
     loop = asyncio.get_running_loop()
     prepared = asyncssh.SSHServerConnectionOptions(
         **shared_options(),
@@ -37,7 +39,7 @@ async def serving(
     )
     turn = Turn()
     server = await loop.create_server(
-        lambda: ServerConnection(loop, prepared, turn, lambda: Open(session)), "127.0.0.1", 0
+        lambda: kind(loop, prepared, turn, lambda: Open(session)), "127.0.0.1", 0
     )
     try:
         yield server.sockets[0].getsockname()[1]

@@ -1,13 +1,14 @@
 """The fast road carries exactly what asyncssh's own would, with every cipher, whatever the size."""
 
 import asyncio
+import socket
 
 import asyncssh
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bastion.wire.connections import CTR, GCM
+from bastion.wire.connections import CTR, GCM, ServerConnection
 from bastion.wire.packets import Turn
 from tests.bastion.wire.peers import connected, serving
 
@@ -117,6 +118,30 @@ async def test_a_reader_that_stalls_stops_the_writer() -> None:
         assert first == b"y"
         assert stalled_at < 8 << 20
         process.close()
+
+
+class Impatient(ServerConnection):
+    """Keeps little for who does not read, and so does its kernel."""
+
+    most_unsent = 1 << 17
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        super().connection_made(transport)
+
+
+async def test_who_asks_and_does_not_read_is_cut_off() -> None:
+    """Answers to questions wait for nobody, so there is an end to how many are kept."""
+    async with serving(Echo, Impatient) as port, connected(port) as connection:
+        transport = connection._transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        async with asyncio.timeout(30):
+            while not connection.is_closed():
+                for _ in range(2000):
+                    connection._send_global_request(b"unheard-of@example.com", want_reply=True)
+                await asyncio.sleep(0)
 
 
 def test_a_turn_puts_off_until_its_end_and_keeps_the_order() -> None:
