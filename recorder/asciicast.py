@@ -27,6 +27,9 @@ from recorder.errors import CorruptRecording
 from recorder.session import SessionInfo, Size, session_name
 
 LONGEST_LINE = 16 * 1024 * 1024
+ROOM = 64
+"""Bytes of a line beside its data, and as many more as a few escapes may take."""
+
 LONGEST_CHUNK = 1024 * 1024
 NO_TERMINAL = Size(80, 24)
 
@@ -170,12 +173,14 @@ def output_lines(time: float, stream: Stream, data: Data) -> list[bytes]:
     """What was shown, as lines, at once: nothing is held back for a character to be whole.
 
     Text is an "o" or "e" event. Of a chunk that begins or ends inside a character, the torn
-    ends (at most three bytes each) become events of bytes; any other chunk becomes one.
+    ends (at most three bytes each) become events of bytes; any other chunk becomes one. So does a
+    chunk that JSON would blow up, as it does NULs, six bytes for each.
     """
     try:
-        return [event_line(time, stream.value, str(data, "utf-8"))]
+        line = event_line(time, stream.value, str(data, "utf-8"))
     except UnicodeDecodeError:
         return _bytes_lines(time, stream, bytes(data))
+    return [line] if len(line) <= 3 * len(data) + ROOM else [_bytes_line(time, stream, data)]
 
 
 def pieces(data: Data) -> Iterator[Data]:
@@ -253,7 +258,7 @@ def _bytes_lines(time: float, stream: Stream, data: bytes) -> list[bytes]:
     return lines
 
 
-def _bytes_line(time: float, stream: Stream, data: bytes) -> bytes:
+def _bytes_line(time: float, stream: Stream, data: Data) -> bytes:
     return event_line(time, f"{stream.value}b", b64encode_as_string(data))
 
 

@@ -179,3 +179,17 @@ def test_bytes_that_are_not_base64_are_corrupt() -> None:
     """A damaged event of bytes is found when it is read."""
     with pytest.raises(CorruptRecording, match="not base64"):
         Event(0.0, Code.OUT_BYTES, "@@").payload()
+
+
+def test_a_flood_of_nuls_takes_little_more_than_itself() -> None:
+    """JSON writes six bytes for a NUL; such a chunk is kept as base64, and comes back exactly."""
+    zeros = bytes(65536)
+    (line,) = output_lines(0.5, Stream.OUT, zeros)
+    assert len(line) < 1.4 * len(zeros)
+    assert parse_event(line).payload() == zeros
+
+
+def test_a_colourful_line_stays_text() -> None:
+    """A few escapes are what terminals are made of."""
+    (line,) = output_lines(0.5, Stream.OUT, b"\x1b[01;32mprod\x1b[00m:\x1b[01;34m~\x1b[00m$ \x1b[K")
+    assert parse_event(line).code is Code.OUT
