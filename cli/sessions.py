@@ -250,7 +250,7 @@ def _sink(file: Path | None) -> Iterator[BinaryIO]:
 
 @click.command(cls=Verb, examples=["[program] kill S-31 --reason 'wrong host'"])
 @click.argument("session", type=SESSION, metavar="S-N")
-@click.option("--reason", required=True, help="Why, in a few words.")
+@click.option("--reason", default="no reason was given", help="Why, in a few words.")
 @click.pass_obj
 def kill(desk: Desk, *, session: int, reason: str) -> None:
     """End a live session within a second. The grant stays: revoke ends that."""
