@@ -130,6 +130,7 @@ def _machine() -> dict[str, str]:
         "system": platform.freedesktop_os_release()["PRETTY_NAME"],
         "OpenSSH": ssh.stderr.strip().partition(",")[0],
         "Python": platform.python_version(),
+        "load before": f"{os.getloadavg()[0]:.1f}",
     }
 
 

@@ -13,7 +13,7 @@ from tests.bench.stage import Stage, Way
 GAP = 0.002
 """Seconds between two keystrokes: nobody types without any, and caches grow cold meanwhile."""
 
-ROUNDS = 3
+ROUNDS = 5
 
 _ECHO = "stty raw -echo; printf ready; exec cat"
 
