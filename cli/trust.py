@@ -3,7 +3,6 @@
 The texts are made here from the settings and the inventory; nothing is written.
 """
 
-import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -84,6 +83,11 @@ def tell_trust(desk: Desk, person: User | None, key: PublicKey | None, form: str
     else:
         desk.output.out(ssh_config(bastion, granted, person.name if person else "YOUR-NAME", key))
         desk.output.note(f"Put this into ~/.ssh/config; the host keys belong into {FILE}.")
+        if services.settings.listen.host in _ANY and not _whole(bastion.address):
+            desk.output.note(
+                f"{bastion.address} is what this machine calls itself. Where contractors reach it "
+                "by another name, that name has to be in the host certificate: init --name NAME."
+            )
 
 
 def granted_hosts(services: Services, person: User) -> list[tuple[Host, tuple[str, ...]]]:
@@ -160,11 +164,18 @@ def _listened(host: str) -> list[str]:
 
 
 def _address(host: str, names: Sequence[str]) -> str:
-    """Where contractors connect to: a whole name if there is one, else what is listened on."""
-    whole = [name for name in names if "." in name and not name.replace(".", "").isdigit()]
+    """Where contractors connect to: a whole name if there is one, else what is listened on.
+
+    It is always one that the host certificate names.
+    """
+    whole = [name for name in names if _whole(name)]
     if whole:
         return whole[0]
-    return socket.getfqdn() if host in _ANY else host
+    return ([name for name in names if name != ALIAS] or [ALIAS])[-1] if host in _ANY else host
+
+
+def _whole(name: str) -> bool:
+    return "." in name and not name.replace(".", "").isdigit()
 
 
 def key_file(key: PublicKey | None) -> str:
