@@ -6,6 +6,7 @@ serve(...)     the bastion itself, until SIGTERM
 
 import asyncio
 import logging
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,7 @@ async def serve(services: Services, control: Control, ready: Callable[[str], Non
     `ready` is called with the address once connections are taken. Raises Unavailable where the
     address can't be used.
     """
+    _raise_descriptors()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "doors"))
     await _recover(services)
@@ -123,6 +125,13 @@ async def serve(services: Services, control: Control, ready: Callable[[str], Non
 def prober(services: Services) -> Prober:
     """What tries targets (`host check`)."""
     return Prober(services.authority, _connector(services, Turn()))
+
+
+def _raise_descriptors() -> None:
+    """As many open files as the system lets us have: a session takes four or five."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _recover(services: Services) -> None:

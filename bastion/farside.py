@@ -5,6 +5,8 @@ event and one write, and is shown in order before anything that followed it.
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol, cast
 
 import asyncssh
@@ -54,6 +56,7 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
         self._chunks: list[bytes] = []
         self._datatype: int | None = None
         self._paused = False
+        self._untold: list[Callable[[], None]] = []
         self._gone = asyncio.Event()
         self.blocked = False
 
@@ -83,18 +86,29 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
     def eof_received(self) -> bool:
         """The target's program has closed its output; ours stays open."""
         self.show_all()
+        self._told()
         self._near.far_eof()
         return True
 
     def exit_status_received(self, status: int) -> None:
         """RFC 4254 section 6.10."""
-        self.show_all()
-        self._near.far_exit(status)
+        self._after_output(partial(self._near.far_exit, status))
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
         """RFC 4254 section 6.10."""
+        self._after_output(partial(self._near.far_signal, signal, core_dumped, msg, lang))
+
+    def _after_output(self, tell: Callable[[], None]) -> None:
+        """Tell how it ended once all before it was shown: asyncssh hears requests at once."""
         self.show_all()
-        self._near.far_signal(signal, core_dumped, msg, lang)
+        if self._chan is not None and self._chan.behind:
+            self._untold.append(tell)
+        else:
+            tell()
+
+    def _told(self) -> None:
+        while self._untold:
+            self._untold.pop(0)()
 
     def xon_xoff_requested(self, client_can_do: bool) -> None:
         """RFC 4254 section 6.8."""
@@ -118,6 +132,7 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel is gone."""
         self.show_all()
+        self._told()
         self._gone.set()
         self._near.far_lost(exc)
 

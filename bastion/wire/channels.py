@@ -34,6 +34,9 @@ MAX_VARIABLES = 64
 LONGEST_VARIABLE = 512
 """Environment variables that a channel keeps, and bytes of one with its name."""
 
+SLICE = 256 * 1024
+"""Bytes of queued data that one channel delivers before others get their turn."""
+
 _EOW = b"eow@openssh.com"
 _CAN_CLOSE = frozenset({"open", "eof_pending", "eof"})
 
@@ -58,12 +61,51 @@ class BoundedChannel(SSHChannel[bytes]):
     """A channel that never keeps more than one window unread and one high-water mark unsent."""
 
     _undelivered_credit = 0
+    _resting = False
     _full = False
     _blocked = False
 
     @property
     def _road(self) -> "PacketRoad":
         return cast("PacketRoad", self._conn)
+
+    def _accept_data(self, data: bytes, datatype: int | None = None) -> None:
+        """As asyncssh's, but never ahead of what is still queued."""
+        if not data or self._send_state in ("close_pending", "closed"):
+            return
+        self._recv_window -= len(data)
+        if self._recv_paused or self._recv_buf:
+            self._recv_buf.append((data, datatype))
+        else:
+            self._deliver_data(data, datatype)
+
+    def _flush_recv_buf(self, exc: Exception | None = None) -> None:
+        """Deliver what was queued while reading was paused; others get their turn in between.
+
+        The end of file and the close come when all has been delivered.
+        """
+        given = 0
+        while self._recv_buf and not self._recv_paused:
+            if given >= SLICE:
+                if not self._resting:
+                    self._resting = True
+                    self._loop.call_soon(self._rested, exc)
+                return
+            data, datatype = self._recv_buf.pop(0)
+            given += len(data)
+            self._deliver_data(data, datatype)
+        super()._flush_recv_buf(exc)
+
+    def _rested(self, exc: Exception | None) -> None:
+        self._resting = False
+        if self._conn is not None:
+            with self._road.turn:
+                self._flush_recv_buf(exc)
+
+    @property
+    def behind(self) -> bool:
+        """Whether something that has come is not delivered yet."""
+        return bool(self._recv_buf)
 
     def _deliver_data(self, data: bytes, datatype: int | None) -> None:
         self._undelivered_credit += len(data)
