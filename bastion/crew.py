@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 
+from bastion.errors import BastionError
+
 log = logging.getLogger(__name__)
 
 
@@ -25,5 +27,7 @@ class Crew:
     async def _guarded(self, work: Coroutine[object, object, None], what: str) -> None:
         try:
             await work
+        except BastionError as error:
+            log.error("%s: %s", what, error)
         except Exception:
             log.exception("%s failed", what)

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     SHELL_TYPE = "shell-type"
     CLOCK = "clock"
     CLOSING = "closing"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Each step is tried in order, and the first that fails is the last.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,7 +65,7 @@ class Prober:
         except TimeoutError:
             return Step("reach", False, f"{host.address}:{host.port} does not answer.")
         except OSError as error:
-            return Step("reach", False, f"{host.address}:{host.port}: {error.strerror or error}.")
+            return Step("reach", False, f"{host.address}:{host.port}: {_reason(error)}.")
         writer.close()
         return Step("reach", True, f"{host.address}:{host.port}")
 
@@ -134,6 +135,11 @@ def _compared(line: str) -> Step:
     return Step("clock", apart < APART, f"{seconds} s apart{mend}")
 
 
+def _reason(error: OSError) -> str:
+    """The system's words: asyncio puts its own, with the address, in their place."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+
+
 async def scan(address: str, port: int) -> list[PublicKey]:
     """The host keys that `address:port` shows, one for each algorithm. Raises Unavailable.
 
@@ -165,5 +171,5 @@ async def _shown(address: str, port: int, algorithm: str) -> PublicKey | None:
     except (asyncssh.Error, BadInput):
         return None
     except (TimeoutError, OSError) as error:
-        reason = "it does not answer" if isinstance(error, TimeoutError) else error.strerror
+        reason = "it does not answer" if isinstance(error, TimeoutError) else _reason(error)
         raise Unavailable(f"{address}:{port} can't be asked for its key: {reason}.") from None

@@ -51,6 +51,11 @@ A stranger on the contractor's machine can connect to a forwarded port *from* po
 OpenSSH listens, the listener is channel 0, so what came through it is not; `-W`'s channel is.
 """
 
+NOT_KEPT = 0
+"""The number of a jump that could not be written down; it is refused."""
+
+_NOT_NOW = "nothing can be opened now, and it has been logged; ask an operator."
+
 MOST_KEYS = 20
 """Keys that one connection may offer; under another name they count again."""
 
@@ -268,8 +273,7 @@ class Outer(Authenticator):
             number = await asyncio.to_thread(self._write_down, knock, answer)
         except BastionError as error:
             log.error("no one can jump: %s", error)
-            reason = "bastion: not now; it has been logged"
-            raise asyncssh.ChannelOpenError(PROHIBITED, reason) from None
+            number, answer = NOT_KEPT, Denial(Reason.UNAVAILABLE, _NOT_NOW)
         log.info("C-%s %s to %s:%s: %s", number, identity.user.name, asked, port, _said(answer))
 
         if self._connection.is_closed():  # meanwhile, so nothing inside will tell of an end
@@ -317,6 +321,8 @@ class Outer(Authenticator):
         parts = self._parts
 
         def gone() -> None:
+            if arrival.connection == NOT_KEPT:
+                return
             parts.crew.start(self._left(arrival.connection), f"C-{arrival.connection} ends")
 
         return ServerConnection(

@@ -42,7 +42,10 @@ class Store:
         if migrate:
             make_file(file)
         elif not file.exists():
-            raise Misconfigured(f"There is no database {file}: make one with bastion-admin init.")
+            raise Misconfigured(
+                f"There is no database {file}: restore it from a copy, or begin anew elsewhere: "
+                "bastion-admin --home DIR init."
+            )
         store = cls(Database(file))
         try:
             if migrate:

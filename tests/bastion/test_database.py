@@ -192,7 +192,7 @@ def test_only_the_owner_reads_the_file(tmp_path: Path) -> None:
 
 def test_no_database_is_made_by_looking_for_it(tmp_path: Path) -> None:
     """The sentence says how one is made."""
-    with pytest.raises(Misconfigured, match="bastion-admin init"):
+    with pytest.raises(Misconfigured, match="restore it from a copy"):
         Store.open(f"sqlite:///{tmp_path}/bastion.db")
     assert list(tmp_path.iterdir()) == []
 
