@@ -52,15 +52,15 @@ class Access:
         if user is None:
             raise NotFound(f"There is no user {proposal.user}: bastion-admin user add makes one.")
         judged = judge(proposal, user, self._store.hosts(), actor.name, now)
-        return replace(judged, grant=self._store.add_grant(judged.grant, now))
+        return replace(judged, grant=self._store.add_grant(judged.grant, actor, now))
 
     def revoke(self, actor: Actor, number: int, reason: str, now: datetime) -> Grant:
         """End `G-<number>` now. Raises NotFound, or Conflict where it is over already."""
-        return self._store.revoke_grant(number, actor.name, free_text(reason, "reason"), now)
+        return self._store.revoke_grant(number, actor, free_text(reason, "reason"), now)
 
     def revoke_certificate(self, actor: Actor, serial: int, reason: str, now: datetime) -> Entry:
         """A certificate counts no more. Raises NotFound, or Conflict where it is over already."""
-        return self._store.revoke_certificate(serial, actor.name, free_text(reason, "reason"), now)
+        return self._store.revoke_certificate(serial, actor, free_text(reason, "reason"), now)
 
     def certificate(
         self, user: User, key: PublicKey, now: datetime, source: str | None = None
@@ -85,7 +85,7 @@ class Access:
 
     def kill(self, actor: Actor, session: int, reason: str, now: datetime) -> Kill:
         """Ask for `S-<session>` to be cut. Raises BadInput for a reason that is none."""
-        return self._store.ask_kill(session, actor.name, free_text(reason, "reason"), now)
+        return self._store.ask_kill(session, actor, free_text(reason, "reason"), now)
 
     def _signed(
         self,

@@ -12,6 +12,7 @@ from datetime import datetime
 from bastion.actor import Actor
 from bastion.addresses import Endpoint, parse_endpoint
 from bastion.errors import BadInput, Conflict, NotFound
+from bastion.events import What
 from bastion.grants import Grant
 from bastion.inventory import Host, PublicKey, Role, User
 from bastion.names import group_name, host_name, label, user_name
@@ -65,7 +66,7 @@ class Enrolment:
             keys=tuple(keys),
         )
         user = self._changed(blank, change, now)
-        self._store.add_user(user, actor.name, now)
+        self._store.add_user(user, actor, now)
         return user
 
     def set_user(self, actor: Actor, name: str, change: UserChange, now: datetime) -> User:
@@ -73,7 +74,7 @@ class Enrolment:
         if change == UserChange():
             raise BadInput("Nothing to set was given.")
         user = self._changed(self._user(name), change, now)
-        self._store.update_user(user, actor.name, now)
+        self._store.update_user(user, actor, now)
         return user
 
     def disable(self, actor: Actor, name: str, now: datetime) -> User:
@@ -82,7 +83,7 @@ class Enrolment:
         if user.disabled_at is not None:
             raise Conflict(f"{user.name} is disabled already, since {clock(user.disabled_at)}.")
         user = replace(user, disabled_at=now)
-        self._store.update_user(user, actor.name, now)
+        self._store.update_user(user, actor, now, What.USER_DISABLED)
         return user
 
     def enable(self, actor: Actor, name: str, now: datetime) -> User:
@@ -91,17 +92,17 @@ class Enrolment:
         if user.disabled_at is None:
             raise Conflict(f"{user.name} is not disabled.")
         user = replace(user, disabled_at=None)
-        self._store.update_user(user, actor.name, now)
+        self._store.update_user(user, actor, now, What.USER_ENABLED)
         return user
 
     def add_key(self, actor: Actor, name: str, key: PublicKey, now: datetime) -> User:
         """Enrol a further key. Raises NotFound, Conflict: a key belongs to one user."""
-        self._store.enrol_key(self._user(name).name, key, actor.name, now)
+        self._store.enrol_key(self._user(name).name, key, actor, now)
         return self._user(name)
 
     def remove_key(self, actor: Actor, name: str, fingerprint: str, now: datetime) -> User:
         """Take a key away, by its fingerprint (`SHA256:…`). Raises NotFound."""
-        self._store.remove_key(self._user(name).name, fingerprint, now)
+        self._store.remove_key(self._user(name).name, fingerprint, actor, now)
         return self._user(name)
 
     # Hosts
@@ -116,7 +117,7 @@ class Enrolment:
         """
         _check(host)
         lets_in = self._let_in(None, host, now, widen=widen)
-        self._store.add_host(host)
+        self._store.add_host(host, actor, now)
         return HostChanged(host, lets_in)
 
     def set_host(
@@ -125,7 +126,7 @@ class Enrolment:
         """The host of that name as `host` says, by the rules of `add_host`. Raises NotFound too."""
         _check(host)
         lets_in = self._let_in(self._host(host.name), host, now, widen=widen)
-        self._store.replace_host(host)
+        self._store.replace_host(host, actor, now)
         return HostChanged(host, lets_in)
 
     def remove_host(self, actor: Actor, name: str, now: datetime, *, force: bool = False) -> Host:
@@ -140,7 +141,7 @@ class Enrolment:
             raise Conflict(
                 f"{host.name} is named by {_listed(naming)}: revoke that first, or say --force."
             )
-        self._store.remove_host(host.name)
+        self._store.remove_host(host.name, actor, now)
         return host
 
     def _user(self, name: str) -> User:

@@ -4,13 +4,14 @@ State is derived from the time that is handed in, never stored. All times are aw
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from bastion.commands import Command
 from bastion.inventory import Host, Selector
+from bastion.windows import Window
 
 
 class State(StrEnum):
@@ -39,7 +40,13 @@ class Grant:
     """An access that somebody approved: `G-<id>`.
 
     `hosts` are selectors, `logins` accounts on the targets. It holds from `starts_at` to
-    `ends_at` (exclusive). `sources` are the networks it may be used from; none means any.
+    `ends_at` (exclusive), and where it has a `window` only while that is open. `sources` are the
+    networks it may be used from; none means any. `hardware` lets in by hardware keys only, `watch`
+    only while an auditor watches.
+
+    `request` is what it came from, `rule` what allowed it, in the `policy` of that version (hex);
+    with `override` no rule was asked. `emergency` is break-glass: open for review until
+    `reviewed_at`.
     """
 
     id: int
@@ -57,7 +64,18 @@ class Grant:
     granted_at: datetime | None = None
     revoked_at: datetime | None = None
     revoked_by: str | None = None
-    revoke_reason: str | None = field(default=None)
+    revoke_reason: str | None = None
+    window: Window | None = None
+    request: int | None = None
+    rule: str | None = None
+    policy: str | None = None
+    override: bool = False
+    emergency: bool = False
+    watch: bool = False
+    hardware: bool = False
+    reviewed_at: datetime | None = None
+    reviewed_by: str | None = None
+    review_comment: str | None = None
 
     def __post_init__(self) -> None:
         if not self.hosts or not self.logins or self.starts_at >= self.ends_at:
@@ -67,12 +85,29 @@ class Grant:
         return f"G-{self.id}"
 
     def state(self, now: datetime) -> State:
-        """Where it stands at `now`: it begins at `starts_at`, and is over at `ends_at` itself."""
+        """Where it stands at `now`: it begins at `starts_at`, and is over at `ends_at` itself.
+
+        Outside its window it is scheduled, or expired where the window does not open again.
+        """
         if self.revoked_at is not None and self.revoked_at <= now:
             return State.REVOKED
-        if now >= self.ends_at:
+        opens_at = self.opens_at(now)
+        if opens_at is None:
             return State.EXPIRED
-        return State.SCHEDULED if now < self.starts_at else State.ACTIVE
+        return State.SCHEDULED if now < opens_at else State.ACTIVE
+
+    def opens_at(self, now: datetime) -> datetime | None:
+        """From when on it can be used: `now`, or later; None where it never can again."""
+        begins = max(now, self.starts_at)
+        if self.window is not None and begins < self.ends_at:
+            begins = self.window.opens_at(begins)
+        return begins if begins < self.ends_at else None
+
+    def closes_at(self, now: datetime) -> datetime:
+        """When a session that is open at `now` ends: with the window, or with the grant."""
+        if self.window is None or not self.window.open_at(now):
+            return self.ends_at
+        return min(self.ends_at, self.window.closes_at(now))
 
     def covers(self, host: Host) -> bool:
         """Whether one of its selectors means `host`."""

@@ -83,7 +83,8 @@ class Host:
 
     `address` is a DNS name or an IP address, `port` its sshd's. `host_keys` are pinned; `host_cas`
     are CAs whose host certificates it may show instead. `aliases` are further names a client may
-    type. `shell_type` is None where it is not known; commands can't be granted there.
+    type. `shell_type` is None where it is not known; commands can't be granted there. `target_ca`
+    is the fingerprint of the target CA that it was last seen to trust, while CAs are changed.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Host:
     aliases: frozenset[str] = frozenset()
     labels: frozenset[tuple[str, str]] = frozenset()
     shell_type: ShellType | None = None
+    target_ca: str | None = None
 
     @property
     def names(self) -> frozenset[str]:

@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 import orjson
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -22,9 +24,11 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
+    false,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest migration (`bastion/migrations/versions`), which this program reads and writes."""
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
@@ -110,6 +114,7 @@ hosts = Table(
     Column("address", String(253), nullable=False),
     Column("port", Integer, nullable=False),
     Column("shell_type", String(16)),
+    Column("target_ca", String(64)),  # the fingerprint of the CA that last let us in there
 )
 
 # Every name that a client may type, the host's own among them: unique, so it means one host.
@@ -159,9 +164,82 @@ grants = Table(
     Column("revoked_at", Moment),
     Column("revoked_by", Text),
     Column("revoke_reason", Text),
+    Column("window", JsonText),
+    Column("request", Integer),
+    Column("rule", Text),
+    Column("policy", String(64)),
+    Column("override", Boolean, nullable=False, server_default=false()),
+    Column("emergency", Boolean, nullable=False, server_default=false()),
+    Column("watch", Boolean, nullable=False, server_default=false()),
+    Column("hardware", Boolean, nullable=False, server_default=false()),
+    Column("reviewed_at", Moment),
+    Column("reviewed_by", Text),
+    Column("review_comment", Text),
     # Door 1 reads a user's live grants by this one, however many others there are.
     Index(None, "user", "revoked_at", "ends_at"),
     sqlite_autoincrement=True,  # the number of a grant is never given to another
+)
+
+# What was asked for. `decision` is empty while nobody has decided.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user", ForeignKey("users.name"), nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("hosts", JsonText, nullable=False),
+    Column("logins", JsonText, nullable=False),
+    Column("allows", JsonText, nullable=False),
+    Column("sources", JsonText, nullable=False),
+    Column("window", JsonText),
+    Column("duration", Integer, nullable=False),  # seconds
+    Column("starts_at", Moment),
+    Column("reason", Text, nullable=False),
+    Column("ticket", Text),
+    Column("extends", ForeignKey("grants.id")),
+    Column("emergency", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("rule", Text),
+    Column("policy", String(64)),
+    Column("asked_at", Moment, nullable=False),
+    Column("stale_at", Moment, nullable=False),
+    Column("decision", String(16)),
+    Column("decided_at", Moment),
+    Column("decided_by", Text),
+    Column("comment", Text),
+    Column("grant", Integer),
+    Index(None, "decision", "stale_at"),
+    Index(None, "user", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Who agreed to what: nobody twice to the same.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("request", ForeignKey("requests.id"), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("duration", Integer),  # seconds
+    Column("comment", Text),
+    Column("source", Text, nullable=False),
+    Column("fingerprint", String(64)),
+    Column("policy", String(64)),
+    UniqueConstraint("request", "by"),
+    sqlite_autoincrement=True,
+)
+
+# Each version of policy.toml that has ever been in force, by its SHA-256.
+policies = Table(
+    "policies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", String(64), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 # The ledger: whatever the CAs signed for users and targets.
@@ -222,4 +300,85 @@ meta = Table(
     metadata,
     Column("key", String(63), primary_key=True),
     Column("at", Moment, nullable=False),
+)
+
+# What happened, in chains (`bastion.events`). Triggers refuse to change or to take away a row.
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("node", String(64), nullable=False),
+    Column("boot", String(32), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", Moment, nullable=False, index=True),
+    Column("what", String(32), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("account", Text),
+    Column("user", String(63)),
+    Column("host", String(253)),
+    Column("login", String(32)),
+    Column("request", Integer),
+    Column("grant", Integer),
+    Column("connection", Integer),
+    Column("session", Integer),
+    Column("why", Text),
+    Column("details", JsonText, nullable=False),
+    Column("prev", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("node", "boot", "seq"),
+    Index(None, "what", "id"),
+    Index(None, "actor", "id"),
+    Index(None, "user", "id"),
+    Index(None, "host", "id"),
+    Index(None, "grant", "id"),
+)
+
+# The end of each chain, moved along with every event: a chain that was cut short is shorter.
+heads = Table(
+    "heads",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("boot", String(32), primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("sealed", Integer, nullable=False, server_default="0"),
+)
+
+# The heads that had moved, signed; `body` is what was signed, as it was.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# How far somebody who passes events on has come: the id of the last one.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("event", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+# A message on its way to somebody: tried again until `done_at`. `key` is said once only.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(200), nullable=False),
+    Column("channel", String(128), nullable=False),
+    Column("body", JsonText, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_at", Moment, nullable=False),
+    Column("done_at", Moment),
+    Column("error", Text),
+    UniqueConstraint("channel", "key"),
+    Index(None, "done_at", "next_at"),
+    sqlite_autoincrement=True,
 )

@@ -6,17 +6,16 @@ Who a grant lets in where is judged in Python (`Grant.covers`); SQL narrows by w
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_network
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, union_all, update
 
-from bastion.commands import Command
 from bastion.errors import Conflict, NotFound
-from bastion.grants import Allows, Grant, State
-from bastion.inventory import Host, Selector
-from bastion.tables import Json, grants
+from bastion.grants import Grant, State
+from bastion.inventory import Host
+from bastion.store import values
+from bastion.tables import grants
 
 MOST_LIVE = 500
 """Grants of one user that are not over: door 1 reads them all, so there is a limit."""
@@ -43,7 +42,8 @@ _count_live = select(func.count()).select_from(grants).where(_g.user == bindpara
 class Wanted:
     """Which grants a list is about; what is None does not narrow it.
 
-    `host` is one that is covered. `states` are judged at the moment `at`.
+    `host` is one that is covered. `states` are judged at the moment `at`. `unreviewed` are those
+    of break-glass that nobody has looked at since.
     """
 
     user: str | None = None
@@ -51,6 +51,7 @@ class Wanted:
     login: str | None = None
     states: frozenset[State] = frozenset(State)
     at: datetime | None = None
+    unreviewed: bool = False
 
     def takes(self, grant: Grant) -> bool:
         """Whether `grant` is one of them."""
@@ -137,6 +138,42 @@ def revoke(connection: Connection, number: int, by: str, reason: str, now: datet
     return _grant(row)
 
 
+def extend(connection: Connection, number: int, until: datetime, now: datetime) -> Grant:
+    """A grant that is not over ends at `until` instead, if that is later.
+
+    Raises NotFound; Conflict where it is over.
+    """
+    statement = (
+        update(grants)
+        .where(_g.id == number, _live, _g.ends_at < until)
+        .values(ends_at=until)
+        .returning(grants)
+    )
+    row = connection.execute(statement, {"now": now}).first()
+    if row is None:
+        raise _why_not(number, get(connection, number))
+    return _grant(row)
+
+
+def review(connection: Connection, number: int, by: str, comment: str, now: datetime) -> Grant:
+    """Close the review of a break-glass grant. Raises NotFound, Conflict."""
+    statement = (
+        update(grants)
+        .where(_g.id == number, _g.emergency, _g.reviewed_at.is_(None))
+        .values(reviewed_at=now, reviewed_by=by, review_comment=comment)
+        .returning(grants)
+    )
+    row = connection.execute(statement).first()
+    if row is not None:
+        return _grant(row)
+    grant = get(connection, number)
+    if grant is None:
+        raise NotFound(f"There is no grant G-{number}.")
+    if not grant.emergency:
+        raise Conflict(f"{grant} was not given by break-glass: there is nothing to review.")
+    raise Conflict(f"{grant} was reviewed by {grant.reviewed_by} already.")
+
+
 def _why_not(number: int, grant: Grant | None) -> NotFound | Conflict:
     if grant is None:
         return NotFound(f"There is no grant G-{number}.")
@@ -149,6 +186,8 @@ def _narrowed(statement: Select[Any], wanted: Wanted) -> Select[Any]:
     """Only what an index helps with; the rest is judged by `Wanted.takes`."""
     if wanted.user is not None:
         statement = statement.where(_g.user == wanted.user)
+    if wanted.unreviewed:
+        statement = statement.where(_g.emergency, _g.reviewed_at.is_(None))
     if wanted.at is not None and not wanted.states & {State.EXPIRED, State.REVOKED}:
         statement = statement.where(_g.ends_at > wanted.at)
     return statement
@@ -163,13 +202,7 @@ def _streamed(connection: Connection, statement: Select[Any]) -> Iterator[Grant]
 def _columns(grant: Grant, now: datetime) -> dict[str, object]:
     return {
         "user": grant.user,
-        "hosts": [_selector_as_json(selector) for selector in grant.hosts],
-        "logins": sorted(grant.logins),
-        "allows": {
-            "shell": grant.allows.shell,
-            "commands": [list(command.argv) for command in grant.allows.commands],
-        },
-        "sources": [str(network) for network in grant.sources],
+        **values.columns_of(grant),
         "starts_at": grant.starts_at,
         "ends_at": grant.ends_at,
         "reason": grant.reason,
@@ -177,40 +210,43 @@ def _columns(grant: Grant, now: datetime) -> dict[str, object]:
         "granted_by": grant.granted_by,
         "approved_by": list(grant.approved_by),
         "granted_at": now,
+        "request": grant.request,
+        "rule": grant.rule,
+        "policy": grant.policy,
+        "override": grant.override,
+        "emergency": grant.emergency,
+        "watch": grant.watch,
+        "hardware": grant.hardware,
     }
-
-
-def _selector_as_json(selector: Selector) -> Json:
-    if selector.pattern is not None:
-        return {"pattern": selector.pattern}
-    return {"labels": [[key, value] for key, value in sorted(selector.labels)]}
-
-
-def _selector(kept: dict[str, Any]) -> Selector:
-    if "pattern" in kept:
-        return Selector(pattern=kept["pattern"])
-    return Selector(labels=frozenset((key, value) for key, value in kept["labels"]))
 
 
 def _grant(row: Row[Any]) -> Grant:
     return Grant(
         id=row.id,
         user=row.user,
-        hosts=tuple(map(_selector, row.hosts)),
+        hosts=values.selectors(row.hosts),
         logins=frozenset(row.logins),
-        allows=Allows(
-            shell=row.allows["shell"],
-            commands=tuple(Command(tuple(argv)) for argv in row.allows["commands"]),
-        ),
+        allows=values.allows(row.allows),
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         reason=row.reason,
         ticket=row.ticket,
-        sources=tuple(map(ip_network, row.sources)),
+        sources=values.networks(row.sources),
         granted_by=row.granted_by,
         approved_by=tuple(row.approved_by),
         granted_at=row.granted_at,
         revoked_at=row.revoked_at,
         revoked_by=row.revoked_by,
         revoke_reason=row.revoke_reason,
+        window=values.window(row.window),
+        request=row.request,
+        rule=row.rule,
+        policy=row.policy,
+        override=row.override,
+        emergency=row.emergency,
+        watch=row.watch,
+        hardware=row.hardware,
+        reviewed_at=row.reviewed_at,
+        reviewed_by=row.reviewed_by,
+        review_comment=row.review_comment,
     )

@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
     type_coerce,
     union_all,
+    update,
 )
 from sqlalchemy.exc import IntegrityError
 
@@ -76,8 +77,14 @@ def add(connection: Connection, host: Host) -> None:
         taken = find(connection, name)
         if taken is not None:
             raise Conflict(_taken(name, taken))
-    row = {"name": host.name, "address": host.address, "port": host.port}
-    connection.execute(insert(hosts), [row | {"shell_type": host.shell_type}])
+    row = {
+        "name": host.name,
+        "address": host.address,
+        "port": host.port,
+        "shell_type": host.shell_type,
+        "target_ca": host.target_ca,
+    }
+    connection.execute(insert(hosts), [row])
     _add_parts(connection, host)
 
 
@@ -90,6 +97,13 @@ def replace(connection: Connection, host: Host) -> None:
 def remove(connection: Connection, name: str) -> None:
     """Take a host out of the inventory. Raises NotFound."""
     if connection.execute(delete(hosts).where(hosts.c.name == name)).rowcount == 0:
+        raise unknown(name)
+
+
+def moved(connection: Connection, name: str, fingerprint: str) -> None:
+    """The host trusts the target CA with this fingerprint by now. Raises NotFound."""
+    statement = update(hosts).where(hosts.c.name == name).values(target_ca=fingerprint)
+    if connection.execute(statement).rowcount == 0:
         raise unknown(name)
 
 
@@ -141,4 +155,5 @@ def _host(row: Row[Any], parts: Iterable[Row[Any]]) -> Host:
         aliases=frozenset(names - {row.name}),
         labels=frozenset(labels),
         shell_type=None if row.shell_type is None else ShellType(row.shell_type),
+        target_ca=row.target_ca,
     )

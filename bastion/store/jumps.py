@@ -55,10 +55,11 @@ def log_in(connection: Connection, number: int, login: str) -> None:
         raise NotFound(f"There is no connection C-{number}.")
 
 
-def end(connection: Connection, number: int, now: datetime) -> bool:
-    """Keep when a jump ended. False where it had ended already: the first end stays."""
-    statement = update(connections).where(_c.id == number, _c.ended_at.is_(None))
-    return connection.execute(statement, {"ended_at": now}).rowcount == 1
+def end(connection: Connection, number: int, now: datetime) -> Jump | None:
+    """Keep when a jump ended. None where it had ended already: the first end stays."""
+    standing = update(connections).where(_c.id == number, _c.ended_at.is_(None))
+    row = connection.execute(standing.values(ended_at=now).returning(connections)).first()
+    return None if row is None else _jump(row)
 
 
 def end_all(connection: Connection, now: datetime) -> int:

@@ -2,9 +2,12 @@
 
 It blocks; asynchronous callers use `asyncio.to_thread`, once for each use. What is missing is
 NotFound, what can't be done in the present state is Conflict, a database that does not answer is
-Unavailable. Whatever is written with a `now` also keeps it as the latest time that was seen.
+Unavailable. Whatever is written also keeps its `now` as the latest time that was seen, and tells
+of itself: its event is written with it, or neither is.
 """
 
+import secrets
+import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,12 +15,15 @@ from typing import Self
 
 from sqlalchemy import Connection
 
+from bastion import happenings
+from bastion.actor import Actor
 from bastion.errors import Misconfigured
+from bastion.events import Chain, Event, Happened, What
 from bastion.grants import Certificate, Grant
 from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import DoorFacts, Jump, Kill
 from bastion.ledger import Draft, Entry, Signed
-from bastion.store import grants, hosts, jumps, ledger, schema, users
+from bastion.store import events, grants, hosts, jumps, ledger, policies, schema, users
 from bastion.store.database import Database, as_sentences, file_of, make_file
 
 
@@ -25,15 +31,20 @@ class Store:
     """Users, hosts, grants, the ledger and connections, in one database.
 
     `database` is what `recorder.index.Index` takes: the same transactions with SQLAlchemy's own
-    errors.
+    errors. `chain` is where this process's events go.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, chain: Chain) -> None:
         self.database = database
+        self.chain = chain
 
     @classmethod
-    def open(cls, url: str, *, migrate: bool = False, check: bool = True) -> Self:
+    def open(
+        cls, url: str, *, migrate: bool = False, check: bool = True, node: str | None = None
+    ) -> Self:
         """The store at `url` (`sqlite:///FILE`), made and brought up to date where `migrate`.
+
+        `node` is what this machine is called in the log of events: its own name, if not said.
 
         Raises Misconfigured for another kind of URL, a missing database, and unless told not to
         `check` for one whose schema is not this program's; Unavailable when it does not answer.
@@ -46,7 +57,8 @@ class Store:
                 f"There is no database {file}: restore it from a copy, or begin anew elsewhere: "
                 "bastion-admin --home DIR init."
             )
-        store = cls(Database(file))
+        chain = Chain((node or socket.gethostname())[:64], secrets.token_hex(8))
+        store = cls(Database(file), chain)
         try:
             if migrate:
                 store.migrate()
@@ -112,25 +124,42 @@ class Store:
         with self.read() as connection:
             return users.owner(connection, blob)
 
-    def add_user(self, user: User, by: str, now: datetime) -> None:
+    def add_user(self, user: User, by: Actor, now: datetime) -> None:
         """A new user with the keys. Raises Conflict when the name or a key is taken."""
         with self._write(now) as connection:
-            users.add(connection, user, by, now)
+            users.add(connection, user, by.name, now)
+            self._told(connection, happenings.of_user(by, What.USER_ADDED, user), now)
 
-    def update_user(self, user: User, by: str, now: datetime) -> None:
+    def update_user(
+        self, user: User, by: Actor, now: datetime, what: What = What.USER_CHANGED
+    ) -> None:
         """Everything but the name, the keys and who enrolled. Raises NotFound."""
         with self._write(now) as connection:
-            users.change(connection, user, by, now)
+            users.change(connection, user, by.name, now)
+            self._told(connection, happenings.of_user(by, what, user), now)
 
-    def enrol_key(self, user: str, key: PublicKey, by: str, now: datetime) -> None:
+    def enrol_key(self, user: str, key: PublicKey, by: Actor, now: datetime) -> None:
         """A further key for `user`. Raises NotFound, or Conflict: a key belongs to one user."""
         with self._write(now) as connection:
-            users.add_key(connection, user, key, by, now)
+            users.add_key(connection, user, key, by.name, now)
+            self._told(connection, happenings.of_key(by, What.KEY_ENROLLED, user, key), now)
 
-    def remove_key(self, user: str, fingerprint: str, now: datetime) -> PublicKey:
+    def remove_key(self, user: str, fingerprint: str, by: Actor, now: datetime) -> PublicKey:
         """Take a key away, and give it back. Raises NotFound."""
         with self._write(now) as connection:
-            return users.remove_key(connection, user, fingerprint)
+            key = users.remove_key(connection, user, fingerprint)
+            self._told(connection, happenings.of_key(by, What.KEY_REMOVED, user, key), now)
+            return key
+
+    def users_called(self, names: Collection[str]) -> dict[str, User]:
+        """Those of `names` that exist, by name."""
+        with self.read() as connection:
+            return users.called(connection, names)
+
+    def key_enrollers(self, user: str) -> frozenset[str]:
+        """Who enrolled the account, or a key that it has: names of actors."""
+        with self.read() as connection:
+            return users.enrollers(connection, user)
 
     # Hosts
 
@@ -144,20 +173,33 @@ class Store:
         with self.read() as connection:
             return hosts.inventory(connection)
 
-    def add_host(self, host: Host) -> None:
+    def add_host(self, host: Host, by: Actor, now: datetime) -> None:
         """A new host. Raises Conflict when one of its names is taken."""
-        with self.write() as connection:
+        with self._write(now) as connection:
             hosts.add(connection, host)
+            self._told(connection, happenings.of_host(by, What.HOST_ADDED, host), now)
 
-    def replace_host(self, host: Host) -> None:
+    def replace_host(self, host: Host, by: Actor, now: datetime) -> None:
         """The host of that name anew. Raises NotFound, or Conflict when an alias is taken."""
-        with self.write() as connection:
+        with self._write(now) as connection:
             hosts.replace(connection, host)
+            self._told(connection, happenings.of_host(by, What.HOST_CHANGED, host), now)
 
-    def remove_host(self, name: str) -> None:
+    def remove_host(self, name: str, by: Actor, now: datetime) -> None:
         """Take a host out of the inventory. Raises NotFound."""
-        with self.write() as connection:
+        with self._write(now) as connection:
             hosts.remove(connection, name)
+            self._told(connection, happenings.by(by, What.HOST_REMOVED, host=name), now)
+
+    def host_moved(self, name: str, fingerprint: str, by: Actor, now: datetime) -> None:
+        """The host lets in who shows a certificate of the target CA `fingerprint`.
+
+        Raises NotFound.
+        """
+        with self._write(now) as connection:
+            hosts.moved(connection, name, fingerprint)
+            told = happenings.by(by, What.HOST_MOVED, host=name, details={"ca": fingerprint})
+            self._told(connection, told, now)
 
     # Grants
 
@@ -192,15 +234,49 @@ class Store:
         with self.read() as connection:
             return grants.with_ids(connection, ids)
 
-    def add_grant(self, grant: Grant, now: datetime) -> Grant:
+    def add_grant(self, grant: Grant, by: Actor, now: datetime) -> Grant:
         """The same with the number that it is given; the one it has is not looked at."""
         with self._write(now) as connection:
-            return grants.add(connection, grant, now)
+            given = grants.add(connection, grant, now)
+            self._told(connection, happenings.of_grant(by, What.GRANT_GIVEN, given), now)
+            return given
 
-    def revoke_grant(self, number: int, by: str, reason: str, now: datetime) -> Grant:
+    def revoke_grant(self, number: int, by: Actor, reason: str, now: datetime) -> Grant:
         """End a grant at `now`. Raises NotFound, or Conflict where it is over already."""
         with self._write(now) as connection:
-            return grants.revoke(connection, number, by, reason, now)
+            ended = grants.revoke(connection, number, by.name, reason, now)
+            self._told(connection, happenings.of_grant(by, What.GRANT_REVOKED, ended, reason), now)
+            return ended
+
+    def review_grant(self, number: int, by: Actor, comment: str, now: datetime) -> Grant:
+        """Close the review of a break-glass grant. Raises NotFound, Conflict."""
+        with self._write(now) as connection:
+            seen = grants.review(connection, number, by.name, comment, now)
+            self._told(connection, happenings.of_grant(by, What.GRANT_REVIEWED, seen, comment), now)
+            return seen
+
+    # The rules
+
+    def keep_policy(self, text: str, version: str, by: Actor, now: datetime) -> bool:
+        """The rules that are in force from now on. False where they were already."""
+        with self._write(now) as connection:
+            latest = policies.last(connection)
+            if latest is not None and latest.version == version:
+                return False
+            policies.add(connection, text, version, by.name, now)
+            details = {"version": version, "before": None if latest is None else latest.version}
+            self._told(connection, happenings.by(by, What.RULES_CHANGED, details=details), now)
+            return True
+
+    def last_policy(self) -> policies.Kept | None:
+        """The rules that were in force last."""
+        with self.read() as connection:
+            return policies.last(connection)
+
+    def policy(self, version: str) -> policies.Kept | None:
+        """The rules of a version, or of the one version that begins with these digits."""
+        with self.read() as connection:
+            return policies.find(connection, version)
 
     # The ledger
 
@@ -228,12 +304,16 @@ class Store:
     def sign_into_ledger(self, draft: Draft, sign: Callable[[int], Signed]) -> Signed:
         """What `sign(serial)` makes, kept with its serial in one transaction: both or neither."""
         with self._write(draft.signed_at) as connection:
-            return ledger.sign(connection, draft, sign)
+            signed = ledger.sign(connection, draft, sign)
+            self._told(connection, happenings.of_signed(draft, signed), draft.signed_at)
+            return signed
 
-    def revoke_certificate(self, serial: int, by: str, reason: str, now: datetime) -> Entry:
+    def revoke_certificate(self, serial: int, by: Actor, reason: str, now: datetime) -> Entry:
         """A certificate counts no more. Raises NotFound, or Conflict where it is over already."""
         with self._write(now) as connection:
-            return ledger.revoke(connection, serial, by, reason, now)
+            entry = ledger.revoke(connection, serial, by.name, reason, now)
+            self._told(connection, happenings.of_certificate(by, entry, reason), now)
+            return entry
 
     # Connections, kills and time
 
@@ -252,10 +332,16 @@ class Store:
                 latest_time=jumps.latest_time(connection),
             )
 
-    def open_connection(self, jump: Jump) -> int:
-        """Keep a new jump, and give its number; the one that it has is not looked at."""
+    def open_connection(self, jump: Jump, refused: str | None = None) -> int:
+        """Keep a new jump, and give its number; the one that it has is not looked at.
+
+        `refused` is door 1's reason, where it said no.
+        """
         with self._write(jump.started_at) as connection:
-            return jumps.start(connection, jump)
+            number = jumps.start(connection, jump)
+            told = happenings.of_jump(jump, number, refused)
+            self._told(connection, told, jump.started_at)
+            return number
 
     def log_connection_in(self, number: int, login: str) -> None:
         """Keep the login that door 2 let in. Raises NotFound."""
@@ -265,7 +351,10 @@ class Store:
     def close_connection(self, number: int, now: datetime) -> bool:
         """Keep when a jump ended. False where it had ended already."""
         with self._write(now) as connection:
-            return jumps.end(connection, number, now)
+            ended = jumps.end(connection, number, now)
+            if ended is not None:
+                self._told(connection, happenings.of_end(ended), now)
+            return ended is not None
 
     def close_left_open(self, now: datetime) -> int:
         """End the connections that a process that is gone has left open; how many."""
@@ -288,10 +377,12 @@ class Store:
         with self.read() as connection:
             return jumps.find(connection, wanted or jumps.Wanted(), limit, before)
 
-    def ask_kill(self, session: int, by: str, reason: str, now: datetime) -> Kill:
+    def ask_kill(self, session: int, by: Actor, reason: str, now: datetime) -> Kill:
         """Ask the process that carries `S-<session>` to cut it."""
         with self._write(now) as connection:
-            return jumps.ask_kill(connection, session, by, reason, now)
+            told = happenings.by(by, What.SESSION_KILLED, session=session, why=reason)
+            self._told(connection, told, now)
+            return jumps.ask_kill(connection, session, by.name, reason, now)
 
     def kills_since(self, number: int) -> list[Kill]:
         """The kills after `number`, oldest first, at most 1000."""
@@ -313,10 +404,35 @@ class Store:
         with self._write(now):
             pass
 
-    def reset_time(self, now: datetime) -> None:
+    def reset_time(self, by: Actor, now: datetime) -> None:
         """Take `now` for the latest time although it is earlier: somebody mended a clock."""
         with self.write() as connection:
             jumps.reset_time(connection, now)
+            self._told(connection, happenings.by(by, What.CLOCK_RESET), now)
+
+    # What happened
+
+    def tell(self, happened: Happened, now: datetime) -> Event:
+        """Keep an event of something that changes nothing else here."""
+        with self._write(now) as connection:
+            return self._told(connection, happened, now)
+
+    def tell_all(self, told: Collection[tuple[Happened, datetime]]) -> None:
+        """Keep several, in one transaction."""
+        if not told:
+            return
+        with self._write(max(at for _, at in told)) as connection:
+            for happened, at in told:
+                self._told(connection, happened, at)
+
+    @contextmanager
+    def writing(self, now: datetime) -> Iterator[Connection]:
+        """A transaction for another room of the store's; it keeps `now` too."""
+        with self._write(now) as connection:
+            yield connection
+
+    def _told(self, connection: Connection, happened: Happened, now: datetime) -> Event:
+        return events.append(connection, self.chain, happened, now)
 
     @contextmanager
     def _write(self, now: datetime) -> Iterator[Connection]:

@@ -1,11 +1,11 @@
 """Users and their keys: the statements. Each takes a connection and gives back values."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from bastion.errors import Conflict, NotFound
@@ -14,6 +14,9 @@ from bastion.tables import user_keys, users
 
 MOST_KEYS = 32
 """A user's keys are read on the way in: so many, and no more."""
+
+MOST_NAMES = 500
+"""Names in one statement."""
 
 _k = user_keys.c
 _joined = (
@@ -39,6 +42,24 @@ def owner(connection: Connection, blob: bytes) -> User | None:
     """Whose the key with this wire form is."""
     name = connection.execute(_owner, {"blob": blob}).scalar()
     return None if name is None else find(connection, name)
+
+
+def called(connection: Connection, names: Collection[str]) -> dict[str, User]:
+    """Those of `names` that exist, by name."""
+    found: dict[str, User] = {}
+    rest = iter(sorted(names))
+    while part := list(islice(rest, MOST_NAMES)):
+        rows = connection.execute(_joined.where(users.c.name.in_(part)))
+        found |= {user.name: user for user in _users(rows)}
+    return found
+
+
+def enrollers(connection: Connection, name: str) -> frozenset[str]:
+    """Who enrolled the account, or a key of it that it still has."""
+    account = select(users.c.enrolled_by).where(users.c.name == name)
+    keys = select(_k.enrolled_by).where(_k.user == name)
+    rows = connection.execute(union_all(account, keys))
+    return frozenset(row[0] for row in rows if row[0] is not None)
 
 
 def add(connection: Connection, user: User, by: str, now: datetime) -> None:

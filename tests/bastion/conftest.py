@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bastion.store import Store
-from tests.bastion.worlds import NOW, host, user
+from tests.bastion.worlds import NOW, ROOT, host, user
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def peopled(store: Store) -> Store:
     """A store with alice, bob and prod-host."""
-    store.add_user(user("alice"), "os:root", NOW)
-    store.add_user(user("bob"), "os:root", NOW)
-    store.add_host(host("prod-host", aliases={"prod"}, labels={("env", "prod")}))
+    store.add_user(user("alice"), ROOT, NOW)
+    store.add_user(user("bob"), ROOT, NOW)
+    store.add_host(host("prod-host", aliases={"prod"}, labels={("env", "prod")}), ROOT, NOW)
     return store

@@ -17,7 +17,7 @@ from bastion.granting import Proposal
 from bastion.grants import Grant, State
 from bastion.inventory import PublicKey, User
 from bastion.store import Store
-from tests.bastion.worlds import HOUR, NOW, SECOND, SHELL, TICK, host, selectors
+from tests.bastion.worlds import HOUR, NOW, ROOT, SECOND, SHELL, TICK, host, selectors
 
 BOB = Actor("bob", "10.0.0.9")
 LIFETIME = timedelta(hours=8)
@@ -42,8 +42,8 @@ def fresh_key() -> PublicKey:
 def alice(store: Store) -> User:
     """With a real key; and prod-host to go to."""
     user = User(name="alice", roles=frozenset(), keys=(fresh_key(),))
-    store.add_user(user, "os:root", NOW)
-    store.add_host(host())
+    store.add_user(user, ROOT, NOW)
+    store.add_host(host(), ROOT, NOW)
     return user
 
 
@@ -151,7 +151,7 @@ def test_an_account_that_ends_first_ends_the_certificate(
 ) -> None:
     """The ledger says no more than the account does."""
     give()
-    store.update_user(replace(alice, until=NOW + SECOND), "bob", NOW)
+    store.update_user(replace(alice, until=NOW + SECOND), BOB, NOW)
     changed = store.user("alice")
     assert changed is not None
     assert access.certificate(changed, alice.keys[0], NOW).valid_before == NOW + SECOND
@@ -199,10 +199,10 @@ def test_whoever_was_shut_out_meanwhile_gets_no_certificate(
     give()
     with pytest.raises(Refused, match="is not enrolled for you any more"):
         access.certificate(alice, fresh_key(), NOW)
-    store.remove_key("alice", alice.keys[0].fingerprint, NOW)
+    store.remove_key("alice", alice.keys[0].fingerprint, ROOT, NOW)
     with pytest.raises(Refused, match="is not enrolled for you any more"):
         access.certificate(alice, alice.keys[0], NOW)
-    store.update_user(replace(alice, disabled_at=NOW), "bob", NOW)
+    store.update_user(replace(alice, disabled_at=NOW), BOB, NOW)
     with pytest.raises(Refused, match="Your account is closed"):
         access.certificate(alice, alice.keys[0], NOW)
     assert store.ledger() == []

@@ -19,13 +19,13 @@ from bastion.store import Store
 from bastion.store.database import Database, file_of
 from bastion.tables import meta
 from recorder import Index, Kind, SessionInfo
-from tests.bastion.worlds import NOW, user
+from tests.bastion.worlds import NOW, ROOT, user
 
 
 @pytest.fixture
 def impatient(store: Store) -> Iterator[Store]:
     """The same database, by somebody who waits for a twentieth of a second."""
-    other = Store(Database(store.database.file, patience=0.05))
+    other = Store(Database(store.database.file, patience=0.05), store.chain)
     yield other
     other.close()
 
@@ -124,7 +124,7 @@ def test_a_full_disk_is_a_sentence(store: Store) -> None:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
     large = replace(user("alice"), email="a" * 100_000)
     with pytest.raises(Unavailable, match="no space left"):
-        store.add_user(large, "os:root", NOW)
+        store.add_user(large, ROOT, NOW)
     assert store.users() == []
     assert store.latest_time() == NOW
 

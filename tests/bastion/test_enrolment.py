@@ -142,7 +142,7 @@ def test_a_host_that_a_grant_would_cover_needs_a_word(
 
     Also where a grant names a host that was removed: the name may be another machine now.
     """
-    peopled.add_grant(grant(hosts=selectors(selector)), NOW)
+    peopled.add_grant(grant(hosts=selectors(selector)), ROOT, NOW)
     web = host("web-1", labels={("env", "prod")})
     with pytest.raises(Conflict, match=r"This would let in alice \(G-1\): say --widen"):
         enrolment.add_host(ROOT, web, NOW)
@@ -154,9 +154,9 @@ def test_a_host_that_a_grant_would_cover_needs_a_word(
 
 def test_grants_that_are_over_let_nobody_in(enrolment: Enrolment, peopled: Store) -> None:
     """One that is to come does."""
-    peopled.add_grant(grant(hosts=selectors("web-*"), ends_at=NOW), NOW - HOUR)
+    peopled.add_grant(grant(hosts=selectors("web-*"), ends_at=NOW), ROOT, NOW - HOUR)
     enrolment.add_host(ROOT, host("web-1"), NOW)
-    peopled.add_grant(grant(hosts=selectors("web-2*"), starts_at=NOW + SECOND), NOW)
+    peopled.add_grant(grant(hosts=selectors("web-2*"), starts_at=NOW + SECOND), ROOT, NOW)
     with pytest.raises(Conflict, match="G-2"):
         enrolment.add_host(ROOT, host("web-2"), NOW)
 
@@ -164,15 +164,15 @@ def test_grants_that_are_over_let_nobody_in(enrolment: Enrolment, peopled: Store
 def test_many_are_not_all_named(enrolment: Enrolment, peopled: Store) -> None:
     """Five, and how many more."""
     for _ in range(8):
-        peopled.add_grant(grant(hosts=selectors("web-*")), NOW)
+        peopled.add_grant(grant(hosts=selectors("web-*")), ROOT, NOW)
     with pytest.raises(Conflict, match=r"alice \(G-5\) and 3 more: say --widen"):
         enrolment.add_host(ROOT, host("web-1"), NOW)
 
 
 def test_a_changed_label_or_alias_is_looked_at_too(enrolment: Enrolment, peopled: Store) -> None:
     """Only what a grant did not cover before; a change that narrows needs no word."""
-    peopled.add_grant(grant(hosts=selectors("label:env=test")), NOW)
-    peopled.add_grant(grant(hosts=selectors("prod-host")), NOW)
+    peopled.add_grant(grant(hosts=selectors("label:env=test")), ROOT, NOW)
+    peopled.add_grant(grant(hosts=selectors("prod-host")), ROOT, NOW)
     with pytest.raises(Conflict, match=r"let in alice \(G-1\): say --widen"):
         enrolment.set_host(ROOT, host("prod-host", labels={("env", "test")}), NOW)
     enrolment.set_host(ROOT, host("prod-host", labels={("env", "dev")}), NOW)
@@ -193,8 +193,8 @@ def test_a_host_that_a_grant_names_is_not_removed_by_the_way(
     enrolment: Enrolment, peopled: Store
 ) -> None:
     """A pattern is no name; with force it goes, and the grant stays for what it is."""
-    peopled.add_grant(grant(hosts=selectors("prod-*")), NOW)
-    one = peopled.add_grant(grant(), NOW)
+    peopled.add_grant(grant(hosts=selectors("prod-*")), ROOT, NOW)
+    one = peopled.add_grant(grant(), ROOT, NOW)
     with pytest.raises(
         Conflict, match=rf"prod-host is named by alice \({one}\): revoke that first"
     ):
@@ -207,5 +207,5 @@ def test_a_host_that_a_grant_names_is_not_removed_by_the_way(
 
 def test_a_host_whose_grants_are_over_is_removed(enrolment: Enrolment, peopled: Store) -> None:
     """Nobody is locked out of anything."""
-    peopled.add_grant(grant(ends_at=NOW), NOW - HOUR)
+    peopled.add_grant(grant(ends_at=NOW), ROOT, NOW - HOUR)
     assert enrolment.remove_host(ROOT, "prod-host", NOW).name == "prod-host"

@@ -10,7 +10,7 @@ from bastion.errors import Conflict, NotFound
 from bastion.ledger import Draft, Kind, Signed
 from bastion.store import Store
 from bastion.store.ledger import LATEST, Wanted
-from tests.bastion.worlds import HOUR, NOW, SECOND, grant
+from tests.bastion.worlds import BOB, HOUR, NOW, ROOT, SECOND, grant
 
 
 def draft(*grants: int, user: str = "alice", kind: Kind = Kind.USER) -> Draft:
@@ -97,26 +97,26 @@ def test_certificates_are_a_keys_and_a_users(peopled: Store) -> None:
 def test_a_certificate_is_revoked_once(peopled: Store) -> None:
     """From then on it does not count."""
     made = peopled.sign_into_ledger(draft(7), signed)
-    entry = peopled.revoke_certificate(made.serial, "bob", "lost", NOW + SECOND)
+    entry = peopled.revoke_certificate(made.serial, BOB, "lost", NOW + SECOND)
     assert (entry.revoked_by, entry.revoke_reason) == ("bob", "lost")
     (line,) = peopled.certificates("alice", "SHA256:alice-1")
     assert not line.live(NOW + SECOND)
     with pytest.raises(Conflict, match="was revoked by bob"):
-        peopled.revoke_certificate(made.serial, "bob", "lost", NOW + SECOND)
+        peopled.revoke_certificate(made.serial, BOB, "lost", NOW + SECOND)
     with pytest.raises(NotFound, match="no certificate 99"):
-        peopled.revoke_certificate(99, "bob", "lost", NOW)
+        peopled.revoke_certificate(99, BOB, "lost", NOW)
     peopled.sign_into_ledger(draft(7), signed)
     with pytest.raises(Conflict, match="is over"):
-        peopled.revoke_certificate(2, "bob", "lost", NOW + HOUR)
+        peopled.revoke_certificate(2, BOB, "lost", NOW + HOUR)
 
 
 def test_the_ledger_is_narrowed(peopled: Store) -> None:
     """By user, grant, kind and whether it counts."""
-    peopled.add_grant(grant(), NOW)
+    peopled.add_grant(grant(), ROOT, NOW)
     peopled.sign_into_ledger(draft(7), signed)
     peopled.sign_into_ledger(draft(8, user="bob"), lambda s: signed(s, user="bob"))
     peopled.sign_into_ledger(replace(draft(8), kind=Kind.TARGET, connection=3, host="db"), signed)
-    peopled.revoke_certificate(1, "bob", "lost", NOW)
+    peopled.revoke_certificate(1, BOB, "lost", NOW)
 
     def serials(**wanted: object) -> list[int]:
         return [e.serial for e in peopled.ledger(Wanted(**wanted))]  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, event, insert
 from sqlalchemy.exc import StatementError
 
 from bastion import tables
+from bastion.actor import Actor
 from bastion.commands import parse
 from bastion.errors import Conflict, NotFound
 from bastion.grants import Allows, State
@@ -21,7 +22,7 @@ from bastion.store.grants import MOST_LIVE, _columns
 from bastion.store.grants import Wanted as WantedGrants
 from bastion.store.jumps import Wanted as WantedJumps
 from bastion.store.users import MOST_KEYS
-from tests.bastion.worlds import HOUR, NOW, SECOND, grant, host, key, selectors, user
+from tests.bastion.worlds import BOB, HOUR, NOW, ROOT, SECOND, grant, host, key, selectors, user
 
 
 def at_once(work: Callable[[int], object], times: int, threads: int = 8) -> list[object]:
@@ -52,7 +53,7 @@ def test_a_user_comes_back_whole(store: Store) -> None:
         enrolled_by="os:root",
         keys=(key("one"), key("two")),
     )
-    store.add_user(alice, "os:root", NOW)
+    store.add_user(alice, ROOT, NOW)
     assert store.user("alice") == alice
     assert store.user("bob") is None
     assert store.users() == [alice]
@@ -60,8 +61,8 @@ def test_a_user_comes_back_whole(store: Store) -> None:
 
 def test_users_are_listed_by_name(peopled: Store) -> None:
     """Each once, whatever number of keys."""
-    peopled.add_user(user("aaron", keys=3), "os:root", NOW)
-    peopled.add_user(user("carol", keys=0), "os:root", NOW)
+    peopled.add_user(user("aaron", keys=3), ROOT, NOW)
+    peopled.add_user(user("carol", keys=0), ROOT, NOW)
     assert [u.name for u in peopled.users()] == ["aaron", "alice", "bob", "carol"]
     assert [len(u.keys) for u in peopled.users()] == [3, 1, 1, 0]
 
@@ -69,25 +70,25 @@ def test_users_are_listed_by_name(peopled: Store) -> None:
 def test_a_name_is_given_once(peopled: Store) -> None:
     """And the first keeps what it had."""
     with pytest.raises(Conflict, match="There is a user alice already"):
-        peopled.add_user(replace(user("alice"), keys=(key("new"),)), "os:root", NOW)
+        peopled.add_user(replace(user("alice"), keys=(key("new"),)), ROOT, NOW)
     assert peopled.owner_of(b"new") is None
 
 
 def test_a_key_belongs_to_one_user(peopled: Store) -> None:
     """The sentence names whose it is; a user with a taken key is not added at all."""
     with pytest.raises(Conflict, match="belongs to alice"):
-        peopled.enrol_key("bob", key("alice-1"), "os:root", NOW)
+        peopled.enrol_key("bob", key("alice-1"), ROOT, NOW)
     with pytest.raises(Conflict, match="alice has it already"):
-        peopled.enrol_key("alice", key("alice-1"), "os:root", NOW)
+        peopled.enrol_key("alice", key("alice-1"), ROOT, NOW)
     with pytest.raises(Conflict, match="belongs to alice"):
-        peopled.add_user(replace(user("carol"), keys=(key("alice-1"),)), "os:root", NOW)
+        peopled.add_user(replace(user("carol"), keys=(key("alice-1"),)), ROOT, NOW)
     assert peopled.user("carol") is None
 
 
 def test_one_key_for_two_people_at_once(peopled: Store) -> None:
     """Whoever is first has it; the other hears so."""
     results = at_once(
-        lambda n: peopled.enrol_key(["alice", "bob"][n % 2], key("new"), "os:root", NOW), 8
+        lambda n: peopled.enrol_key(["alice", "bob"][n % 2], key("new"), ROOT, NOW), 8
     )
     assert sum(result is None for result in results) == 1
     assert sum(isinstance(result, Conflict) for result in results) == 7
@@ -97,10 +98,10 @@ def test_a_key_can_be_taken_away_and_given_to_another(peopled: Store) -> None:
     """Only whose it is can lose it."""
     fingerprint = key("alice-1").fingerprint
     with pytest.raises(NotFound, match="bob has no key SHA256:alice-1"):
-        peopled.remove_key("bob", fingerprint, NOW)
-    assert peopled.remove_key("alice", fingerprint, NOW) == key("alice-1")
+        peopled.remove_key("bob", fingerprint, ROOT, NOW)
+    assert peopled.remove_key("alice", fingerprint, ROOT, NOW) == key("alice-1")
     assert peopled.owner_of(b"alice-1") is None
-    peopled.enrol_key("bob", key("alice-1"), "os:root", NOW)
+    peopled.enrol_key("bob", key("alice-1"), ROOT, NOW)
     owner = peopled.owner_of(b"alice-1")
     assert owner is not None
     assert owner.name == "bob"
@@ -108,31 +109,31 @@ def test_a_key_can_be_taken_away_and_given_to_another(peopled: Store) -> None:
 
 def test_a_user_has_so_many_keys_and_no_more(store: Store) -> None:
     """They are all read whenever somebody comes in."""
-    store.add_user(user("alice", keys=MOST_KEYS), "os:root", NOW)
+    store.add_user(user("alice", keys=MOST_KEYS), ROOT, NOW)
     with pytest.raises(Conflict, match="remove one first"):
-        store.enrol_key("alice", key("more"), "os:root", NOW)
+        store.enrol_key("alice", key("more"), ROOT, NOW)
 
 
 def test_a_change_leaves_name_and_keys(peopled: Store) -> None:
     """What it is told is another, and nothing else."""
     alice = peopled.user("alice")
     assert alice is not None
-    peopled.update_user(replace(alice, disabled_at=NOW, keys=()), "bob", NOW)
+    peopled.update_user(replace(alice, disabled_at=NOW, keys=()), BOB, NOW)
     assert peopled.user("alice") == replace(alice, disabled_at=NOW)
     with pytest.raises(NotFound, match="no user carol"):
-        peopled.update_user(user("carol"), "bob", NOW)
+        peopled.update_user(user("carol"), BOB, NOW)
 
 
 def test_times_come_back_in_utc(store: Store) -> None:
     """Whatever zone they came in; one without a zone is a slip of ours."""
     there = timezone(timedelta(hours=5, minutes=30))
-    store.add_user(user("alice", until=NOW.astimezone(there)), "os:root", NOW)
+    store.add_user(user("alice", until=NOW.astimezone(there)), ROOT, NOW)
     alice = store.user("alice")
     assert alice is not None
     assert alice.until == NOW
     assert alice.until.utcoffset() == timedelta(0)
     with pytest.raises(StatementError, match="without a zone"):
-        store.add_user(user("bob", until=datetime(2026, 1, 1)), "os:root", NOW)  # noqa: DTZ001
+        store.add_user(user("bob", until=datetime(2026, 1, 1)), ROOT, NOW)  # noqa: DTZ001
 
 
 # Hosts
@@ -145,7 +146,7 @@ def test_a_host_comes_back_whole(store: Store) -> None:
         host_keys=(key("a"), key("b")),
         host_cas=(key("a"),),
     )
-    store.add_host(web)
+    store.add_host(web, ROOT, NOW)
     for name in ("web-1", "web", "10.0.0.1"):
         assert store.host(name) == web
     assert store.host("WEB") is None
@@ -156,7 +157,7 @@ def test_hosts_are_listed_by_name(store: Store) -> None:
     """Each with what belongs to it."""
     all_of_them = [host(f"web-{n}", aliases={f"w{n}"}, labels={("n", str(n))}) for n in range(5)]
     for one in reversed(all_of_them):
-        store.add_host(one)
+        store.add_host(one, ROOT, NOW)
     assert store.hosts() == all_of_them
 
 
@@ -173,37 +174,37 @@ def test_a_name_means_one_host(peopled: Store, fresh: object, said: str) -> None
     """Names and aliases are of one kind, and nothing is half added."""
     assert isinstance(fresh, type(host()))
     with pytest.raises(Conflict, match=said):
-        peopled.add_host(fresh)
+        peopled.add_host(fresh, ROOT, NOW)
     assert [h.name for h in peopled.hosts()] == ["prod-host"]
 
 
 def test_a_host_is_replaced_with_all_its_parts(peopled: Store) -> None:
     """Nothing of what it was stays behind; where it can't be, it stays as it was."""
     fresh = host("prod-host", aliases={"new"})
-    peopled.replace_host(fresh)
+    peopled.replace_host(fresh, ROOT, NOW)
     assert peopled.hosts() == [fresh]
     assert peopled.host("prod") is None
-    peopled.add_host(host("db"))
+    peopled.add_host(host("db"), ROOT, NOW)
     with pytest.raises(Conflict):
-        peopled.replace_host(host("prod-host", aliases={"db"}))
+        peopled.replace_host(host("prod-host", aliases={"db"}), ROOT, NOW)
     assert peopled.host("new") == fresh
     with pytest.raises(NotFound, match="no host web"):
-        peopled.replace_host(host("web"))
+        peopled.replace_host(host("web"), ROOT, NOW)
 
 
 def test_a_host_is_removed_with_its_names(peopled: Store) -> None:
     """Others may have them then."""
-    peopled.remove_host("prod-host")
+    peopled.remove_host("prod-host", ROOT, NOW)
     assert peopled.hosts() == []
-    peopled.add_host(host("prod"))
+    peopled.add_host(host("prod"), ROOT, NOW)
     with pytest.raises(NotFound, match="no host prod-host"):
-        peopled.remove_host("prod-host")
+        peopled.remove_host("prod-host", ROOT, NOW)
 
 
 def test_a_key_twice_for_one_host(peopled: Store) -> None:
     """A slip, and a sentence."""
     with pytest.raises(Conflict, match="given twice"):
-        peopled.add_host(replace(host("web"), host_keys=(key("a"), key("a"))))
+        peopled.add_host(replace(host("web"), host_keys=(key("a"), key("a"))), ROOT, NOW)
 
 
 # Grants
@@ -222,25 +223,25 @@ def test_a_grant_comes_back_whole_with_a_number(peopled: Store) -> None:
         sources=(ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
         approved_by=("bob", "carol"),
     )
-    kept = peopled.add_grant(asked, NOW)
+    kept = peopled.add_grant(asked, ROOT, NOW)
     assert kept == replace(asked, id=kept.id, granted_at=NOW)
     assert peopled.grant(kept.id) == kept
-    assert peopled.add_grant(asked, NOW).id == kept.id + 1
+    assert peopled.add_grant(asked, ROOT, NOW).id == kept.id + 1
     assert peopled.grant(99) is None
 
 
 def test_a_number_is_never_given_again(peopled: Store) -> None:
     """Also where the newest line was lost: ids stand in logs and recordings."""
-    one = peopled.add_grant(grant(), NOW)
+    one = peopled.add_grant(grant(), ROOT, NOW)
     with peopled.write() as connection:
         connection.exec_driver_sql("DELETE FROM grants")
-    assert peopled.add_grant(grant(), NOW).id == one.id + 1
+    assert peopled.add_grant(grant(), ROOT, NOW).id == one.id + 1
 
 
 def test_a_grant_is_revoked_once(peopled: Store) -> None:
     """Of eight at once, one did it; the others hear that it was done."""
-    one = peopled.add_grant(grant(), NOW)
-    results = at_once(lambda n: peopled.revoke_grant(one.id, f"user{n}", "why", NOW), 8)
+    one = peopled.add_grant(grant(), ROOT, NOW)
+    results = at_once(lambda n: peopled.revoke_grant(one.id, Actor(f"user{n}"), "why", NOW), 8)
     done = [result for result in results if not isinstance(result, Conflict)]
     assert len(done) == 1
     kept = peopled.grant(one.id)
@@ -252,11 +253,11 @@ def test_a_grant_is_revoked_once(peopled: Store) -> None:
 
 def test_what_is_over_can_not_be_revoked(peopled: Store) -> None:
     """To the microsecond of its end; and there is no G-99."""
-    one = peopled.add_grant(grant(), NOW)
+    one = peopled.add_grant(grant(), ROOT, NOW)
     with pytest.raises(Conflict, match="G-1 is over already"):
-        peopled.revoke_grant(one.id, "bob", "why", one.ends_at)
+        peopled.revoke_grant(one.id, BOB, "why", one.ends_at)
     with pytest.raises(NotFound, match="no grant G-99"):
-        peopled.revoke_grant(99, "bob", "why", NOW)
+        peopled.revoke_grant(99, BOB, "why", NOW)
 
 
 def test_a_user_has_so_many_grants_and_no_more(peopled: Store) -> None:
@@ -264,19 +265,19 @@ def test_a_user_has_so_many_grants_and_no_more(peopled: Store) -> None:
     with peopled.write() as connection:
         connection.execute(insert(tables.grants), [_columns(grant(), NOW)] * MOST_LIVE)
     with pytest.raises(Conflict, match="alice has 500 grants that are not over"):
-        peopled.add_grant(grant(), NOW)
-    peopled.add_grant(grant(to="bob"), NOW)
-    peopled.revoke_grant(1, "bob", "why", NOW)
-    peopled.add_grant(grant(), NOW)
+        peopled.add_grant(grant(), ROOT, NOW)
+    peopled.add_grant(grant(to="bob"), ROOT, NOW)
+    peopled.revoke_grant(1, BOB, "why", NOW)
+    peopled.add_grant(grant(), ROOT, NOW)
 
 
 def test_grants_are_listed_newest_first_and_narrowed(peopled: Store) -> None:
     """By user, host, login and state, a page at a time."""
-    peopled.add_grant(grant(ends_at=NOW), NOW - HOUR)
-    peopled.add_grant(grant(to="bob", hosts=selectors("label:env=prod")), NOW)
-    peopled.add_grant(grant(hosts=selectors("db-*"), logins={"root"}), NOW)
-    peopled.add_grant(grant(starts_at=NOW + SECOND), NOW)
-    peopled.revoke_grant(3, "bob", "why", NOW)
+    peopled.add_grant(grant(ends_at=NOW), ROOT, NOW - HOUR)
+    peopled.add_grant(grant(to="bob", hosts=selectors("label:env=prod")), ROOT, NOW)
+    peopled.add_grant(grant(hosts=selectors("db-*"), logins={"root"}), ROOT, NOW)
+    peopled.add_grant(grant(starts_at=NOW + SECOND), ROOT, NOW)
+    peopled.revoke_grant(3, BOB, "why", NOW)
 
     def ids(limit: int = 10, before: int | None = None, **wanted: object) -> list[int]:
         narrowed = WantedGrants(**wanted)  # type: ignore[arg-type]
@@ -299,15 +300,15 @@ def test_grants_are_listed_newest_first_and_narrowed(peopled: Store) -> None:
 
 def test_many_grants_are_asked_for_by_number(peopled: Store) -> None:
     """More than SQL takes at once."""
-    peopled.add_grant(grant(), NOW)
+    peopled.add_grant(grant(), ROOT, NOW)
     assert peopled.live_grants_state(range(40_000)).keys() == {1}
 
 
 def test_grants_that_would_cover_a_host(peopled: Store) -> None:
     """Scheduled and active ones, for a host that is not there yet."""
-    peopled.add_grant(grant(hosts=selectors("web-*"), starts_at=NOW + SECOND), NOW)
-    peopled.add_grant(grant(hosts=selectors("web-*"), ends_at=NOW), NOW - HOUR)
-    peopled.add_grant(grant(hosts=selectors("label:env=prod")), NOW)
+    peopled.add_grant(grant(hosts=selectors("web-*"), starts_at=NOW + SECOND), ROOT, NOW)
+    peopled.add_grant(grant(hosts=selectors("web-*"), ends_at=NOW), ROOT, NOW - HOUR)
+    peopled.add_grant(grant(hosts=selectors("label:env=prod")), ROOT, NOW)
     assert [g.id for g in peopled.grants_covering(host("web-9"), NOW)] == [1]
     prod = host("web-9", labels={("env", "prod")})
     assert [g.id for g in peopled.grants_covering(prod, NOW)] == [1, 3]
@@ -318,8 +319,8 @@ def test_grants_that_would_cover_a_host(peopled: Store) -> None:
 
 def test_door_facts_are_all_that_is_needed(peopled: Store) -> None:
     """By an alias; the user with the key, the host, the grants that are not over."""
-    one = peopled.add_grant(grant(), NOW)
-    peopled.add_grant(grant(to="bob"), NOW)
+    one = peopled.add_grant(grant(), ROOT, NOW)
+    peopled.add_grant(grant(to="bob"), ROOT, NOW)
     facts = peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW)
     assert facts.user == peopled.user("alice")
     assert facts.host == peopled.host("prod-host")
@@ -331,20 +332,20 @@ def test_door_facts_are_all_that_is_needed(peopled: Store) -> None:
 def test_a_key_that_is_not_enrolled_is_nobodys(peopled: Store) -> None:
     """Also where it was a moment ago, or is another's."""
     assert peopled.door_facts("alice", "SHA256:bob-1", "prod", NOW).user is None
-    peopled.remove_key("alice", "SHA256:alice-1", NOW)
+    peopled.remove_key("alice", "SHA256:alice-1", ROOT, NOW)
     assert peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW).user is None
     assert peopled.door_facts("carol", "SHA256:alice-1", "prod", NOW).user is None
 
 
 def test_ends_are_read_where_there_is_nothing_else_to_tell(peopled: Store) -> None:
     """Ended and revoked grants, newest first, where none that stands covers the host."""
-    peopled.add_grant(grant(ends_at=NOW), NOW - HOUR)
-    peopled.add_grant(grant(hosts=selectors("db-*")), NOW)
-    peopled.add_grant(grant(), NOW)
-    peopled.revoke_grant(3, "bob", "why", NOW)
+    peopled.add_grant(grant(ends_at=NOW), ROOT, NOW - HOUR)
+    peopled.add_grant(grant(hosts=selectors("db-*")), ROOT, NOW)
+    peopled.add_grant(grant(), ROOT, NOW)
+    peopled.revoke_grant(3, BOB, "why", NOW)
     facts = peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW)
     assert {g.id for g in facts.grants} == {1, 2, 3}
-    peopled.add_grant(grant(), NOW)
+    peopled.add_grant(grant(), ROOT, NOW)
     facts = peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW)
     assert {g.id for g in facts.grants} == {2, 4}
     assert peopled.door_facts("alice", "SHA256:alice-1", "nowhere", NOW).host is None
@@ -405,8 +406,8 @@ def test_connections_are_narrowed(peopled: Store) -> None:
 def test_kills_are_read_from_where_one_was(peopled: Store) -> None:
     """Oldest first, each once."""
     assert peopled.last_kill() == 0
-    first = peopled.ask_kill(31, "bob", "why", NOW)
-    second = peopled.ask_kill(32, "bob", "why", NOW)
+    first = peopled.ask_kill(31, BOB, "why", NOW)
+    second = peopled.ask_kill(32, BOB, "why", NOW)
     assert peopled.kills_since(0) == [first, second]
     assert peopled.kills_since(first.id) == [second]
     assert peopled.kills_since(second.id) == []
@@ -419,9 +420,9 @@ def test_the_latest_time_only_goes_on(store: Store) -> None:
     store.saw_time(NOW)
     store.saw_time(NOW - HOUR)
     assert store.latest_time() == NOW
-    store.add_user(user("alice"), "os:root", NOW + HOUR)
+    store.add_user(user("alice"), ROOT, NOW + HOUR)
     assert store.latest_time() == NOW + HOUR
-    store.reset_time(NOW - HOUR)
+    store.reset_time(ROOT, NOW - HOUR)
     assert store.latest_time() == NOW - HOUR
 
 
@@ -436,7 +437,7 @@ def test_what_a_jump_reads_is_found_by_indexes(peopled: Store) -> None:
             statements.append((text, tuple(values)))
 
         event.listen(connection.engine, "before_cursor_execute", heard)
-    peopled.add_grant(grant(ends_at=NOW), NOW - HOUR)
+    peopled.add_grant(grant(ends_at=NOW), ROOT, NOW - HOUR)
     peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW)
     event.remove(connection.engine, "before_cursor_execute", heard)
     asked = [(text, values) for text, values in statements if "SELECT" in text]

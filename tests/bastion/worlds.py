@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from bastion.actor import Actor
 from bastion.grants import Allows, Certificate, Grant
 from bastion.inventory import Host, PublicKey, Role, Selector, ShellType, User, parse_selector
 
@@ -10,6 +11,8 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 TICK = timedelta(microseconds=1)
+ROOT = Actor("os:root")
+BOB = Actor("bob")
 
 
 SHELL = Allows(shell=True)  # noqa: S604 - a value of ours; no process is started

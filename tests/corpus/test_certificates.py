@@ -9,7 +9,7 @@ import pytest
 from asyncssh.public_key import SSHOpenSSHCertificate
 
 from bastion.authority.keyfiles import Which
-from tests.corpus.world import Person, World, commands
+from tests.corpus.world import OPERATOR, Person, World, commands
 
 
 def stranger() -> Person:
@@ -125,7 +125,7 @@ async def test_a_certificate_counts_for_the_key_it_is_for(world: World) -> None:
     """alice's certificate for one key gives her other key nothing (it may be the stolen one)."""
     alice = world.contractor()
     second = Person("alice", asyncssh.generate_private_key("ssh-ed25519"))
-    world.services.store.enrol_key("alice", second.public, "os:root", world.now)
+    world.services.store.enrol_key("alice", second.public, OPERATOR, world.now)
     async with world.outer(second.key) as outer:
         with pytest.raises(asyncssh.PermissionDenied):
             async with world.inner(outer, second.key, alice.key):

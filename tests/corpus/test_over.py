@@ -99,7 +99,7 @@ async def test_a_kept_connection_does_not_outlive_the_host(world: World, mark: P
     alice = world.contractor()
     async with world.jump(alice) as inner:
         assert (await inner.run("true")).exit_status == 0
-        world.services.store.remove_host(HOST)
+        world.services.store.remove_host(HOST, OPERATOR, world.now)
         assert "no access" in await refused(inner, mark)
 
 
@@ -135,7 +135,7 @@ async def test_a_kept_connection_does_not_keep_a_role(world: World) -> None:
         user = world.services.store.user(root.name)
         assert user is not None
         demoted = replace(user, roles=frozenset({Role.CONTRACTOR}))
-        world.services.store.update_user(demoted, "os:root", world.now)
+        world.services.store.update_user(demoted, OPERATOR, world.now)
         done = await outer.run("revoke 1 --reason spite")
         assert done.exit_status != 0
     assert world.services.store.grants()[0].revoked_at is None

@@ -14,7 +14,7 @@ import asyncssh
 import pytest
 
 from tests.corpus.by_hand import by_hand
-from tests.corpus.world import HOST, JUMP, LOGIN, Person, World, until
+from tests.corpus.world import HOST, JUMP, LOGIN, OPERATOR, Person, World, until
 
 TUNNELS = [
     ("127.0.0.1", 40_000),
@@ -43,7 +43,7 @@ async def test_who_comes_by_a_tunnel_has_to_prove_again(
     same person: none is let in. The key that opened the tunnel is."""
     alice, bob = world.contractor(), world.contractor("bob")
     second = Person("alice", asyncssh.generate_private_key("ssh-ed25519"))
-    world.services.store.enrol_key("alice", second.public, "os:root", world.now)
+    world.services.store.enrol_key("alice", second.public, OPERATOR, world.now)
     async with world.outer(alice.key) as outer:
         for keys in ((), (bob.key,), (second.key,)):
             with pytest.raises(asyncssh.PermissionDenied):

@@ -123,7 +123,7 @@ class World:
         person = Person(name, asyncssh.generate_private_key(algorithm))
         kept = frozenset(roles or (Role.CONTRACTOR,))
         user = User(name=name, roles=kept, keys=(person.public,), **more)  # type: ignore[arg-type]
-        self.services.store.add_user(user, "os:root", self.now)
+        self.services.store.add_user(user, OPERATOR, self.now)
         self.people[name] = person
         return person
 
@@ -150,7 +150,7 @@ class World:
             sources=() if source is None else (IPv4Network(source),),
             granted_by="os:root",
         )
-        return self.services.store.add_grant(given, self.now)
+        return self.services.store.add_grant(given, OPERATOR, self.now)
 
     def certify(self, person: Person) -> asyncssh.SSHCertificate:
         """`ssh bastion cert`, without the ssh."""
@@ -178,7 +178,7 @@ class World:
         """A target with its host key pinned."""
         pinned = public_key_of(asyncssh.import_public_key(host_key_line))
         host = Host(name, address, port, host_keys=(pinned,), shell_type=ShellType.SH)
-        self.services.store.add_host(host)
+        self.services.store.add_host(host, OPERATOR, self.now)
         return host
 
     @property

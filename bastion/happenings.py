@@ -1,0 +1,183 @@
+"""What the store tells of each of its writes: from values to `events.Happened`.
+
+Pure. One function for each kind of thing that is kept, so that no write is without its event.
+"""
+
+from dataclasses import replace
+
+from bastion.actor import Actor
+from bastion.events import Details, Happened, What
+from bastion.grants import Grant
+from bastion.inventory import Host, PublicKey, User
+from bastion.jumps import Jump
+from bastion.ledger import Draft, Entry, Kind, Signed
+from bastion.requests import Approval, Request
+
+
+def by(actor: Actor, what: What, **columns: object) -> Happened:
+    """`what`, done by `actor`; the columns are those of `Happened`."""
+    told = Happened(what, actor.name, actor.source, account=actor.account)
+    return replace(told, **columns)  # type: ignore[arg-type]
+
+
+def of_user(actor: Actor, what: What, user: User) -> Happened:
+    """An account as it stands after the change."""
+    details: dict[str, Details] = {
+        "roles": sorted(user.roles),
+        "groups": sorted(user.groups),
+        "email": user.email,
+        "sponsor": user.sponsor,
+        "until": None if user.until is None else user.until.isoformat(),
+        "keys": [key.fingerprint for key in user.keys],
+    }
+    return by(actor, what, user=user.name, details=details)
+
+
+def of_key(actor: Actor, what: What, user: str, key: PublicKey) -> Happened:
+    """A key that was enrolled or taken away."""
+    details: dict[str, Details] = {"key": key.fingerprint, "algorithm": key.algorithm}
+    return by(actor, what, user=user, details=details)
+
+
+def of_host(actor: Actor, what: What, host: Host) -> Happened:
+    """A host as it stands after the change."""
+    details: dict[str, Details] = {
+        "address": f"{host.address}:{host.port}",
+        "aliases": sorted(host.aliases),
+        "labels": dict(sorted(host.labels)),
+        "shell_type": host.shell_type,
+        "host_keys": [key.fingerprint for key in host.host_keys],
+        "host_cas": [key.fingerprint for key in host.host_cas],
+    }
+    return by(actor, what, host=host.name, details=details)
+
+
+def of_grant(actor: Actor, what: What, grant: Grant, why: str | None = None) -> Happened:
+    """A grant as it stands after the change."""
+    details: dict[str, Details] = {
+        "hosts": [str(selector) for selector in grant.hosts],
+        "logins": sorted(grant.logins),
+        "shell": grant.allows.shell,
+        "commands": [str(command) for command in grant.allows.commands],
+        "starts_at": grant.starts_at.isoformat(),
+        "ends_at": grant.ends_at.isoformat(),
+        "ticket": grant.ticket,
+        "approved_by": list(grant.approved_by),
+        "rule": grant.rule,
+        "policy": grant.policy,
+        "override": grant.override,
+        "emergency": grant.emergency,
+    }
+    return by(
+        actor,
+        what,
+        user=grant.user,
+        grant=grant.id,
+        request=grant.request,
+        why=why or grant.reason,
+        details=details,
+    )
+
+
+def of_request(actor: Actor, what: What, request: Request, why: str | None = None) -> Happened:
+    """A request that was made, withdrawn or turned down."""
+    details: dict[str, Details] = {
+        "hosts": [str(selector) for selector in request.hosts],
+        "logins": sorted(request.logins),
+        "shell": request.allows.shell,
+        "commands": [str(command) for command in request.allows.commands],
+        "seconds": int(request.duration.total_seconds()),
+        "starts_at": None if request.starts_at is None else request.starts_at.isoformat(),
+        "ticket": request.ticket,
+        "rule": request.rule,
+        "policy": request.policy,
+        "emergency": request.emergency,
+    }
+    return by(
+        actor,
+        what,
+        user=request.user,
+        request=request.id,
+        grant=request.grant or request.extends,
+        why=why or request.reason,
+        details=details,
+    )
+
+
+def of_approval(actor: Actor, request: Request, approval: Approval) -> Happened:
+    """One person's yes."""
+    seconds = None if approval.duration is None else int(approval.duration.total_seconds())
+    details: dict[str, Details] = {
+        "seconds": seconds,
+        "key": approval.fingerprint,
+        "policy": approval.policy,
+    }
+    return by(
+        actor,
+        What.REQUEST_APPROVED,
+        user=request.user,
+        request=request.id,
+        grant=request.extends,
+        why=approval.comment,
+        details=details,
+    )
+
+
+def of_signed(draft: Draft, signed: Signed) -> Happened:
+    """A certificate, for a contractor or for one connection to a target."""
+    details: dict[str, Details] = {
+        "kind": draft.kind,
+        "serial": signed.serial,
+        "sha256": signed.sha256,
+        "key_id": signed.key_id,
+        "grants": [f"G-{number}" for number in sorted(draft.grants)],
+        "valid_before": signed.valid_before.isoformat(),
+    }
+    only = next(iter(draft.grants)) if draft.kind is Kind.TARGET else None
+    return Happened(
+        What.CERTIFICATE_SIGNED,
+        draft.user,
+        draft.source or "local",
+        user=draft.user,
+        host=draft.host,
+        connection=draft.connection,
+        grant=only,
+        details=details,
+    )
+
+
+def of_certificate(actor: Actor, entry: Entry, why: str) -> Happened:
+    """A certificate that counts no more."""
+    details: dict[str, Details] = {"kind": entry.kind, "serial": entry.serial}
+    return by(actor, What.CERTIFICATE_REVOKED, user=entry.user, why=why, details=details)
+
+
+def of_jump(jump: Jump, number: int, refused: str | None) -> Happened:
+    """Door 1's answer: a connection that was let in, or was refused for a reason."""
+    return Happened(
+        What.CONNECTION_OPENED if refused is None else What.CONNECTION_REFUSED,
+        jump.user,
+        jump.source,
+        user=jump.user,
+        host=jump.host,
+        connection=number,
+        why=refused,
+        details={
+            "key": jump.fingerprint,
+            "certificate": jump.certificate,
+            "client": jump.client_version,
+        },
+    )
+
+
+def of_end(jump: Jump) -> Happened:
+    """A connection that is gone."""
+    return Happened(
+        What.CONNECTION_CLOSED,
+        jump.user,
+        jump.source,
+        user=jump.user,
+        host=jump.host,
+        login=jump.login,
+        connection=jump.id,
+    )

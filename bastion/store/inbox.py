@@ -1,0 +1,195 @@
+"""The inbox: requests, and deciding them. Each method is one transaction, as in `store`.
+
+Who may decide is judged by the caller, on what stands in the database at that moment: the
+judgement is handed in, and runs within the transaction that keeps what came of it. Two approvers
+in the same millisecond are one after the other here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bastion import happenings
+from bastion.actor import Actor
+from bastion.errors import NotFound
+from bastion.events import What
+from bastion.grants import Grant
+from bastion.inventory import Host, User
+from bastion.requests import Approval, Request, Standing
+from bastion.store import events, grants, hosts, requests, users
+from bastion.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a request is decided from, as it stands in the transaction that decides.
+
+    `people` are the requester, whoever approved so far, and the actor, by name; who is not there
+    does not exist.
+    `enrollers` gave the requester the account or a key. `extends` is the grant that is to last
+    longer.
+    """
+
+    request: Request
+    requester: User
+    enrollers: frozenset[str]
+    people: dict[str, User]
+    inventory: list[Host]
+    extends: Grant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What comes of a request: a grant to be given, or a new end of the one it extends.
+
+    Neither, while others have to agree.
+    """
+
+    grant: Grant | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A request as it now stands, and the grant that came of it, if one did."""
+
+    request: Request
+    grant: Grant | None = None
+
+
+class Inbox:
+    """Requests, on one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def request(self, number: int) -> Request | None:
+        """The request `R-<number>`."""
+        with self._store.read() as connection:
+            return requests.get(connection, number)
+
+    def requests(
+        self,
+        wanted: requests.Wanted | None = None,
+        *,
+        limit: int = requests.MOST_ROWS,
+        before: int | None = None,
+    ) -> list[Request]:
+        """The newest first, at most `limit`; for the next page, `before` is the last one's id."""
+        with self._store.read() as connection:
+            return requests.find(connection, wanted or requests.Wanted(), limit, before)
+
+    def case(self, number: int, by: str) -> Case:
+        """What `R-<number>` would be decided from by `by`, to be looked at. Raises NotFound."""
+        with self._store.read() as connection:
+            return _case(connection, number, by)
+
+    def add(
+        self,
+        request: Request,
+        by: Actor,
+        now: datetime,
+        *,
+        approval: Approval | None = None,
+        outcome: Outcome | None = None,
+    ) -> Decided:
+        """A new request, with the first `approval` and what came of it at once, if anything did.
+
+        Raises Conflict when too many wait, or when what is extended is over.
+        """
+        with self._store.writing(now) as connection:
+            kept = requests.add(connection, request)
+            told = happenings.of_request(by, What.REQUEST_MADE, kept)
+            events.append(connection, self._store.chain, told, now)
+            outcome = outcome or Outcome()
+            return self._settled(connection, kept, by, now, approval=approval, outcome=outcome)
+
+    def approve(
+        self,
+        number: int,
+        by: Actor,
+        now: datetime,
+        judge: Callable[[Case], tuple[Approval, Outcome]],
+    ) -> Decided:
+        """Somebody agrees; `judge` says what comes of it, or raises. Raises NotFound, Conflict."""
+        with self._store.writing(now) as connection:
+            case = _case(connection, number, by.name)
+            if case.request.standing(now) is not Standing.PENDING:
+                raise requests.why_not(number, case.request, now)
+            approval, outcome = judge(case)
+            request = case.request
+            return self._settled(connection, request, by, now, approval=approval, outcome=outcome)
+
+    def deny(self, number: int, by: Actor, reason: str, now: datetime) -> Request:
+        """Turn a request down. Raises NotFound, Conflict."""
+        with self._store.writing(now) as connection:
+            standing = Standing.DENIED
+            ended = requests.decide(connection, number, standing, by.name, now, comment=reason)
+            told = happenings.of_request(by, What.REQUEST_DENIED, ended, reason)
+            events.append(connection, self._store.chain, told, now)
+            return ended
+
+    def cancel(self, number: int, by: Actor, now: datetime) -> Request:
+        """Withdraw a request. Raises NotFound, Conflict."""
+        with self._store.writing(now) as connection:
+            ended = requests.decide(connection, number, Standing.CANCELLED, by.name, now)
+            told = happenings.of_request(by, What.REQUEST_CANCELLED, ended)
+            events.append(connection, self._store.chain, told, now)
+            return ended
+
+    def _settled(
+        self,
+        connection: Connection,
+        request: Request,
+        by: Actor,
+        now: datetime,
+        *,
+        approval: Approval | None,
+        outcome: Outcome,
+    ) -> Decided:
+        """Keep the approval, and what comes of the request."""
+        chain = self._store.chain
+        if approval is not None:
+            requests.approve(connection, request.id, approval)
+            told = happenings.of_approval(by, request, approval)
+            events.append(connection, chain, told, now)
+        given = _given(connection, request, outcome, now)
+        if given is None:
+            return Decided(requests.get(connection, request.id) or request)
+        decided = requests.decide(
+            connection, request.id, Standing.APPROVED, by.name, now, grant=given.id
+        )
+        what = What.GRANT_GIVEN if request.extends is None else What.GRANT_EXTENDED
+        told = replace(happenings.of_grant(by, what, given, request.reason), request=request.id)
+        events.append(connection, chain, told, now)
+        return Decided(decided, given)
+
+
+def _given(
+    connection: Connection, request: Request, outcome: Outcome, now: datetime
+) -> Grant | None:
+    if outcome.grant is not None:
+        return grants.add(connection, replace(outcome.grant, request=request.id), now)
+    if outcome.until is not None and request.extends is not None:
+        return grants.extend(connection, request.extends, outcome.until, now)
+    return None
+
+
+def _case(connection: Connection, number: int, by: str) -> Case:
+    request = requests.get(connection, number)
+    if request is None:
+        raise NotFound(f"There is no request R-{number}.")
+    people = users.called(connection, {request.user, by, *request.approvers})
+    requester = people.get(request.user)
+    if requester is None:
+        raise users.unknown(request.user)
+    return Case(
+        request=request,
+        requester=requester,
+        enrollers=users.enrollers(connection, request.user),
+        people=people,
+        inventory=hosts.inventory(connection),
+        extends=None if request.extends is None else grants.get(connection, request.extends),
+    )
