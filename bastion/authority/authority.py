@@ -24,6 +24,7 @@ from bastion.authority.keyfiles import (
     write_public,
 )
 from bastion.authority.public_keys import public_key_of, wire_key
+from bastion.authority.signer import FileSigner, Signer
 from bastion.authority.wire import Fields, option, read_certificate
 from bastion.inventory import PublicKey
 from bastion.ledger import Signed
@@ -109,9 +110,14 @@ class Authority:
         return public_key_of(self._keys[which], f"bastion {which.value}")
 
     @property
-    def seal(self) -> asyncssh.SSHKey:
-        """The key that signs recordings and heads, never certificates."""
-        return self._keys[Which.SEAL]
+    def seal(self) -> Signer:
+        """What signs recordings and heads (`sshsig`), never certificates."""
+        return FileSigner(self._keys[Which.SEAL], f"bastion {Which.SEAL.value}")
+
+    @property
+    def seal_keys(self) -> tuple[PublicKey, ...]:
+        """All that have ever sealed, the present one first: to check old seals with."""
+        return (self.public_key(Which.SEAL),)
 
     @property
     def user_ca_blobs(self) -> frozenset[bytes]:

@@ -97,6 +97,11 @@ def public_key_of(key: asyncssh.SSHKey, comment: str = "") -> PublicKey:
     return _checked(key.get_algorithm(), key.public_data, comment)
 
 
+def read_blob(blob: bytes, comment: str = "") -> PublicKey:
+    """The public key with this wire form. Raises BadInput."""
+    return _checked(_first_string(blob), blob, comment)
+
+
 def _decoded(text: str | bytes, limit: int) -> str:
     if len(text) > limit:
         raise BadInput(f"That is longer than {limit} bytes, so it is no public key.")

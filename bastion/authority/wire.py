@@ -4,8 +4,9 @@ It shares no code with what writes them, so that a certificate can be held again
 for before it leaves. It does not check the signature.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from bastion.datatypes import Reader, string
 
 _KEY_FIELDS = {
     "ssh-ed25519": 1,
@@ -41,18 +42,40 @@ class Fields:
     signed_by: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A certificate with what it takes to check its signature: the bytes that were signed."""
+
+    fields: Fields
+    body: bytes
+    signature: bytes
+
+
 def read_certificate(blob: bytes) -> Fields:
     """The fields of the certificate with this wire form. Raises ValueError where it is none."""
-    reader = _Reader(blob)
+    return read_sealed(blob).fields
+
+
+def read_sealed(blob: bytes) -> Sealed:
+    """The same with its signature, and nothing behind it. Raises ValueError where it is none."""
+    reader = Reader(blob)
+    fields = _fields(reader)
+    body = blob[: reader.at]
+    signature = reader.string()
+    reader.end()
+    return Sealed(fields, body, signature)
+
+
+def _fields(reader: Reader) -> Fields:
     algorithm = _key_algorithm(reader.string().decode("ascii"))
     reader.string()  # the nonce
-    key = b"".join(map(_string, [reader.string() for _ in range(_KEY_FIELDS[algorithm])]))
+    key = b"".join(map(string, [reader.string() for _ in range(_KEY_FIELDS[algorithm])]))
     return Fields(
-        key=_string(algorithm.encode()) + key,
+        key=string(algorithm.encode()) + key,
         serial=reader.number(8),
         kind=reader.number(4),
         key_id=reader.string().decode(),
-        principals=tuple(name.decode() for name in _Reader(reader.string()).strings()),
+        principals=tuple(name.decode() for name in Reader(reader.string()).strings()),
         valid_after=reader.number(8),
         valid_before=reader.number(8),
         options=_pairs(reader.string()),
@@ -63,7 +86,7 @@ def read_certificate(blob: bytes) -> Fields:
 
 def option(text: str) -> bytes:
     """The data of an option that has a value: a string within the string."""
-    return _string(text.encode())
+    return string(text.encode())
 
 
 def _key_algorithm(algorithm: str) -> str:
@@ -75,37 +98,7 @@ def _key_algorithm(algorithm: str) -> str:
 
 
 def _pairs(data: bytes) -> tuple[tuple[str, bytes], ...]:
-    parts = list(_Reader(data).strings())
+    parts = list(Reader(data).strings())
     if len(parts) % 2:
         raise ValueError("an option without data")
     return tuple(zip((name.decode() for name in parts[::2]), parts[1::2], strict=True))
-
-
-def _string(data: bytes) -> bytes:
-    return len(data).to_bytes(4) + data
-
-
-class _Reader:
-    """Takes numbers and strings off the front (RFC 4251 section 5)."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self._take(size))
-
-    def string(self) -> bytes:
-        return self._take(self.number(4))
-
-    def strings(self) -> Iterator[bytes]:
-        while self._at < len(self._data):
-            yield self.string()
-
-    def _take(self, size: int) -> bytes:
-        end = self._at + size
-        if end > len(self._data):
-            raise ValueError("a field is cut short")
-        taken = self._data[self._at : end]
-        self._at = end
-        return taken
