@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 from bastion.addresses import Endpoint, parse_endpoint
 from bastion.durations import parse_duration, parse_size
 from bastion.errors import BadInput, Misconfigured
-from bastion.names import free_text, host_name
+from bastion.names import free_text, host_name, user_name
 
 VARIABLES = frozenset({"BASTION_HOME"})
 """The environment variables that are read."""
@@ -78,6 +78,8 @@ Size = Annotated[int, _text(parse_size)]
 Address = Annotated[Endpoint, _text(parse_endpoint)]
 Name = Annotated[str, _text(principal)]
 Line = Annotated[str, _text(lambda text: text and free_text(text, "notice"))]
+Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$")]
+UserName = Annotated[str, _text(user_name)]
 Recipient = Annotated[str, _text(recipient)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
@@ -104,9 +106,10 @@ class Listen(_Part):
 
 
 class AccessSettings(_Part):
-    """`[access]`: the longest that a contractor's certificate is good."""
+    """`[access]`: the longest that a contractor's certificate is good; how long a request waits."""
 
     certificate_lifetime: Lifetime = timedelta(hours=8)
+    request_lifetime: Lifetime = timedelta(days=1)
 
 
 class Limits(_Part):
@@ -140,13 +143,14 @@ class DatabaseSettings(_Part):
 
 
 class Settings(_Part):
-    """All of `bastion.toml`."""
+    """All of `bastion.toml`. `accounts` says which user an account of this machine acts as."""
 
     listen: Listen = Listen()
     access: AccessSettings = AccessSettings()
     limits: Limits = Limits()
     recording: RecordingSettings = RecordingSettings()
     database: DatabaseSettings = DatabaseSettings()
+    accounts: dict[Account, UserName] = {}
     notice: Line = ""
 
     @classmethod

@@ -16,6 +16,7 @@ from bastion.grants import Allows, Grant
 from bastion.inventory import Host, Selector, User
 from bastion.names import free_text, login_name
 from bastion.policy import clock
+from bastion.windows import Window
 
 SLOW = timedelta(minutes=5)
 """A start that is past by no more than this was meant as now: typing takes time."""
@@ -37,6 +38,7 @@ class Proposal:
     starts_at: datetime | None = None
     ticket: str | None = None
     sources: tuple[IPv4Network | IPv6Network, ...] = ()
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,8 @@ def judge(
 ) -> Granted:
     """The grant that `proposal` would be, without a number. `hosts` is the whole inventory.
 
-    Raises BadInput, NotFound, Refused.
+    Whether the rules allow it is not asked here. Raises BadInput, NotFound, Refused.
     """
-    if user.name == giver:
-        raise Refused("Nobody grants to herself: ask somebody else to.")
     if not user.may_sign_in(now):
         raise Refused(f"The account {user.name} is closed: open it first, if it should be.")
     starts_at = _start(proposal, now)
@@ -65,6 +65,7 @@ def judge(
         *_about_hosts(selectors, hosts),
         *_about_commands(proposal.allows, selectors, hosts),
         *_about_the_end(proposal, user),
+        *_about_the_hours(proposal, starts_at),
     ]
     grant = Grant(
         id=0,
@@ -77,6 +78,7 @@ def judge(
         reason=free_text(proposal.reason, "reason"),
         ticket=None if proposal.ticket is None else free_text(proposal.ticket, "ticket", 100),
         sources=proposal.sources,
+        window=proposal.window,
         granted_by=giver,
         granted_at=now,
     )
@@ -150,6 +152,20 @@ def _about_commands(
         for command in allows.commands
         if command.may_start_others
     ]
+
+
+def _about_the_hours(proposal: Proposal, starts_at: datetime) -> list[str]:
+    """A window that does not open in its time would make a grant that is never good."""
+    window = proposal.window
+    if window is None:
+        return []
+    opens_at = window.opens_at(starts_at)
+    if opens_at >= proposal.ends_at:
+        raise BadInput(
+            f"It would end at {clock(proposal.ends_at)}, before its hours ({window}) begin at "
+            f"{clock(opens_at)}."
+        )
+    return [f"It can be used from {clock(opens_at)} on ({window})."] if opens_at > starts_at else []
 
 
 def _about_the_end(proposal: Proposal, user: User) -> list[str]:

@@ -38,6 +38,12 @@ names = [{names}]
 [access]
 # A contractor's certificate is good until the grant's end, and no longer than this.
 # certificate_lifetime = "8h"
+# A request that nobody has decided by then has to be made anew.
+# request_lifetime = "1d"
+
+# Whom an account of this machine acts as, one a line, as in root="alice". Without it an account
+# gives access in its own name, and can't approve.
+[accounts]
 
 [limits]
 # connect_timeout = "10s"   # for reaching a target and logging in there
@@ -57,8 +63,41 @@ auditors = ["{recipient}"]
 """
 
 POLICY = """\
-# Rules that are written before the need arises: who may ask for what, and who has to approve.
-# There are none yet: access is given with bastion-admin grant.
+# The rules: who may ask for what, and who has to agree. They are tried in order, and the first that
+# fits decides; what no rule allows is refused. They are read anew when this file changes.
+# Look at them with bastion-admin policy check, and try them with bastion-admin policy test.
+
+# Whoever administers this bastion may give an access alone, with bastion-admin grant. Make it
+# narrower, or take it away, as soon as the rules below say who approves what.
+[[rule]]
+name = "given by an operator"
+who = ["*"]
+hosts = ["*"]
+logins = ["*"]
+allow = ["shell", "command"]
+longest = "30d"
+operators = true
+
+# [[rule]]
+# name = "contractors on staging"
+# who = ["@contractors"]
+# hosts = ["label:env=staging"]
+# logins = ["deploy"]
+# allow = ["shell"]
+# longest = "8h"
+# days = "mon-fri"
+# hours = "08:00-19:00"
+# tz = "Europe/Berlin"
+# approvals = [{ from = ["@leads", "label:owner"], count = 1 }]
+
+# [[rule]]
+# name = "break-glass"
+# who = ["@on-call"]
+# hosts = ["*"]
+# logins = ["root"]
+# allow = ["shell"]
+# longest = "1h"
+# emergency = true
 """
 
 HOST_CERTIFICATE_LIFE = timedelta(days=3650)

@@ -251,7 +251,7 @@ class Hop(Authenticator):
         """What a shell on a terminal begins with."""
         if run.ask.mode is not Mode.SHELL or relay.terminal is None:
             return []
-        ends = clock_text(run.grant.ends_at)
+        ends = clock_text(run.grant.closes_at(self._parts.clock.now()))
         lines = [f"recorded as {session}, {run.grant} until {ends}"]
         return [*lines, self._parts.notice] if self._parts.notice else lines
 

@@ -106,7 +106,8 @@ class Live:
 
     def open(self, session: int, cuttable: Cuttable, grant: Grant, identity: Identity) -> None:
         """A session is open from now on."""
-        told = grant.ends_at - self._clock.now()
+        now = self._clock.now()
+        told = grant.closes_at(now) - now
         self._sessions[session] = _Open(session, cuttable, grant, identity, told)
         self._version, self._joined = None, True
 
@@ -180,21 +181,21 @@ class Live:
         if version == question.version:
             return _News(version, last_kill=question.last_kill)
         kills = self._store.kills_since(question.last_kill)
-        found = {name: self._store.user(name) for name in question.names}
         return _News(
             version,
             grants=self._store.live_grants_state(sorted(question.grants)),
-            users={name: user for name, user in found.items() if user is not None},
+            users=self._store.users_called(question.names),
             kills={kill.session: kill.reason for kill in kills},
             last_kill=max((kill.id for kill in kills), default=question.last_kill),
         )
 
     def _hear(self, news: _News) -> None:
         self._last_kill = news.last_kill
+        now = self._clock.now()
         for entry in list(self._sessions.values()):
             fresh = news.grants.get(entry.grant.id, entry.grant)
             if fresh.ends_at != entry.grant.ends_at:
-                entry.told = fresh.ends_at - self._clock.now()
+                entry.told = fresh.closes_at(now) - now
             entry.grant = fresh
             entry.identity = news.renewed(entry.identity)
             if entry.session in news.kills:
@@ -218,20 +219,24 @@ class Live:
             entry.cuttable.cut(EndReason.REVOKED, f"{shut_out}; this session is over.")
         elif state is State.REVOKED:
             entry.cuttable.cut(EndReason.REVOKED, f"{grant} was revoked; this session is over.")
-        elif state is State.EXPIRED:
+        elif now >= grant.ends_at:
             sentence = f"{grant} ended at {clock_text(grant.ends_at)}; this session is over."
             entry.cuttable.cut(EndReason.EXPIRED, sentence)
+        elif state is not State.ACTIVE:
+            sentence = f"the hours of {grant} ({grant.window}) are over; this session is over."
+            entry.cuttable.cut(EndReason.EXPIRED, sentence)
         else:
-            self._warn(entry, grant.ends_at - now)
+            self._warn(entry, grant.closes_at(now), now)
 
-    def _warn(self, entry: _Open, left: timedelta) -> None:
+    def _warn(self, entry: _Open, ends_at: datetime, now: datetime) -> None:
+        left = ends_at - now
         due = [warning for warning in WARNINGS if left <= warning < entry.told]
         if not due:
             return
         entry.told = left
         minutes = max(1, round(left.total_seconds() / 60))
         ends = f"{entry.grant} ends in {minutes} minute{'s' if minutes > 1 else ''}"
-        entry.cuttable.warn(f"{ends}, at {clock_text(entry.grant.ends_at)}.")
+        entry.cuttable.warn(f"{ends}, at {clock_text(ends_at)}.")
 
     def _unheard(self, error: BastionError) -> None:
         silence = self._clock.now() - self._heard

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     SOURCE = "source"
+    HARDWARE = "hardware"
+    WATCH = "watch"
     NO_CERTIFICATE = "no-certificate"
     LOGIN = "login"
     MODE = "mode"
@@ -167,10 +169,14 @@ def may_reach(knock: Knock, now: datetime) -> Reach | Denial:
     near = [g for g in active if g.usable_from(identity.source)]
     if not near:
         return Denial(Reason.SOURCE, f"{active[0]} can't be used from {identity.source}.")
+    shown = [g for g in near if identity.key.hardware or not g.hardware]
+    if not shown:
+        sentence = f"{near[0]} takes a hardware key: sign in with yours (ssh-keygen -t ed25519-sk)."
+        return Denial(Reason.HARDWARE, sentence)
     counted = covered(knock.certificates, now)
-    certified = tuple(g for g in near if g.id in counted)
+    certified = tuple(g for g in shown if g.id in counted)
     if not certified:
-        return _no_certificate(near[0], knock.certificates, now)
+        return _no_certificate(shown[0], knock.certificates, now)
     return Reach(_DOOR, identity, host, knock.asked, certified)
 
 
@@ -189,9 +195,13 @@ def may_login(reach: Reach, login: str, now: datetime) -> Permit | Denial:
 
 def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
     """Door 3, at shell, exec and subsystem. Of several grants, the one that ends last is used."""
-    active = [g for g in permit.grants if g.state(now) is State.ACTIVE]
-    if not active:
+    standing = [g for g in permit.grants if g.state(now) is State.ACTIVE]
+    if not standing:
         return _over(permit.grants, now)
+    active = [g for g in standing if not g.watch]
+    if not active:
+        sentence = f"{standing[0]} may be used only while an auditor watches, and nobody does."
+        return Denial(Reason.WATCH, sentence)
     if ask.mode is Mode.SUBSYSTEM:
         return Denial(Reason.MODE, "subsystems, and with them sftp and scp, are not granted here.")
     shells = [g for g in active if g.allows.shell]
@@ -243,13 +253,22 @@ def _over(grants: Sequence[Grant], now: datetime) -> Denial:
     """The most useful of several ends: one to come, else the latest one past."""
     coming = [g for g in grants if g.state(now) is State.SCHEDULED]
     if coming:
-        grant = min(coming, key=lambda g: g.starts_at)
-        return Denial(Reason.NOT_BEGUN, f"{grant} begins at {clock(grant.starts_at)}.")
+        return Denial(Reason.NOT_BEGUN, _begins(coming, now))
     grant = max(grants, key=lambda g: g.revoked_at or g.ends_at)
     if grant.state(now) is State.REVOKED:
         return Denial(Reason.REVOKED, f"{grant} was revoked at {clock(grant.revoked_at)}.")
-    sentence = f"{grant} ended at {clock(grant.ends_at)}; ask for a new one."
-    return Denial(Reason.EXPIRED, sentence)
+    ended = f"ended at {clock(grant.ends_at)}"
+    if now < grant.ends_at:
+        ended = f"has no hours left ({grant.window})"
+    return Denial(Reason.EXPIRED, f"{grant} {ended}; ask for a new one.")
+
+
+def _begins(coming: Iterable[Grant], now: datetime) -> str:
+    """When the first of them can be used, with its days and hours."""
+    opens = {grant: grant.opens_at(now) or grant.ends_at for grant in coming}
+    grant = min(opens, key=opens.__getitem__)
+    hours = "" if grant.window is None else f" ({grant.window})"
+    return f"{grant} begins at {clock(opens[grant])}{hours}."
 
 
 def _no_certificate(grant: Grant, certificates: Sequence[Certificate], now: datetime) -> Denial:

@@ -87,7 +87,7 @@ def test_settings_are_frozen() -> None:
             r"line 2: 'limits.connect_timeut' is not a setting. Do you mean connect_timeout\?",
         ),
         ("[listn]\na = 1", r"line 1: 'listn' is not a setting. Do you mean listen\?"),
-        ("\n\nzzz = 1", r"line 3: 'zzz' is not a setting. Known here: access, database"),
+        ("\n\nzzz = 1", r"line 3: 'zzz' is not a setting. Known here: access, accounts, "),
         ("[limits]\nzzz = 1", r"line 2: .* Known here: connect_timeout, connections"),
         ("limits.zzz = 1", r"line 1: 'limits.zzz' is not a setting"),
         (

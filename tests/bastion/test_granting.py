@@ -11,6 +11,7 @@ from bastion.errors import BadInput, NotFound, Refused
 from bastion.granting import SLOW, Granted, Proposal, judge
 from bastion.grants import Allows
 from bastion.inventory import User
+from bastion.windows import parse_window
 from tests.bastion.worlds import HOUR, NOW, SECOND, SHELL, TICK, host, selectors, user
 
 INVENTORY = [
@@ -44,10 +45,14 @@ def test_a_plain_grant() -> None:
     assert (given.grant.granted_by, given.grant.granted_at) == ("bob", NOW)
 
 
-def test_nobody_grants_to_herself() -> None:
-    """Whoever she is."""
-    with pytest.raises(Refused, match="Nobody grants to herself"):
-        judged(by="alice")
+def test_hours_that_never_come_are_no_grant() -> None:
+    """And it is told when they begin later than the grant does."""
+    window = parse_window("sat", "10:00-11:00", None)  # NOW is a Monday
+    with pytest.raises(BadInput, match=r"before its hours \(sat 10:00-11:00 UTC\) begin at"):
+        judged(window=window)
+    given = judged(window=window, ends_at=NOW + 7 * 24 * HOUR)
+    assert given.grant.window == window
+    assert given.warnings == ("It can be used from 2026-11-28 10:00 UTC on (sat 10:00-11:00 UTC).",)
 
 
 def test_closed_accounts_get_nothing() -> None:

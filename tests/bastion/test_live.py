@@ -1,7 +1,7 @@
 """What ends a live session: told from outside of it, by the clock and the store."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -16,6 +16,7 @@ from bastion.jumps import Kill
 from bastion.live import LAST_LINE, Live
 from bastion.policy import Identity
 from bastion.store import Store
+from bastion.windows import parse_window
 from recorder import EndReason
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -52,8 +53,8 @@ class Shelf:
             raise Unavailable("The database is away.")
         return self.written
 
-    def user(self, name: str) -> User | None:
-        return self.users.get(name)
+    def users_called(self, names: Collection[str]) -> dict[str, User]:
+        return {name: user for name, user in self.users.items() if name in names}
 
     def live_grants_state(self, ids: Sequence[int]) -> dict[int, Grant]:
         return {number: self.grants[number] for number in ids}
@@ -131,6 +132,23 @@ async def test_a_grant_that_is_prolonged_lets_the_session_go_on() -> None:
     assert world.session.cuts == []
     await world.look_at(GRANT.ends_at + timedelta(minutes=56))
     assert world.session.warnings[-1] == "G-7 ends in 4 minutes, at 2026-11-23 14:00 UTC."
+
+
+async def test_a_session_ends_with_the_hours_of_its_grant() -> None:
+    """Warned before, and cut when the window closes, although the grant goes on."""
+    world = World()
+    window = parse_window("mon", "10:00-12:30", None)
+    await world.look_after(replace(GRANT, window=window))
+    for seconds in (1499, 1500, 1740, 1799):
+        await world.look_at(NOON + timedelta(seconds=seconds))
+    assert world.session.warnings == [
+        "G-7 ends in 5 minutes, at 2026-11-23 12:30 UTC.",
+        "G-7 ends in 1 minute, at 2026-11-23 12:30 UTC.",
+    ]
+    assert world.session.cuts == []
+    await world.look_at(NOON + timedelta(minutes=30))
+    sentence = "the hours of G-7 (mon 10:00-12:30 UTC) are over; this session is over."
+    assert world.session.cuts == [(EndReason.EXPIRED, sentence)]
 
 
 async def test_a_revocation_is_felt_at_the_next_look() -> None:

@@ -27,6 +27,7 @@ from bastion.policy import (
     may_reach,
     may_run,
 )
+from bastion.windows import Window, parse_window
 from tests.bastion.worlds import (
     HOUR,
     NOW,
@@ -99,6 +100,11 @@ def mostly(good: T, *others: T) -> st.SearchStrategy[T]:
     return st.sampled_from([good] * 8 + list(others))
 
 
+TOKEN = replace(key("alice-1"), algorithm="sk-ssh-ed25519@openssh.com")
+WINDOWS = tuple(
+    parse_window("mon", hours, None)  # NOW is a Monday's noon
+    for hours in ("09:00-17:00", "09:00-12:00", "12:00-13:00", "12:01-17:00")
+)
 few_hosts = mostly(host(), None, host("db-1", port=2022), host("web", shell_type=None))
 passing = mostly(timedelta(0), SECOND, HOUR)
 
@@ -120,6 +126,9 @@ def grants(draw: st.DrawFn, number: int) -> Grant:
         ),
         sources=draw(mostly((), (ip_network("10.0.0.0/8"),), (ip_network("192.168.0.0/16"),))),
         revoked_at=None if revoked_in is None else NOW + revoked_in,
+        window=draw(mostly(None, *WINDOWS)),
+        hardware=draw(mostly(False, True)),
+        watch=draw(mostly(False, True)),
     )
 
 
@@ -136,10 +145,11 @@ def worlds(draw: st.DrawFn) -> World:
         for serial in (1, 2)
     ]
     alice = replace(ALICE.user, disabled_at=draw(mostly(None, NOW)))
+    shown = draw(mostly(ALICE.key, TOKEN))
     waits = draw(passing), draw(passing)
     return World(
         Knock(
-            replace(ALICE, user=alice, source=draw(mostly("10.1.2.3", "1.1.1.1"))),
+            replace(ALICE, user=alice, key=shown, source=draw(mostly("10.1.2.3", "1.1.1.1"))),
             "typed",
             draw(few_hosts),
             draw(mostly(22, 2022, 80)),
@@ -177,6 +187,9 @@ def allowed_by(world: World) -> set[int]:
         and g.starts_at <= first
         and last < g.ends_at
         and (g.revoked_at is None or last < g.revoked_at)
+        and open_throughout(g.window, world.times)
+        and (asking.identity.key == TOKEN or not g.hardware)
+        and not g.watch
         and g.usable_from(asking.identity.source)
         and (
             g.allows.shell
@@ -187,6 +200,11 @@ def allowed_by(world: World) -> set[int]:
             )
         )
     }
+
+
+def open_throughout(window: Window | None, times: tuple[datetime, ...]) -> bool:
+    """Whether each of these Monday times lies within the hours."""
+    return window is None or all(window.opens <= at.time() < window.closes for at in times)
 
 
 def spellings(allows: Allows) -> list[list[list[bytes]]]:
@@ -394,6 +412,38 @@ def test_subsystems_are_refused(allows: Allows) -> None:
     answer = may_run(admitted(grant(allows=allows)), Ask(Mode.SUBSYSTEM, b"sftp"), NOW)
     assert isinstance(answer, Denial)
     assert answer.reason is Reason.MODE
+
+
+def test_outside_of_its_hours_it_says_when_they_begin() -> None:
+    """The next time, with the hours; and where there is none, that there are none left."""
+    later = replace(grant(), window=parse_window("mon", "12:30-13:00", None))
+    answer = may_reach(knock(later), NOW)
+    assert answer == Denial(
+        Reason.NOT_BEGUN, "G-7 begins at 2026-11-23 12:30 UTC (mon 12:30-13:00 UTC)."
+    )
+    never = replace(grant(), window=parse_window("tue", "09:00-10:00", None))
+    answer = may_reach(knock(never), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.EXPIRED
+    assert "has no hours left" in answer.sentence
+
+
+def test_a_grant_for_hardware_keys_takes_one() -> None:
+    """The key that signed counts, whichever others are enrolled."""
+    answer = may_reach(knock(replace(grant(), hardware=True)), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.HARDWARE
+    holding = replace(ALICE, key=TOKEN)
+    assert isinstance(
+        may_reach(knock(replace(grant(), hardware=True), identity=holding), NOW), Reach
+    )
+
+
+def test_a_watched_grant_starts_nothing_while_nobody_watches() -> None:
+    """It fails closed."""
+    answer = may_run(admitted(replace(grant(), watch=True)), SHELL_ASK, NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.WATCH
 
 
 def test_sources_are_judged_at_the_first_door() -> None:

@@ -30,7 +30,9 @@ def _columns() -> None:
     op.add_column("grants", sa.Column("policy", sa.String(length=64), nullable=True))
     op.add_column("grants", sa.Column("reviewed_at", _moment, nullable=True))
     for name in ("override", "emergency", "watch", "hardware"):
-        flag = sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
+        flag: sa.Column[bool] = sa.Column(
+            name, sa.Boolean(), nullable=False, server_default=sa.false()
+        )
         op.add_column("grants", flag)
 
 
