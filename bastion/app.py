@@ -26,7 +26,7 @@ from bastion.home import Home
 from bastion.hop import Parts
 from bastion.live import Live
 from bastion.probe import Prober
-from bastion.server import Doors, Front, server_options
+from bastion.server import Front
 from bastion.store import Store
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
@@ -156,15 +156,18 @@ async def _listen(services: Services, control: Control, live: Live, crew: Crew) 
         turn=turn,
         notice=services.settings.notice,
     )
-    loop = asyncio.get_running_loop()
-    options = server_options(services.authority, limits.login_grace)
     places = Places(limits.connections, limits.unauthenticated, limits.unauthenticated_per_source)
-    verbs = ThreadPoolExecutor(VERBS, "verbs")
-    doors = Doors(parts, services.authority, control, options, Admission(places), verbs, loop)
-    front = Front(doors)
+    front = Front(
+        parts,
+        services.authority,
+        control,
+        verbs=ThreadPoolExecutor(VERBS, "verbs"),
+        admission=Admission(places),
+        login_grace=limits.login_grace,
+    )
     listen = services.settings.listen
     try:
-        return await loop.create_server(
+        return await asyncio.get_running_loop().create_server(
             front.connection, listen.host, listen.port, backlog=BACKLOG, reuse_address=True
         )
     except OSError as error:

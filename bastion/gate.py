@@ -1,0 +1,160 @@
+"""Door 1, at direct-tcpip: may you reach that host; and what answers in its place.
+
+Every jump is written down with the door's answer before anything is opened. A refusal is spoken
+inside, by the hop, where the person hears it.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import asyncssh
+
+from bastion.authority import Authority
+from bastion.errors import BastionError
+from bastion.hop import PROHIBITED, Arrival, Hop, Parts
+from bastion.jumps import Jump
+from bastion.policy import Denial, Identity, Knock, Reach, Reason, may_reach
+from bastion.wire.connections import ServerConnection
+
+log = logging.getLogger(__name__)
+
+NOT_KEPT = 0
+"""The number of a jump that could not be written down; it is refused."""
+
+_NOT_NOW = "nothing can be opened now, and it has been logged; ask an operator."
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody asks for `asked:port`. `prove_again` is as in `Arrival`.
+
+    `outer` is the connection that it was asked on.
+    """
+
+    identity: Identity
+    asked: str
+    port: int
+    prove_again: bool
+    outer: ServerConnection
+
+
+class Gate:
+    """Keeps door 1. One for all connections: nothing is remembered."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        authority: Authority,
+        options: asyncssh.SSHServerConnectionOptions,
+        loop: asyncio.AbstractEventLoop,
+    ):
+        self._parts = parts
+        self._authority = authority
+        self._options = options
+        self._loop = loop
+
+    async def jump(self, wish: Wish) -> ServerConnection:
+        """The connection that speaks as the target, whatever the answer.
+
+        Raises ChannelOpenError where the refusal would not be heard inside.
+        """
+        port = wish.port
+        try:
+            knock, answer = await asyncio.to_thread(self._knock, wish)
+            number = await asyncio.to_thread(self._write_down, knock, answer, wish.outer)
+            if _silent(answer, port):
+                await self._left(number)
+                raise asyncssh.ChannelOpenError(PROHIBITED, f"bastion: port {port} is not granted")
+        except BastionError as error:
+            log.error("no one can jump: %s", error)
+            number, answer = NOT_KEPT, Denial(Reason.UNAVAILABLE, _NOT_NOW)
+        who = wish.identity.user.name
+        log.info("C-%s %s to %s:%s: %s", number, who, wish.asked, port, _said(answer))
+        if wish.outer.is_closed():  # meanwhile, so nothing inside will tell of an end
+            await self._left(number)
+
+        def again() -> Reach | Denial:
+            return self._knock(wish)[1]
+
+        identity, asked, prove_again = wish.identity, wish.asked, wish.prove_again
+        return self._inside(Arrival(number, identity, asked, answer, prove_again, again))
+
+    def _knock(self, wish: Wish) -> tuple[Knock, Reach | Denial]:
+        identity, clock = wish.identity, self._parts.clock
+        now = clock.now()
+        key = identity.key.fingerprint
+        facts = self._parts.store.door_facts(identity.user.name, key, wish.asked, now)
+        clock.latest = facts.latest_time
+        if facts.user is None:
+            return Knock(identity, wish.asked, None, wish.port, (), ()), _closed()
+        fresh = replace(identity, user=facts.user)
+        knock = Knock(fresh, wish.asked, facts.host, wish.port, facts.grants, facts.certificates)
+        if clock.behind():
+            sentence = (
+                "the bastion's clock is wrong, so nothing is opened; an operator has to look."
+            )
+            return knock, Denial(Reason.CLOCK, sentence)
+        return knock, may_reach(knock, now)
+
+    def _write_down(self, knock: Knock, answer: Reach | Denial, outer: ServerConnection) -> int:
+        now = self._parts.clock.now()
+        refused = answer.reason if isinstance(answer, Denial) else None
+        return self._parts.store.open_connection(
+            Jump(
+                id=0,
+                user=knock.identity.user.name,
+                fingerprint=knock.identity.key.fingerprint,
+                certificate=None if refused else _serial(knock, now),
+                source=knock.identity.source,
+                host=knock.asked,
+                login=None,
+                client_version=str(outer.get_extra_info("client_version", ""))[:255],
+                started_at=now,
+            ),
+            refused,
+        )
+
+    def _inside(self, arrival: Arrival) -> ServerConnection:
+        parts = self._parts
+
+        def gone() -> None:
+            if arrival.connection != NOT_KEPT:
+                parts.crew.start(self._left(arrival.connection), f"{arrival} ends")
+
+        return ServerConnection(
+            self._loop,
+            self._options,
+            parts.turn,
+            lambda: Hop(arrival, parts, gone),
+            self._authority.host_keys_for(arrival.asked, parts.clock.now()),
+        )
+
+    async def _left(self, connection: int) -> None:
+        store, now = self._parts.store, self._parts.clock.now()
+        await asyncio.to_thread(store.close_connection, connection, now)
+
+
+def _silent(answer: Reach | Denial, port: int) -> bool:
+    """Whether to refuse the channel itself: on other ports than SSH's a banner is not heard.
+
+    An unknown host and a forbidden one must sound alike on every port.
+    """
+    return (
+        port != 22
+        and isinstance(answer, Denial)
+        and answer.reason in (Reason.UNKNOWN_HOST, Reason.NO_GRANT, Reason.USER_CLOSED)
+    )
+
+
+def _serial(knock: Knock, now: datetime) -> int | None:
+    return max((c.serial for c in knock.certificates if c.live(now)), default=None)
+
+
+def _said(answer: Reach | Denial) -> str:
+    return answer.reason if isinstance(answer, Denial) else "may reach"
+
+
+def _closed() -> Denial:
+    return Denial(Reason.USER_CLOSED, "your account or this key is closed.")

@@ -1,0 +1,184 @@
+"""The outer door: one connection to the bastion, from nobody to somebody to what is asked for.
+
+Identity is taken when authentication completes, from the key that signed. Then a jump goes to
+door 1, a session to the control plane, and everything else is refused.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import asyncssh
+from asyncssh.constants import (
+    DISC_BY_APPLICATION,
+    DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
+    DISC_TOO_MANY_CONNECTIONS,
+    OPEN_RESOURCE_SHORTAGE,
+)
+from asyncssh.misc import DisconnectError
+from asyncssh.public_key import SSHKey
+
+from bastion import names
+from bastion.admission import Admission
+from bastion.console import Console
+from bastion.control import Control
+from bastion.errors import BadInput, BastionError
+from bastion.gate import Gate, Wish
+from bastion.hop import PROHIBITED
+from bastion.live import Live
+from bastion.policy import Identity
+from bastion.signin import SignIn
+from bastion.wire.connections import Authenticator, ServerConnection
+
+log = logging.getLogger(__name__)
+
+JUMP_ORIGIN = ("127.0.0.1", 65535)
+"""The originator that OpenSSH's `-J` and `-W` send; `-L` and `-D` send a real one.
+
+A stranger on the contractor's machine can connect to a forwarded port *from* port 65535. But where
+OpenSSH listens, the listener is channel 0, so what came through it is not; `-W`'s channel is.
+"""
+
+MOST_KEYS = 20
+"""Keys that one connection may offer; under another name they count again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What every outer connection is built of.
+
+    `verbs` runs the control plane's, apart from the threads that the doors need.
+    """
+
+    sign_in: SignIn
+    gate: Gate
+    control: Control
+    verbs: Executor
+    admission: Admission
+    live: Live
+    loop: asyncio.AbstractEventLoop
+
+
+class Outer(Authenticator):
+    """The owner of one outer connection."""
+
+    _connection: ServerConnection
+
+    def __init__(self, doors: Doors):
+        self._doors = doors
+        self._offers: dict[tuple[str, bytes], tuple[SSHKey, Identity] | None] = {}
+        self._proved: Identity | None = None
+        self._identity: Identity | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """A client has connected; it is nobody yet."""
+        self._connection = cast(ServerConnection, conn)
+        if not self._doors.admission.arrive(self, self._source()):
+            log.warning("no place for a connection from %s", self._source())
+            self._doors.loop.call_soon(self._turn_away)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, and every jump through it."""
+        self._doors.live.leave(self)
+        self._doors.admission.leave(self)
+
+    def _turn_away(self) -> None:
+        """Say why, as soon as the version has gone out: no key exchange is spent on it."""
+        sentence = "bastion: too many connections are signing in; try again in a moment"
+        self._connection.turn_away(DISC_TOO_MANY_CONNECTIONS, sentence)
+
+    # Who are you
+
+    def begin_auth(self, username: str) -> bool:
+        """Everybody has to prove who they are."""
+        self._proved = None
+        return True
+
+    async def key_of(self, username: str, key_data: bytes) -> SSHKey | None:
+        """The enrolled key that these data are, or are a certificate of ours for."""
+        offer = (username, key_data)
+        if offer not in self._offers:
+            if len(self._offers) >= MOST_KEYS:
+                code = DISC_NO_MORE_AUTH_METHODS_AVAILABLE
+                raise DisconnectError(code, "bastion: too many keys; offer the enrolled one only")
+            self._offers[offer] = await self._look_up(username, key_data)
+        found = self._offers[offer]
+        return None if found is None else found[0]
+
+    def signed(self, username: str, key_data: bytes) -> None:
+        """This key has signed: the last one to do so is who it is."""
+        found = self._offers.get((username, key_data))
+        self._proved = None if found is None else found[1]
+
+    def auth_completed(self) -> None:
+        """Authentication is complete: from now on this is somebody."""
+        self._identity = self._proved
+        if self._identity is None:
+            self._connection.abort()
+            return
+        user = self._identity.user
+        self._doors.admission.signed_in(self)
+        self._doors.live.enter(self, self._identity, self._close)
+        log.info("%s signed in from %s", user.name, self._identity.source)
+
+    async def _look_up(self, username: str, key_data: bytes) -> tuple[SSHKey, Identity] | None:
+        known = self._doors.sign_in.known
+        try:
+            return await asyncio.to_thread(known, username, key_data, self._source())
+        except BastionError as error:
+            log.error("no one can sign in: %s", error)
+            return None
+
+    def _source(self) -> str:
+        peer = self._connection.get_extra_info("peername")
+        return str(peer[0]) if peer else "unknown"
+
+    def _close(self, sentence: str) -> None:
+        self._connection.disconnect(DISC_BY_APPLICATION, f"bastion: {sentence}")
+
+    # What somebody may ask for: a jump, or a verb
+
+    def connection_requested(  # type: ignore[override]
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> Coroutine[object, object, ServerConnection]:
+        """A jump: the channel becomes the transport of a connection that speaks as the target.
+
+        asyncssh takes a connection for the channel's session, though its types do not say so.
+        """
+        if self._identity is None:
+            raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
+        if self._connection.crowded:
+            raise asyncssh.ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "bastion: too many channels")
+        try:
+            asked = names.host_name(dest_host)
+        except BadInput:
+            raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: no such host") from None
+        jumps = (orig_host, orig_port) == JUMP_ORIGIN and self._connection.opens_with_zero
+        prove_again = not jumps
+        wish = Wish(self._identity, asked, dest_port, prove_again, self._connection)
+        return self._doors.gate.jump(wish)
+
+    def session_requested(self) -> Console:
+        """`ssh bastion VERB…`."""
+        if self._identity is None:
+            raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
+        doors = self._doors
+        return Console(doors.control, doors.verbs, partial(doors.sign_in.still, self._identity))
+
+    # Everything else that a client may ask for outside is refused
+
+    def unix_connection_requested(self, dest_path: str) -> bool:
+        """A forward to a socket (PROTOCOL, 2.4)."""
+        raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: forwards are not granted")
+
+    def tun_requested(self, unit: int | None) -> bool:
+        """A tunnel device (PROTOCOL, 2.3)."""
+        raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: tunnels are not granted")
+
+    def tap_requested(self, unit: int | None) -> bool:
+        """A tunnel device (PROTOCOL, 2.3)."""
+        raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: tunnels are not granted")
