@@ -22,6 +22,7 @@ from bastion.control import Control
 from bastion.crew import Crew
 from bastion.enrolment import Enrolment
 from bastion.errors import Unavailable
+from bastion.failures import Failures
 from bastion.home import Home
 from bastion.hop import Parts
 from bastion.live import Live
@@ -56,6 +57,7 @@ class Services:
     access: Access
     enrolment: Enrolment
     clock: Clock
+    failures: Failures
 
 
 @contextmanager
@@ -81,6 +83,7 @@ def opened(home: Home) -> Iterator[Services]:
             access=Access(store, authority, settings.access.certificate_lifetime),
             enrolment=Enrolment(store),
             clock=Clock(latest=store.latest_time()),
+            failures=Failures(),
         )
     finally:
         store.close()
@@ -163,6 +166,7 @@ async def _listen(services: Services, control: Control, live: Live, crew: Crew) 
         control,
         verbs=ThreadPoolExecutor(VERBS, "verbs"),
         admission=Admission(places),
+        failures=services.failures,
         login_grace=limits.login_grace,
     )
     listen = services.settings.listen

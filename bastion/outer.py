@@ -2,13 +2,18 @@
 
 Identity is taken when authentication completes, from the key that signed. Then a jump goes to
 door 1, a session to the control plane, and everything else is refused.
+
+What counts as a failed sign-in, when the connection is gone: one that never became somebody counts
+once for each key that it offered in vain, by name and key, and at least once. For one that became
+somebody, other keys that it offered before count nothing, as clients try what they have. A wrong
+signature for a known key counts in any case: an honest client makes none.
 """
 
 import asyncio
 import logging
 from collections.abc import Coroutine
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -24,9 +29,11 @@ from asyncssh.public_key import SSHKey
 
 from bastion import names
 from bastion.admission import Admission
+from bastion.clock import Clock
 from bastion.console import Console
 from bastion.control import Control
 from bastion.errors import BadInput, BastionError
+from bastion.failures import Failures
 from bastion.gate import Gate, Wish
 from bastion.hop import PROHIBITED
 from bastion.live import Live
@@ -59,7 +66,9 @@ class Doors:
     control: Control
     verbs: Executor
     admission: Admission
+    failures: Failures
     live: Live
+    clock: Clock
     loop: asyncio.AbstractEventLoop
 
 
@@ -67,24 +76,34 @@ class Outer(Authenticator):
     """The owner of one outer connection."""
 
     _connection: ServerConnection
+    _source: str
 
     def __init__(self, doors: Doors):
         self._doors = doors
         self._offers: dict[tuple[str, bytes], tuple[SSHKey, Identity] | None] = {}
         self._proved: Identity | None = None
         self._identity: Identity | None = None
+        self._in_vain = 0
+        self._wrong_signatures = 0
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client has connected; it is nobody yet."""
         self._connection = cast(ServerConnection, conn)
-        if not self._doors.admission.arrive(self, self._source()):
-            log.warning("no place for a connection from %s", self._source())
+        peer = conn.get_extra_info("peername")
+        self._source = str(peer[0]) if peer else "unknown"
+        if not self._doors.admission.arrive(self, self._source):
+            log.warning("no place for a connection from %s", self._source)
             self._doors.loop.call_soon(self._turn_away)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, and every jump through it."""
         self._doors.live.leave(self)
         self._doors.admission.leave(self)
+        failed = self._wrong_signatures
+        if self._identity is None:
+            failed = max(1, failed + self._in_vain)
+        if failed:
+            self._doors.failures.count(self._source, self._doors.clock.now(), failed)
 
     def _turn_away(self) -> None:
         """Say why, as soon as the version has gone out: no key exchange is spent on it."""
@@ -114,12 +133,17 @@ class Outer(Authenticator):
         found = self._offers.get((username, key_data))
         self._proved = None if found is None else found[1]
 
+    def unproved(self, username: str, key_data: bytes) -> None:
+        """Somebody has a key's public half, and not the other."""
+        self._wrong_signatures += 1
+        log.warning("a wrong signature for a known key from %s", self._source)
+
     def auth_completed(self) -> None:
         """Authentication is complete: from now on this is somebody."""
-        self._identity = self._proved
-        if self._identity is None:
+        if self._proved is None:
             self._connection.abort()
             return
+        self._identity = replace(self._proved, signed_in_at=self._doors.clock.now())
         user = self._identity.user
         self._doors.admission.signed_in(self)
         self._doors.live.enter(self, self._identity, self._close)
@@ -128,14 +152,12 @@ class Outer(Authenticator):
     async def _look_up(self, username: str, key_data: bytes) -> tuple[SSHKey, Identity] | None:
         known = self._doors.sign_in.known
         try:
-            return await asyncio.to_thread(known, username, key_data, self._source())
+            found = await asyncio.to_thread(known, username, key_data, self._source)
         except BastionError as error:
             log.error("no one can sign in: %s", error)
             return None
-
-    def _source(self) -> str:
-        peer = self._connection.get_extra_info("peername")
-        return str(peer[0]) if peer else "unknown"
+        self._in_vain += found is None
+        return found
 
     def _close(self, sentence: str) -> None:
         self._connection.disconnect(DISC_BY_APPLICATION, f"bastion: {sentence}")

@@ -8,7 +8,7 @@ for the person, and the reason for the log. Time arrives as an argument; nothing
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -51,11 +51,15 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signed in, with which key: made when authentication completes, from that key."""
+    """Who signed in, with which key: made when authentication completes, from that key.
+
+    `signed_in_at` is when that was; a verb on a connection that is kept open has the old time.
+    """
 
     user: User
     key: PublicKey
     source: str
+    signed_in_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

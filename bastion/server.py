@@ -11,6 +11,7 @@ import asyncssh
 from bastion.admission import Admission
 from bastion.authority import Authority
 from bastion.control import Control
+from bastion.failures import Failures
 from bastion.gate import Gate
 from bastion.hop import Parts
 from bastion.outer import Doors, Outer
@@ -69,6 +70,7 @@ class Front:
         *,
         verbs: Executor,
         admission: Admission,
+        failures: Failures,
         login_grace: float,
     ):
         loop = asyncio.get_running_loop()
@@ -80,7 +82,9 @@ class Front:
             control=control,
             verbs=verbs,
             admission=admission,
+            failures=failures,
             live=parts.live,
+            clock=parts.clock,
             loop=loop,
         )
 

@@ -153,6 +153,7 @@ class ServerConnection(_Road, SSHServerConnection):
         if not msg:
             return True
         if not key.verify(String(self._session_id) + msg, signature):
+            owner.unproved(username, key_data)
             return False
         owner.signed(username, key_data)
         return True
@@ -181,7 +182,7 @@ class ServerConnection(_Road, SSHServerConnection):
 
 
 class Authenticator(asyncssh.SSHServer):
-    """The owner of a server connection, as it is asked about keys."""
+    """The owner of a server connection, as it is asked about keys, and told about signatures."""
 
     async def key_of(self, username: str, key_data: bytes) -> SSHKey | None:
         """The key that must have signed, or None where these data open nothing."""
@@ -190,6 +191,9 @@ class Authenticator(asyncssh.SSHServer):
     def signed(self, username: str, key_data: bytes) -> None:
         """The key that `key_of` gave for these data has signed; the last such call counts."""
         raise NotImplementedError
+
+    def unproved(self, username: str, key_data: bytes) -> None:
+        """A signature was shown for these data, and it is not by the key that `key_of` gave."""
 
     def public_key_auth_supported(self) -> bool:
         """Public keys are the one way in."""

@@ -24,6 +24,7 @@ from bastion.app import Services, opened, serve
 from bastion.authority.keyfiles import Which
 from bastion.authority.public_keys import public_key_of
 from bastion.commands import parse
+from bastion.control import Control
 from bastion.grants import Allows, Grant
 from bastion.home import Home, create
 from bastion.inventory import Host, PublicKey, Role, ShellType, User, parse_selector
@@ -269,8 +270,17 @@ def _bare(more: dict[str, object]) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def served(template: Path, directory: Path, **limits: str) -> AsyncIterator[World]:
-    """A bastion in a copy of `template`, without any host; `limits` are settings of that name."""
+async def served(
+    template: Path,
+    directory: Path,
+    *,
+    control: Callable[[Services], Control] = ControlPlane,
+    **limits: str,
+) -> AsyncIterator[World]:
+    """A bastion in a copy of `template`, without any host; `limits` are settings of that name.
+
+    `control` makes what `ssh bastion VERB…` runs.
+    """
     await asyncio.to_thread(shutil.copytree, template, directory)
     port = _free_port()
     home = Home.at(directory)
@@ -281,8 +291,7 @@ async def served(template: Path, directory: Path, **limits: str) -> AsyncIterato
         services = stack.enter_context(opened(home))
         ready = asyncio.Event()
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        control = ControlPlane(services)
-        serving = group.create_task(serve(services, control, lambda _: ready.set()))
+        serving = group.create_task(serve(services, control(services), lambda _: ready.set()))
         await asyncio.wait_for(ready.wait(), PATIENCE)
         world = World(services, port, serving)
         try:
