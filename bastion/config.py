@@ -5,31 +5,27 @@ hand the others what each needs. Whatever is wrong is one sentence with the file
 it is known, and the mend.
 """
 
-import difflib
 import os
 import re
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Protocol, Self, TypeVar
+from typing import Annotated, Protocol, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field
 
 from bastion.addresses import Endpoint, parse_endpoint
 from bastion.durations import parse_duration, parse_size
 from bastion.errors import BadInput, Misconfigured
 from bastion.names import free_text, host_name, user_name
+from bastion.text_files import read_text
+from bastion.toml_model import Part, meant, parse, text
 
 VARIABLES = frozenset({"BASTION_HOME"})
 """The environment variables that are read."""
 
-LIMIT = 256 * 1024
-"""The longest settings file that is read, in bytes."""
-
-_T = TypeVar("_T")
+_MISSING = "restore it, or make a home with init"
 
 
 class Place(Protocol):
@@ -58,37 +54,19 @@ def recipient(text: str) -> str:
     return text
 
 
-def _text(read: Callable[[str], _T]) -> BeforeValidator:
-    """A validator for a text that `read` understands."""
-
-    def validate(value: object) -> _T:
-        if not isinstance(value, str):
-            raise ValueError(f"has to be a text between quotes (it is {str(value)[:60]!a})")
-        try:
-            return read(value)
-        except BadInput as error:
-            raise ValueError(str(error)) from None
-
-    return BeforeValidator(validate)
-
-
-Seconds = Annotated[float, _text(lambda text: parse_duration(text).total_seconds())]
-Lifetime = Annotated[timedelta, _text(parse_duration)]
-Size = Annotated[int, _text(parse_size)]
-Address = Annotated[Endpoint, _text(parse_endpoint)]
-Name = Annotated[str, _text(principal)]
-Line = Annotated[str, _text(lambda text: text and free_text(text, "notice"))]
+Seconds = Annotated[float, text(lambda words: parse_duration(words).total_seconds())]
+Lifetime = Annotated[timedelta, text(parse_duration)]
+Size = Annotated[int, text(parse_size)]
+Address = Annotated[Endpoint, text(parse_endpoint)]
+Name = Annotated[str, text(principal)]
+Line = Annotated[str, text(lambda line: line and free_text(line, "notice"))]
 Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$")]
-UserName = Annotated[str, _text(user_name)]
-Recipient = Annotated[str, _text(recipient)]
+UserName = Annotated[str, text(user_name)]
+Recipient = Annotated[str, text(recipient)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-class Listen(_Part):
+class Listen(Part):
     """`[listen]`: the address, and the names that the host certificate was made for."""
 
     address: Address = Endpoint("127.0.0.1", 2222)
@@ -105,14 +83,14 @@ class Listen(_Part):
         return self.address.port
 
 
-class AccessSettings(_Part):
+class AccessSettings(Part):
     """`[access]`: the longest that a contractor's certificate is good; how long a request waits."""
 
     certificate_lifetime: Lifetime = timedelta(hours=8)
     request_lifetime: Lifetime = timedelta(days=1)
 
 
-class Limits(_Part):
+class Limits(Part):
     """`[limits]`: waits in seconds (written as durations), and counts.
 
     `without_database` is how long live sessions go on when the database does not answer.
@@ -127,7 +105,7 @@ class Limits(_Part):
     unauthenticated_per_source: Count = 50
 
 
-class RecordingSettings(_Part):
+class RecordingSettings(Part):
     """`[recording]`: where recordings lie (below the home, unless the path begins with /), how
     long one may be in bytes, and to whom what contractors send is encrypted."""
 
@@ -136,13 +114,13 @@ class RecordingSettings(_Part):
     auditors: tuple[Recipient, ...] = ()
 
 
-class DatabaseSettings(_Part):
+class DatabaseSettings(Part):
     """`[database]`: `sqlite:///FILE`; a FILE without a leading / lies below the home."""
 
     url: Annotated[str, Field(min_length=1, max_length=1000)] = "sqlite:///bastion.db"
 
 
-class Settings(_Part):
+class Settings(Part):
     """All of `bastion.toml`. `accounts` says which user an account of this machine acts as."""
 
     listen: Listen = Listen()
@@ -150,25 +128,18 @@ class Settings(_Part):
     limits: Limits = Limits()
     recording: RecordingSettings = RecordingSettings()
     database: DatabaseSettings = DatabaseSettings()
-    accounts: dict[Account, UserName] = {}
+    accounts: dict[Account, UserName] = Field(default_factory=dict)
     notice: Line = ""
 
     @classmethod
     def read(cls, home: Place) -> Self:
         """The settings of a home. Raises Misconfigured."""
-        return cls.parse(_content(home.settings), home.settings)
+        return cls.parse(read_text(home.settings, _MISSING), home.settings)
 
     @classmethod
-    def parse(cls, text: str, file: Path) -> Self:
-        """The settings in `text`, which stands in `file`. Raises Misconfigured."""
-        try:
-            return cls.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise Misconfigured(f"{file} is not TOML: {str(error)[:200]}.") from None
-        except RecursionError:
-            raise Misconfigured(f"{file} is not TOML: it is nested too deeply.") from None
-        except ValidationError as error:
-            raise Misconfigured(_sentence(file, text, error.errors()[0])) from None
+    def parse(cls, content: str, file: Path) -> Self:
+        """The settings in `content`, which stands in `file`. Raises Misconfigured."""
+        return parse(cls, content, file)
 
     def recordings(self, home: Place) -> Path:
         """The directory of the recordings."""
@@ -197,67 +168,5 @@ def check_environment(environ: Mapping[str, str]) -> None:
     """Raises Misconfigured at a `BASTION_…` variable that is not known: it may be misspelt."""
     for name in sorted(environ):
         if name.startswith("BASTION_") and name not in VARIABLES:
-            meant = _meant(name, VARIABLES) or f" Known: {', '.join(sorted(VARIABLES))}."
-            raise Misconfigured(f"The environment variable {name[:80]!a} is not known.{meant}")
-
-
-def _content(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(LIMIT + 1)
-        if len(content) > LIMIT:
-            raise Misconfigured(f"{file} is longer than {LIMIT} bytes: is it the right file?")
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except FileNotFoundError:
-        raise Misconfigured(f"{file} is missing: restore it, or make a home with init.") from None
-    except UnicodeDecodeError:
-        raise Misconfigured(f"{file} is not UTF-8 text: write it again as UTF-8.") from None
-    except OSError as error:
-        raise Misconfigured(f"{file} can't be read: {error.strerror}.") from None
-
-
-def _sentence(file: Path, text: str, error: ErrorDetails) -> str:
-    path = [str(part) for part in error["loc"] if isinstance(part, str)]
-    name, line = ".".join(path)[:120], _line_of(text, path)
-    where = f"{file}, line {line}" if line else str(file)
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
-        listed = f" Known here: {', '.join(sorted(known))}."
-        return f"{where}: {name!a} is not a setting.{_meant(path[-1], known) or listed}"
-    if error["type"] == "model_type":
-        return f"{where}: {name} has to be a table: write [{name}] on a line of its own."
-    if error["type"] == "value_error":  # one of our own, which shows what may be shown
-        said = error["msg"].removeprefix("Value error, ").rstrip(".")
-    else:
-        said = f"{error['msg']} (it is {str(error['input'])[:60]!a})"
-    return f"{where}: {name}: {said[:1].lower() + said[1:]}."
-
-
-def _fields_at(path: list[str]) -> frozenset[str]:
-    model: type[BaseModel] = Settings
-    for part in path:
-        found = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
-            return frozenset()
-        model = found
-    return frozenset(model.model_fields)
-
-
-def _meant(name: str, known: frozenset[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
-    return f" Do you mean {close[0]}?" if close else ""
-
-
-def _line_of(text: str, path: list[str]) -> int | None:
-    """The line that sets `path`, or that opens the table which lacks it, where one can be found."""
-    table: list[str] = []
-    opened = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.fullmatch(r"\s*\[\s*([A-Za-z0-9_.-]+)\s*\]\s*(?:#.*)?", line)
-        if header:
-            table = header[1].split(".")
-            opened = number if table == path or table == path[:-1] else opened
-        key = re.match(r"\s*([A-Za-z0-9_.-]+)\s*=", line)
-        if key and table + key[1].split(".") == path:
-            return number
-    return opened
+            hint = meant(name, VARIABLES) or f" Known: {', '.join(sorted(VARIABLES))}."
+            raise Misconfigured(f"The environment variable {name[:80]!a} is not known.{hint}")
