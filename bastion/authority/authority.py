@@ -1,36 +1,30 @@
-"""The CAs: what they sign, and nothing that was not asked for.
+"""The CAs at work: what they sign for whom, by the keys that lie in their directory now.
 
-asyncssh's defaults permit everything and never expire, and it leaves out what is empty; so every
-certificate is made here with each limit said, and is taken apart again before it leaves.
+Every certificate is ordered with each limit said (`certificates`). When keys were changed, the
+next use sees the new ones: whoever serves need not be started again.
 """
 
-import hashlib
-import re
+import logging
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Network, IPv6Network
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 import asyncssh
-from asyncssh.public_key import SSHKeyPair
+from asyncssh.public_key import SSHKeyPair, decode_ssh_certificate
 
-from bastion.authority.keyfiles import (
-    HOST_CERTIFICATE,
-    Which,
-    load_keys,
-    read_private,
-    write_public,
-)
-from bastion.authority.public_keys import public_key_of, wire_key
+from bastion.authority.certificates import EARLY, For, Networks, Order, host_order, issue
+from bastion.authority.keyfiles import HOST_CERTIFICATE, Which, read_private, write_public
+from bastion.authority.keyring import Generations, Keyring, load_keyring, stamp_of
+from bastion.authority.public_keys import line_of, public_key_of
 from bastion.authority.signer import FileSigner, Signer
-from bastion.authority.wire import Fields, option, read_certificate
+from bastion.errors import Misconfigured
 from bastion.inventory import PublicKey
 from bastion.ledger import Signed
 
-EARLY = timedelta(minutes=5)
-"""How long before its making a certificate begins: targets' clocks may be behind."""
+log = logging.getLogger(__name__)
 
 TARGET_LIFE = timedelta(minutes=1)
 """How long a target's certificate is good after its making: one login."""
@@ -40,11 +34,10 @@ SHOWN_LIFE = timedelta(days=90)
 
 MOST_SHOWN = 256
 
-HostKeys = Mapping[bytes, SSHKeyPair]
-Networks = tuple[IPv4Network | IPv6Network, ...]
+FRESH = 100_000_000
+"""Nanoseconds in which a directory may change again without its mtime telling."""
 
-_USER, _HOST = 1, 2
-_PRINCIPAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:@-]*", re.ASCII)
+HostKeys = Mapping[bytes, SSHKeyPair]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,77 +55,133 @@ class TargetCredential:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """A certificate that is wanted, with every limit said."""
+class _Held:
+    """The keys as they were read, and what was made with them to be shown again and again.
 
-    kind: int
-    key: asyncssh.SSHKey
-    serial: int
-    key_id: str
-    principals: tuple[str, ...]
-    valid_after: datetime
-    valid_before: datetime
-    force_command: str | None = None
-    sources: Networks = ()
-    pty: bool = False
-    forwarding: bool = False
+    `stamp` is the directory's at that time, None where it may have changed since unseen.
+    """
 
-    def __post_init__(self) -> None:
-        if not self.principals or not all(map(_PRINCIPAL.fullmatch, self.principals)):
-            raise ValueError("a certificate names its principals, and plainly: none fits everyone")
-        if self.force_command is not None and not self.force_command.isprintable():
-            raise ValueError("a forced command is one printable line")
-        if self.force_command == "":
-            raise ValueError("an empty forced command would be left out, and then force nothing")
+    ring: Keyring
+    stamp: int | None
+    outside: HostKeys
+    shown: dict[str, tuple[datetime, HostKeys]] = field(default_factory=dict)
 
 
 class Authority:
     """The bastion's keys and what they sign."""
 
-    def __init__(
-        self, keys: dict[Which, asyncssh.SSHKey], certificate: asyncssh.SSHCertificate
-    ) -> None:
-        self._keys = keys
-        self._certificate = certificate
-        self._shown: dict[str, tuple[datetime, HostKeys]] = {}
+    def __init__(self, directory: Path) -> None:
+        """Raises Misconfigured, with the mend."""
+        self._directory = directory
+        self._held = self._read()
 
     @classmethod
     def load(cls, keys: Path) -> Self:
         """The authority of the key files in `keys`. Raises Misconfigured, with the mend."""
-        return cls(*load_keys(keys))
+        return cls(keys)
+
+    def refresh(self) -> bool:
+        """Take what lies in the directory now; whether it is other than it was.
+
+        Every use begins with it: it looks at the directory's mtime, in microseconds. What can't be
+        read is logged, once, and leaves the keys as they were.
+        """
+        held, stamp = self._held, stamp_of(self._directory)
+        if stamp == held.stamp:
+            return False
+        try:
+            fresh = self._read()
+        except Misconfigured as error:
+            log.error("the keys are left as they were: %s", error)
+            self._held = replace(held, stamp=stamp)
+            return False
+        same = fresh.ring.contents == held.ring.contents
+        self._held = replace(held, stamp=fresh.stamp) if same else fresh
+        return not same
+
+    def _read(self) -> _Held:
+        stamp = stamp_of(self._directory)
+        ring = load_keyring(self._directory)
+        young = abs(time.time_ns() - stamp) < FRESH
+        return _Held(ring, None if young else stamp, _by_algorithm(ring.host, ring.certificate))
+
+    def _now(self) -> _Held:
+        self.refresh()
+        return self._held
+
+    def _ring(self) -> Keyring:
+        return self._now().ring
+
+    # The public halves
+
+    def generations(self, which: Which) -> Generations:
+        """All keys of a CA, or of the seal."""
+        return self._ring().cas[which]
 
     def public_line(self, which: Which) -> str:
-        """One of its public keys as a line of a `.pub` file, without the newline."""
-        return self._keys[which].export_public_key("openssh").decode().strip()
+        """One of its present public keys as a line of a `.pub` file, without the newline."""
+        return line_of(self.public_key(which))
 
     def public_key(self, which: Which) -> PublicKey:
-        """One of its public keys."""
-        return public_key_of(self._keys[which], f"bastion {which.value}")
+        """One of its present public keys."""
+        return self._ring().public(which)
+
+    def public_lines(self, which: Which) -> tuple[str, ...]:
+        """What is to be trusted: the present key's line, and the next one's if there is one."""
+        return tuple(line_of(signer.public) for signer in self.generations(which).live)
 
     @property
     def seal(self) -> Signer:
         """What signs recordings and heads (`sshsig`), never certificates."""
-        return FileSigner(self._keys[Which.SEAL], f"bastion {Which.SEAL.value}")
+        return self.generations(Which.SEAL).newest
 
     @property
     def seal_keys(self) -> tuple[PublicKey, ...]:
         """All that have ever sealed, the present one first: to check old seals with."""
-        return (self.public_key(Which.SEAL),)
+        seal = self.generations(Which.SEAL)
+        present = [signer.public for signer in reversed(seal.live)]
+        return (*present, *reversed(seal.retired))
 
     @property
     def user_ca_blobs(self) -> frozenset[bytes]:
         """The wire forms of the CAs whose user certificates are taken."""
-        return frozenset({self._keys[Which.USER_CA].public_data})
+        return frozenset(ca.public.blob for ca in self.generations(Which.USER_CA).live)
+
+    # The bastion's own host key
 
     @property
     def host_key_with_certificate(self) -> tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]:
         """What the bastion shows outside, in the form that asyncssh's options take."""
-        return self.host_key, self._certificate
+        ring = self._ring()
+        return ring.host, ring.certificate
 
     @property
     def host_key(self) -> asyncssh.SSHKey:
         """The key that the bastion shows, outside and inside."""
-        return self._keys[Which.HOST]
+        return self._ring().host
+
+    def host_keys_outside(self) -> HostKeys:
+        """What the bastion shows outside, by algorithm, as asyncssh keeps it."""
+        return self._now().outside
+
+    def host_keys_for(self, name: str, now: datetime) -> HostKeys:
+        """What the inner server shows: the bastion's host key, certified for `name`.
+
+        By algorithm, as asyncssh keeps them. One certificate for a name serves many jumps; at most
+        256 are kept.
+        """
+        held = self._now()
+        renew_at, shown = held.shown.get(name, (now, None))
+        if shown is not None and now < renew_at:
+            return shown
+        certificate, _ = self.host_credential((name,), SHOWN_LIFE, now)
+        fresh = _by_algorithm(held.ring.host, certificate)
+        if len(held.shown) >= MOST_SHOWN:
+            held.shown.clear()
+        held.shown[name] = (now + SHOWN_LIFE / 2, fresh)
+        return fresh
+
+    # What is signed
 
     def sign_user(
         self,
@@ -147,9 +196,9 @@ class Authority:
         Principals are the user's name and `C-<serial>`. It permits a pty (the control plane's)
         and forwarding, which asyncssh asks for at direct-tcpip. Times are cut to whole seconds.
         """
-        order = _Order(
-            kind=_USER,
-            key=wire_key(key),
+        order = Order(
+            kind=For.USER,
+            key=key,
             serial=serial,
             key_id=f"{user} C-{serial}",
             principals=(user, f"C-{serial}"),
@@ -158,7 +207,7 @@ class Authority:
             pty=True,
             forwarding=True,
         )
-        return _sign(self._keys[Which.USER_CA], order)[1]
+        return issue(self.generations(Which.USER_CA).newest, order)
 
     def target_credential(
         self,
@@ -171,17 +220,19 @@ class Authority:
         now: datetime,
         source_addresses: Networks = (),
         serial: int = 0,
+        trusted: str | None = None,
     ) -> TargetCredential:
         """A fresh ed25519 key, and a certificate by which it logs in as `login` on `host`.
 
         Good from five minutes before `now` to one minute after. `force_command` is the command
         line that the target runs whatever is asked; None gives a shell. Nothing is permitted but
-        a pty, where `pty` is set.
+        a pty, where `pty` is set. `trusted` is the fingerprint of the CA that the host is known
+        to trust: the next one signs for hosts that do, and for no other.
         """
         key = asyncssh.generate_private_key("ssh-ed25519")
-        order = _Order(
-            kind=_USER,
-            key=key,
+        order = Order(
+            kind=For.USER,
+            key=public_key_of(key),
             serial=serial,
             key_id=key_id,
             principals=(login, f"{login}@{host}"),
@@ -191,128 +242,31 @@ class Authority:
             sources=source_addresses,
             pty=pty,
         )
-        certificate, signed = _sign(self._keys[Which.TARGET_CA], order)
-        return TargetCredential(key, certificate, signed)
+        signed = issue(_trusted(self.generations(Which.TARGET_CA), trusted), order)
+        return TargetCredential(key, decode_ssh_certificate(signed.blob), signed)
 
     def host_credential(
         self, names: tuple[str, ...], valid: timedelta, now: datetime
     ) -> tuple[asyncssh.SSHCertificate, Signed]:
         """A host certificate over the bastion's host key, for what clients type: `names`."""
-        return _sign(self._keys[Which.HOST_CA], _host_order(self.host_key, names, valid, now))
-
-    def host_keys_for(self, name: str, now: datetime) -> HostKeys:
-        """What the inner server shows: the bastion's host key, certified for `name`.
-
-        By algorithm, as asyncssh keeps them. One certificate for a name serves many jumps; at most
-        256 are kept.
-        """
-        renew_at, shown = self._shown.get(name, (now, None))
-        if shown is not None and now < renew_at:
-            return shown
-        certificate, _ = self.host_credential((name,), SHOWN_LIFE, now)
-        pairs = asyncssh.load_keypairs([(self.host_key, certificate)])
-        fresh = {algorithm: pair for pair in pairs for algorithm in pair.host_key_algorithms}
-        if len(self._shown) >= MOST_SHOWN:
-            self._shown.clear()
-        self._shown[name] = (now + SHOWN_LIFE / 2, fresh)
-        return fresh
+        ring = self._ring()
+        order = host_order(ring.public(Which.HOST), names, valid, now)
+        signed = issue(ring.cas[Which.HOST_CA].current, order)
+        return decode_ssh_certificate(signed.blob), signed
 
 
 def certify_host(directory: Path, names: tuple[str, ...], valid: timedelta, now: datetime) -> None:
     """Write `host-cert.pub` for the bastion's own host key. Raises Unavailable, Misconfigured."""
     key, ca = read_private(directory / Which.HOST), read_private(directory / Which.HOST_CA)
-    _, signed = _sign(ca, _host_order(key, names, valid, now))
+    signed = issue(FileSigner(ca), host_order(public_key_of(key), names, valid, now))
     write_public(directory / HOST_CERTIFICATE, f"{signed.line}\n".encode())
 
 
-def _host_order(
-    key: asyncssh.SSHKey, names: tuple[str, ...], valid: timedelta, now: datetime
-) -> _Order:
-    return _Order(
-        kind=_HOST,
-        key=key,
-        serial=0,
-        key_id=f"host {names[0] if names else ''}",
-        principals=names,
-        valid_after=now - EARLY,
-        valid_before=now + valid,
-    )
+def _trusted(cas: Generations, fingerprint: str | None) -> Signer:
+    found = (ca for ca in cas.live if ca.public.fingerprint == fingerprint)
+    return next(found, cas.current)
 
 
-def _sign(ca: asyncssh.SSHKey, order: _Order) -> tuple[asyncssh.SSHCertificate, Signed]:
-    made = _made(ca, order)
-    read = asyncssh.import_certificate(made.export_certificate("openssh"))
-    fields = read_certificate(read.public_data)
-    if fields != _wanted(order, ca.public_data):
-        raise ValueError("a certificate came out other than it was asked for")
-    return made, _signed(made, fields)
-
-
-def _made(ca: asyncssh.SSHKey, order: _Order) -> asyncssh.SSHCertificate:
-    after, before = _seconds(order.valid_after), _seconds(order.valid_before)
-    if order.kind == _HOST:
-        return ca.generate_host_certificate(
-            order.key,
-            order.key_id,
-            serial=order.serial,
-            principals=list(order.principals),
-            valid_after=after,
-            valid_before=before,
-            comment=order.key_id,
-        )
-    return ca.generate_user_certificate(
-        order.key,
-        order.key_id,
-        serial=order.serial,
-        principals=list(order.principals),
-        valid_after=after,
-        valid_before=before,
-        force_command=order.force_command,
-        source_address=[str(network) for network in order.sources] or None,
-        permit_x11_forwarding=False,
-        permit_agent_forwarding=False,
-        permit_port_forwarding=order.forwarding,
-        permit_pty=order.pty,
-        permit_user_rc=False,
-        comment=order.key_id,
-    )
-
-
-def _wanted(order: _Order, ca: bytes) -> Fields:
-    options: list[tuple[str, bytes]] = []
-    if order.force_command is not None:
-        options.append(("force-command", option(order.force_command)))
-    if order.sources:
-        options.append(("source-address", option(",".join(map(str, order.sources)))))
-    permits = {"permit-port-forwarding": order.forwarding, "permit-pty": order.pty}
-    return Fields(
-        key=order.key.public_data,
-        serial=order.serial,
-        kind=order.kind,
-        key_id=order.key_id,
-        principals=order.principals,
-        valid_after=_seconds(order.valid_after),
-        valid_before=_seconds(order.valid_before),
-        options=tuple(options),
-        extensions=tuple((name, b"") for name, given in permits.items() if given),
-        signed_by=ca,
-    )
-
-
-def _signed(certificate: asyncssh.SSHCertificate, fields: Fields) -> Signed:
-    blob = certificate.public_data
-    return Signed(
-        line=certificate.export_certificate("openssh").decode().strip(),
-        blob=blob,
-        sha256=hashlib.sha256(blob).hexdigest(),
-        serial=fields.serial,
-        key_id=fields.key_id,
-        fingerprint=certificate.key.get_fingerprint(),
-        principals=fields.principals,
-        valid_after=datetime.fromtimestamp(fields.valid_after, UTC),
-        valid_before=datetime.fromtimestamp(fields.valid_before, UTC),
-    )
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
+def _by_algorithm(key: asyncssh.SSHKey, certificate: asyncssh.SSHCertificate) -> HostKeys:
+    pairs = asyncssh.load_keypairs([(key, certificate)])
+    return {algorithm: pair for pair in pairs for algorithm in pair.host_key_algorithms}

@@ -1,4 +1,4 @@
-"""The bastion's own keys on the disk: making them, reading them back, and what is wrong with them.
+"""The bastion's own keys on the disk: their files, making them, putting another in a place.
 
 Private halves are 0600 from their first moment whatever the umask is, and are on the disk before
 anything leans on them. The auditors' private half is made here and does not belong here: an
@@ -6,15 +6,12 @@ operator takes it away.
 """
 
 import os
-import stat
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
 import asyncssh
 import pyrage  # type: ignore[import-untyped]
 
-from bastion.authority.wire import read_certificate
 from bastion.errors import Misconfigured, Unavailable
 
 AUDITOR = "auditor.age"
@@ -29,6 +26,13 @@ class Which(StrEnum):
     HOST_CA = "host_ca"
     SEAL = "seal"
     HOST = "host"
+
+
+CAS = (Which.USER_CA, Which.TARGET_CA, Which.HOST_CA, Which.SEAL)
+"""Those that can be changed for another by and by (`generations`)."""
+
+NEW = ".new"
+"""How the name of a file ends that is not in its place yet."""
 
 
 def make_keys(directory: Path) -> str:
@@ -59,6 +63,30 @@ def write_public(path: Path, content: bytes) -> None:
     _write_new(path, content, 0o644)
 
 
+def place(path: Path, content: bytes, mode: int) -> None:
+    """A file in its place at once and whole, on the disk when this returns, whatever was there.
+
+    Raises Unavailable.
+    """
+    aside = path.with_name(f"{path.name}{NEW}")
+    try:
+        aside.unlink(missing_ok=True)
+        _write_new(aside, content, mode)
+        aside.rename(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise Unavailable(f"{path} can't be written: {error.strerror}.") from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Names that were given or taken in it are on the disk when this returns. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _write_new(path: Path, content: bytes, mode: int) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -71,89 +99,9 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         raise Unavailable(f"{path} can't be written: {error.strerror}.") from error
 
 
-def load_keys(directory: Path) -> tuple[dict[Which, asyncssh.SSHKey], asyncssh.SSHCertificate]:
-    """All key pairs and the host certificate, checked. Raises Misconfigured at the first fault."""
-    keys: dict[Which, asyncssh.SSHKey] = {}
-    for problem in _check(directory, keys):
-        raise Misconfigured(problem)
-    return keys, asyncssh.read_certificate(directory / HOST_CERTIFICATE)
-
-
 def read_private(path: Path) -> asyncssh.SSHKey:
     """One private key. Raises Misconfigured."""
     try:
         return asyncssh.read_private_key(path)
     except (OSError, asyncssh.KeyImportError, ValueError):
         raise Misconfigured(f"{path} can't be read as a key: restore it from a copy.") from None
-
-
-def key_problems(directory: Path) -> list[str]:
-    """Everything that is wrong with the keys, each with its mend."""
-    return list(_check(directory, {}))
-
-
-def _check(directory: Path, keys: dict[Which, asyncssh.SSHKey]) -> Iterator[str]:
-    yield from _check_mode(directory, 0o700, stat.S_IFDIR)
-    for which in Which:
-        yield from _check_pair(directory / which, which, keys)
-    seen: dict[bytes, Which] = {}
-    for which, key in keys.items():
-        twin = seen.setdefault(key.public_data, which)
-        if twin is not which:
-            yield (
-                f"{directory / twin} and {directory / which} are the same key: each must be one of "
-                "its own; restore them from a copy."
-            )
-    if Which.HOST in keys and Which.HOST_CA in keys:
-        yield from _check_certificate(directory / HOST_CERTIFICATE, keys)
-
-
-def _check_certificate(path: Path, keys: dict[Which, asyncssh.SSHKey]) -> Iterator[str]:
-    try:
-        fields = read_certificate(asyncssh.read_certificate(path).public_data)
-    except (OSError, asyncssh.KeyImportError, ValueError):
-        yield f"{path} is missing or damaged: restore it from a copy."
-        return
-    for what, which, found in (
-        ("for another key than", Which.HOST, fields.key),
-        ("signed by another key than", Which.HOST_CA, fields.signed_by),
-    ):
-        if keys[which].public_data != found:
-            yield f"{path} is {what} {path.parent / which}: restore both from one copy."
-
-
-def _check_pair(path: Path, which: Which, keys: dict[Which, asyncssh.SSHKey]) -> Iterator[str]:
-    problems = list(_check_mode(path, 0o600, stat.S_IFREG))
-    yield from problems
-    if not path.is_file():
-        return
-    try:
-        key = asyncssh.read_private_key(path)
-        public = asyncssh.read_public_key(f"{path}.pub")
-    except FileNotFoundError:
-        yield f"{path}.pub is missing: ssh-keygen -y -f {path} > {path}.pub writes it again."
-    except (asyncssh.KeyImportError, OSError, ValueError) as error:
-        if "assphrase" in str(error):
-            yield f"{path} is locked with a passphrase: ssh-keygen -p -f {path} takes it off."
-        else:
-            yield f"{path} or its .pub can't be read as a key: restore them from a copy."
-    else:
-        if key.public_data != public.public_data:
-            yield f"{path} and {path}.pub are not one pair: were files swapped? Restore them."
-        keys[which] = key
-
-
-def _check_mode(path: Path, wanted: int, kind: int) -> Iterator[str]:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        yield f"{path} is missing: restore it from a copy."
-        return
-    except OSError as error:
-        yield f"{path} can't be looked at: {error.strerror}."
-        return
-    if stat.S_IFMT(found.st_mode) != kind:
-        yield f"{path} is not a {'directory' if kind == stat.S_IFDIR else 'file'}."
-    elif stat.S_IMODE(found.st_mode) & 0o077:
-        mode = stat.S_IMODE(found.st_mode)
-        yield f"{path} is open to others (mode {mode:04o}): chmod {wanted:04o} {path}"

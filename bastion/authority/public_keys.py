@@ -102,6 +102,11 @@ def read_blob(blob: bytes, comment: str = "") -> PublicKey:
     return _checked(_first_string(blob), blob, comment)
 
 
+def line_of(key: PublicKey) -> str:
+    """A key as the line of a `.pub` file, without the newline."""
+    return f"{key.algorithm} {base64.b64encode(key.blob).decode()} {key.comment}".rstrip()
+
+
 def _decoded(text: str | bytes, limit: int) -> str:
     if len(text) > limit:
         raise BadInput(f"That is longer than {limit} bytes, so it is no public key.")

@@ -8,7 +8,7 @@ import asyncssh
 import pytest
 from asyncssh.public_key import SSHOpenSSHCertificate
 
-from bastion.authority.keyfiles import Which
+from bastion.authority.keyfiles import Which, read_private
 from tests.corpus.world import OPERATOR, Person, World, commands
 
 
@@ -21,7 +21,7 @@ def signed_by(
     world: World, which: Which, key: asyncssh.SSHKey, *principals: str, serial: int = 0
 ) -> asyncssh.SSHCertificate:
     """A certificate by one of the bastion's own CAs, made by whoever has stolen it."""
-    return world.services.authority._keys[which].generate_user_certificate(
+    return read_private(world.services.home.keys / which).generate_user_certificate(
         key, "C-1", serial=serial, principals=list(principals), valid_before="+1d"
     )
 

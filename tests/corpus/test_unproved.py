@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 from asyncssh.public_key import SSHKeyPair
 
-from bastion.authority.keyfiles import Which
+from bastion.authority.keyfiles import Which, read_private
 from bastion.inventory import Role
 from tests.corpus.by_hand import by_hand
 from tests.corpus.world import LOGIN, OPERATOR, Person, World, until
@@ -86,7 +86,7 @@ async def test_an_unproved_certificate_leaves_nothing_behind(world: World) -> No
     """asyncssh 2.24.0: a stranger's certificate is offered with a wrong signature, then comes the
     plain key. Neither the certificate's forced command nor its owner remains."""
     alice, bob = world.contractor(), world.contractor("bob")
-    ca = world.services.authority._keys[Which.USER_CA]
+    ca = read_private(world.services.home.keys / Which.USER_CA)
     forced = ca.generate_user_certificate(
         bob.key, "bob", principals=["bob", "alice"], valid_before="+1d", force_command="echo FORCED"
     )
