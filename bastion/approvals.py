@@ -1,0 +1,127 @@
+"""Who may agree to a request, and whether enough people have: pure.
+
+Requester and approver are two people, and two approvals are two people: each of them fills one
+place. Everything arrives as values: the needs of the rule, the people, the keys, the time.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bastion.durations import format_duration
+from bastion.inventory import Host, PublicKey, Role, User
+from bastion.rules import Kind, Need, Party
+
+NAMED = 10
+"""People who are named one by one as those who may agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How somebody showed who it is: the key that signed in, and when; neither on the machine."""
+
+    key: PublicKey | None = None
+    signed_in_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Those who may agree to one request. `needs` all have to be met.
+
+    `barred` are the names of people who may not: the requester, who vouches for her, and who let
+    her in. `hosts` are all that are meant, for needs that look at their labels. With `hardware` an
+    approval takes a hardware key, with `fresh` a sign-in that is no older.
+    """
+
+    needs: tuple[Need, ...]
+    hosts: tuple[Host, ...]
+    barred: Mapping[str, str]
+    hardware: bool = False
+    fresh: timedelta | None = None
+
+    def why_not(self, user: User | None, name: str, by: Signature, now: datetime) -> str | None:
+        """Why the person called `name` may not agree, as a sentence; None where she may."""
+        if user is None:
+            return f"{name} is nobody that the bastion knows, so it can't approve: map the account."
+        if user.name in self.barred:
+            return self.barred[user.name]
+        if not user.may_sign_in(now):
+            return f"The account {user.name} is closed."
+        if Role.APPROVER not in user.roles:
+            return f"{user.name} is no approver."
+        if not any(self.fits(need, user) for need in self.needs):
+            return f"This is not for {user.name} to decide: it takes {in_words(self.needs)}."
+        return self._why_not_so(by, now)
+
+    def _why_not_so(self, by: Signature, now: datetime) -> str | None:
+        if self.hardware and (by.key is None or not by.key.hardware):
+            return "Approving this takes a hardware key: sign in with yours."
+        if self.fresh is None:
+            return None
+        if by.signed_in_at is None or now - by.signed_in_at > self.fresh:
+            longest = format_duration(self.fresh)
+            return (
+                f"Approving this takes a sign-in that is no older than {longest}: "
+                "connect anew (ssh -o ControlPath=none)."
+            )
+        return None
+
+    def counts(self, user: User | None, now: datetime) -> bool:
+        """Whether an approval that this person has given still counts."""
+        if user is None or user.name in self.barred or not user.may_sign_in(now):
+            return False
+        return Role.APPROVER in user.roles and any(self.fits(need, user) for need in self.needs)
+
+    def fits(self, need: Need, user: User) -> bool:
+        """Whether `user` is one of those whom `need` speaks of."""
+        return any(self._means(party, user) for party in need.sources)
+
+    def unmet(self, agreed: Iterable[User], now: datetime) -> tuple[Need, ...]:
+        """What is still missing when these have agreed: each need with the number that it lacks."""
+        people = {user.name: user for user in agreed if self.counts(user, now)}
+        places = [number for number, need in enumerate(self.needs) for _ in range(need.count)]
+        filled = _matched(
+            [[n for n, u in people.items() if self.fits(self.needs[at], u)] for at in places]
+        )
+        lacking = [at for place, at in enumerate(places) if place not in filled]
+        return tuple(
+            Need(sources=need.sources, count=lacking.count(number))
+            for number, need in enumerate(self.needs)
+            if number in lacking
+        )
+
+    def eligible(self, users: Iterable[User], agreed: Sequence[str], now: datetime) -> list[str]:
+        """Who may still agree, by name; a few of them."""
+        able = (u.name for u in users if u.name not in agreed and self.counts(u, now))
+        return sorted(able)[:NAMED]
+
+    def _means(self, party: Party, user: User) -> bool:
+        """A label speaks of whom it names on each of the hosts: a user, or a group."""
+        if party.kind is not Kind.LABEL:
+            return party.means(user)
+        owners = [dict(host.labels).get(party.name, "").lower() for host in self.hosts]
+        return bool(owners) and all(owner in user.groups | {user.name} for owner in owners)
+
+
+def in_words(needs: Iterable[Need]) -> str:
+    """Needs as people say them: `one of @leads and 2 of @security or bob`."""
+    return " and ".join(map(str, needs))
+
+
+def _matched(wanted: Sequence[Sequence[str]]) -> dict[int, str]:
+    """Places to people, nobody twice, as many places as can be: augmenting paths."""
+    holder: dict[str, int] = {}
+
+    def seat(place: int, asked: set[str]) -> bool:
+        for person in wanted[place]:
+            if person in asked:
+                continue
+            asked.add(person)
+            if person not in holder or seat(holder[person], asked):
+                holder[person] = place
+                return True
+        return False
+
+    for place in range(len(wanted)):
+        seat(place, set())
+    return {place: person for person, place in holder.items()}
