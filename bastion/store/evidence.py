@@ -1,0 +1,112 @@
+"""The log as it lies in the database, for whoever judges it: rows, not values.
+
+Nothing is taken for what it should be: a text may be bytes or no UTF-8, a number a text, a row may
+be missing. `bastion.chains` says what is wrong with it. Reading goes past SQLAlchemy, which would
+stop at the first time that is none, and is slower.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from bastion.chains import EVENT_COLUMNS, Row
+from bastion.errors import Unavailable
+
+BATCH = 2000
+
+_EVERYTHING = -(2**63)
+_COLUMNS = ", ".join(f'"{name}"' for name in EVENT_COLUMNS)
+_EVENTS = f"SELECT {_COLUMNS} FROM events"  # noqa: S608 (names of ours)
+_CHECKPOINTS = "SELECT id, at, body, signature FROM checkpoints"
+_HEADS = "SELECT node, boot, seq, hash, sealed FROM heads"
+
+_GUARDED = ("events", "checkpoints", "policies")
+_TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+
+
+@contextmanager
+def opened(connection: Connection) -> Iterator["Evidence"]:
+    """The log as this transaction sees it, for the length of the block."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 (for the type)
+    try:
+        yield Evidence(raw)
+    finally:
+        raw.text_factory = str
+
+
+class Evidence:
+    """The log in one consistent view."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    def events(self) -> Iterator[Row]:
+        """All events in the order of their numbers, as `EVENT_COLUMNS`; streamed."""
+        return self._numbered(_EVENTS)
+
+    def checkpoints(self) -> Iterator[Row]:
+        """All checkpoints in the order of their numbers: id, at, body, signature; streamed."""
+        return self._numbered(_CHECKPOINTS)
+
+    def heads(self) -> list[Row]:
+        """All heads: node, boot, seq, hash, sealed."""
+        try:
+            return self._raw.execute(_HEADS).fetchall()
+        except sqlite3.OperationalError:
+            return self._leniently(_HEADS, ()).fetchall()
+
+    def open_tables(self) -> list[str]:
+        """The tables in which the database no longer refuses to change or to forget a row."""
+        found = dict(self._raw.execute(_TRIGGERS).fetchall())
+        return [
+            table
+            for table in _GUARDED
+            if any(found.get(f"{table}_no_{act}") != guard(table, act) for act in _ACTS)
+        ]
+
+    def _numbered(self, statement: str) -> Iterator[Row]:
+        """Rows in the order of their numbers. After one that is no UTF-8 it goes on, slower."""
+        ordered, last = f"{statement} WHERE id >= ? ORDER BY id", _EVERYTHING
+        cursor = self._raw.execute(ordered, (last,))
+        lenient = False
+        while True:
+            try:
+                rows = cursor.fetchmany(BATCH)
+            except sqlite3.OperationalError:
+                if lenient:
+                    raise
+                lenient, cursor = True, self._leniently(ordered, (last,))
+                continue
+            if not rows:
+                return
+            yield from rows
+            last = _next(rows[-1])
+
+    def _leniently(self, statement: str, values: tuple[int, ...]) -> sqlite3.Cursor:
+        """The same rows, with what is no UTF-8 kept in its texts as surrogates."""
+        self._raw.text_factory = _lenient
+        return self._raw.execute(statement, values)
+
+
+_ACTS = ("update", "delete")
+
+
+def guard(table: str, act: str) -> str:
+    """The trigger that refuses `act` on `table`, as the migrations have written it."""
+    return (
+        f"CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} are never changed'); END"
+    )
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _next(row: Row) -> int:
+    if not isinstance(row[0], int):
+        raise Unavailable("The log's table is not the one that this program made.")
+    return row[0] + 1

@@ -1,0 +1,124 @@
+"""The journal: the log of events as the other rooms see it; each method is one transaction.
+
+It blocks, and raises, as `store` does. The events are the outbox as well: whoever passes them on
+keeps a cursor here, and so loses none while away.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from bastion.checkpoints import Checkpoint, Sealed
+from bastion.events import Event, Happened, Head
+from bastion.store import checkpoints as seals
+from bastion.store import events as log
+from bastion.store import evidence
+from bastion.store.store import Store
+
+
+class Journal:
+    """Events, heads, checkpoints and cursors, on one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # Telling
+
+    def tell(self, happened: Happened, now: datetime) -> Event:
+        """Keep an event of something that changes nothing else in the store."""
+        return self.tell_all([(happened, now)])[0]
+
+    def tell_all(self, told: Sequence[tuple[Happened, datetime]]) -> list[Event]:
+        """Keep several, in their order, in one transaction; each with the time that it has."""
+        if not told:
+            return []
+        with self._store.writing(max(at for _, at in told)) as connection:
+            return log.append_all(connection, self._store.chain, told)
+
+    # Reading
+
+    def event(self, number: int) -> Event | None:
+        """The event of that number."""
+        with self._store.read() as connection:
+            return log.get(connection, number)
+
+    def events(
+        self,
+        wanted: log.Wanted | None = None,
+        *,
+        limit: int = log.MOST_ROWS,
+        before: int | None = None,
+    ) -> list[Event]:
+        """The newest first, at most `limit`; for the next page, `before` is the last one's id."""
+        with self._store.read() as connection:
+            return log.find(connection, wanted or log.Wanted(), limit, before)
+
+    def after(
+        self, number: int, wanted: log.Wanted | None = None, *, limit: int = log.MOST_ROWS
+    ) -> list[Event]:
+        """Those that came after the event `number`, oldest first, at most `limit`."""
+        with self._store.read() as connection:
+            return log.after(connection, number, wanted, limit)
+
+    def last(self) -> int:
+        """The number of the newest event, 0 where there is none."""
+        with self._store.read() as connection:
+            return log.last(connection)
+
+    def heads(self) -> list[Head]:
+        """Where each chain ends."""
+        with self._store.read() as connection:
+            return log.all_heads(connection)
+
+    def version(self) -> int:
+        """A stamp that changes whenever anybody has written anything; takes microseconds."""
+        return self._store.version()
+
+    # Checkpoints
+
+    def draft(self, now: datetime) -> Checkpoint | None:
+        """What is to be sealed next; None where no chain has moved since the last one."""
+        with self._store.read() as connection:
+            return seals.draft(connection, now)
+
+    def keep(self, sealed: Sealed) -> None:
+        """Keep a checkpoint. Raises Conflict where somebody else was faster."""
+        with self._store.write() as connection:
+            seals.keep(connection, sealed)
+
+    def checkpoints(
+        self, *, limit: int = seals.MOST_ROWS, before: int | None = None
+    ) -> list[Sealed]:
+        """The newest first, at most `limit`; for the next page, `before` is the last one's."""
+        with self._store.read() as connection:
+            return seals.find(connection, limit, before)
+
+    def checkpoints_after(self, number: int, *, limit: int = seals.MOST_ROWS) -> list[Sealed]:
+        """Those after checkpoint `number`, oldest first, at most `limit`."""
+        with self._store.read() as connection:
+            return seals.after(connection, number, limit)
+
+    # Cursors
+
+    def cursor(self, name: str) -> int | None:
+        """How far `name` has come: an event's or a checkpoint's number; None at the beginning."""
+        with self._store.read() as connection:
+            return log.cursor(connection, name)
+
+    def cursors(self, prefix: str) -> dict[str, int]:
+        """How far each has come whose name begins with `prefix`, without it."""
+        with self._store.read() as connection:
+            return log.cursors_of(connection, prefix)
+
+    def move_cursor(self, name: str, number: int, now: datetime) -> None:
+        """Keep that `name` has come as far as `number`."""
+        with self._store.write() as connection:
+            log.move_cursor(connection, name, number, now)
+
+    # Judging
+
+    @contextmanager
+    def evidence(self) -> Iterator[evidence.Evidence]:
+        """All of it as it lies in the database, in one consistent view. Raises Unavailable."""
+        with self._store.read() as connection, evidence.opened(connection) as found:
+            yield found
