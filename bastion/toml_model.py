@@ -23,17 +23,18 @@ _SAID = {
     "missing": "is missing, and has to be there",
     "list_type": 'has to be a list: write it as in ["one", "two"]',
     "tuple_type": 'has to be a list: write it as in ["one", "two"]',
+    "too_short": "is empty: name at least one, or leave the key out",
     "bool_type": "has to be true or false, without quotes",
 }
 """Our words for some of pydantic's errors."""
+
+_LISTS = frozenset({"list_type", "tuple_type"})
 
 
 class Part(BaseModel):
     """A table of a file: only the keys that it names, and never changed."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, validate_by_name=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 def text(read: Callable[[str], _T]) -> BeforeValidator:
@@ -59,7 +60,8 @@ def parse(model: type[_M], content: str, file: str | Path) -> _M:
     except RecursionError:
         raise Misconfigured(f"{file} is not TOML: it is nested too deeply.") from None
     except ValidationError as error:
-        raise Misconfigured(_sentence(model, content, file, error.errors()[0])) from None
+        worst = min(error.errors(), key=_rank)
+        raise Misconfigured(_sentence(model, content, file, worst)) from None
 
 
 def meant(name: str, known: Collection[str]) -> str:
@@ -68,18 +70,27 @@ def meant(name: str, known: Collection[str]) -> str:
     return f" Do you mean {close[0]}?" if close else ""
 
 
+def _rank(error: ErrorDetails) -> bool:
+    """A misspelt key first: what is said to be missing may be what it meant."""
+    return error["type"] != "extra_forbidden"
+
+
 def _sentence(model: type[Part], content: str, file: str | Path, error: ErrorDetails) -> str:
     path = [str(part) for part in error["loc"] if isinstance(part, str)]
-    name, line = ".".join(path)[:120], Places(content).line(error["loc"])
+    name, line = ascii(".".join(path)[:120])[1:-1], Places(content).line(error["loc"])
     where = f"{file}, line {line}" if line else str(file)
     if error["type"] == "extra_forbidden":
         known = _fields_at(model, path[:-1])
         listed = f" Known here: {', '.join(sorted(known))}."
-        return f"{where}: {name!a} is not a setting.{meant(path[-1], known) or listed}"
-    if error["type"] == "model_type":
-        return f"{where}: {name} {_table(error['loc'], name)}"
+        return f"{where}: '{name}' is not a setting.{meant(path[-1], known) or listed}"
+    if error["type"] == "model_type" or (
+        error["type"] in _LISTS and _fields_at(model, path)  # a list of tables
+    ):
+        return f"{where}: {name} {_table(error)}"
     if error["type"] in _SAID:
         return f"{where}: {name} {_SAID[error['type']]}."
+    if error["type"] == "too_long":
+        return f"{where}: {name} has more than {error['ctx']['max_length']} entries."
     if error["type"] == "value_error":  # one of our own, which shows what may be shown
         said = error["msg"].removeprefix("Value error, ").rstrip(".")
     else:
@@ -88,10 +99,13 @@ def _sentence(model: type[Part], content: str, file: str | Path, error: ErrorDet
     return f"{where}: {name}: {said[:1].lower() + said[1:]}{ended}"
 
 
-def _table(path: tuple[int | str, ...], name: str) -> str:
-    if isinstance(path[-1], int):
-        return "has to be a list of tables, as in [{ … }, { … }]."
-    return f"has to be a table: write [{name}] on a line of its own."
+def _table(error: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "model_type" and isinstance(error["loc"][-1], str):
+        return f"has to be a table: write [{name}] on a line of its own."
+    if len(error["loc"]) == 1:
+        return f"has to be a list of tables: write [[{name}]] on a line of its own."
+    return "has to be a list of tables, as in [{ … }, { … }]."
 
 
 def _fields_at(model: type[Part], path: list[str]) -> frozenset[str]:
