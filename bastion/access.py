@@ -1,27 +1,28 @@
-"""The verbs of access: grant, revoke, certificate, kill. Each checks, and then does one thing.
+"""The verbs of access: grant, revoke, review, certificate, kill. Each checks, then does one thing.
 
 They exist once, for the command line and the control plane alike. Whoever may use which verb is
 the caller's to know; who it was comes in as an `Actor`. Every refusal is a sentence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bastion.actor import Actor
+from bastion.approvals import Bench, Signature, barred_from, in_words
 from bastion.authority import Authority
-from bastion.errors import NotFound, Refused, Unavailable
-from bastion.granting import Granted, Proposal, judge
+from bastion.errors import NotFound, Refused
+from bastion.granting import Granted, Proposal, allowed, judge, under
 from bastion.grants import Grant
 from bastion.inventory import PublicKey, User
 from bastion.jumps import Kill
 from bastion.ledger import Draft, Entry, Kind, Signed
 from bastion.names import free_text
+from bastion.people import People
 from bastion.policy import clock
+from bastion.rules import Rules
+from bastion.ruling import Asking, Ruling, Way
 from bastion.store import Store
-
-TOLERANCE = timedelta(seconds=5)
-"""How far the clock may be behind the latest time that was kept."""
 
 SHORTEST = timedelta(seconds=1)
 """A certificate counts whole seconds; one for less would be over when it is made."""
@@ -38,25 +39,105 @@ class Issued:
 
 
 class Access:
-    """The verbs, on one store and one authority. `lifetime` is the longest of a certificate."""
+    """The verbs, on one store and one authority.
 
-    def __init__(self, store: Store, authority: Authority, lifetime: timedelta) -> None:
+    `lifetime` is the longest of a certificate; `rules` gives the rules that are in force.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        authority: Authority,
+        lifetime: timedelta,
+        rules: Callable[[], Rules],
+        people: People,
+    ) -> None:
         self._store = store
         self._authority = authority
         self._lifetime = lifetime
+        self._rules = rules
+        self._people = people
 
-    def grant(self, actor: Actor, proposal: Proposal, now: datetime) -> Granted:
-        """Give an access. Whatever it raises, nothing was written then."""
-        self._check_clock(now)
+    def grant(
+        self, actor: Actor, proposal: Proposal, now: datetime, *, override: bool = False
+    ) -> Granted:
+        """Give an access, by the rules, or in spite of them where `override` says so.
+
+        Whatever it raises, nothing was written then.
+        """
+        self._store.demand_right_clock(now)
         user = self._store.user(proposal.user)
         if user is None:
             raise NotFound(f"There is no user {proposal.user}: bastion-admin user add makes one.")
-        judged = judge(proposal, user, self._store.hosts(), actor.name, now)
-        return replace(judged, grant=self._store.add_grant(judged.grant, actor, now))
+        giver = self._people.person(actor.name)
+        if giver == user.name:
+            raise Refused("Nobody grants to herself: ask somebody else to.")
+        inventory = self._store.hosts()
+        judged = judge(proposal, user, inventory, giver, now)
+        if override:
+            grant = replace(judged.grant, override=True, policy=self._rules().version)
+        else:
+            judged = self._by_the_rules(actor, proposal, user, judged, now)
+            grant = judged.grant
+        return replace(judged, grant=self._store.add_grant(grant, actor, now))
+
+    def _by_the_rules(
+        self, actor: Actor, proposal: Proposal, user: User, judged: Granted, now: datetime
+    ) -> Granted:
+        """The same as the rules want it. Raises Refused, BadInput."""
+        grant, inventory = judged.grant, self._store.hosts()
+        asking = Asking(
+            user=user,
+            hosts=grant.hosts,
+            logins=grant.logins,
+            allows=grant.allows,
+            duration=grant.ends_at - grant.starts_at,
+            way=Way.OPERATOR,
+            reason=grant.reason,
+            ticket=grant.ticket,
+            window=grant.window,
+            sources=grant.sources,
+            starts_at=grant.starts_at,
+        )
+        ruling = allowed(self._rules(), asking, inventory)
+        within = replace(proposal, window=ruling.window, sources=ruling.sources)
+        judged = judge(within, user, inventory, judged.grant.granted_by, now)
+        grant = under(ruling, judged.grant)
+        if ruling.needs:
+            self._demand_alone(actor, user, grant, ruling, now)
+            grant = replace(grant, approved_by=(grant.granted_by,))
+        return replace(judged, grant=grant)
+
+    def _demand_alone(
+        self, actor: Actor, user: User, grant: Grant, ruling: Ruling, now: datetime
+    ) -> None:
+        """Raises Refused unless the giver may agree to this, and nobody else has to."""
+        enrollers = self._people.persons(self._store.key_enrollers(user.name))
+        bench = Bench(
+            needs=ruling.needs,
+            hosts=tuple(host for host in self._store.hosts() if grant.covers(host)),
+            barred=barred_from(user, enrollers),
+            hardware=ruling.rule.hardware_approvers,
+            fresh=ruling.rule.approver_login,
+        )
+        giver = self._store.user(grant.granted_by)
+        signature = Signature(actor.key, actor.signed_in_at)
+        refused = bench.why_not(giver, grant.granted_by, signature, now)
+        if refused is None and giver is not None and bench.unmet([giver], now):
+            refused = f"It takes {in_words(ruling.needs)}."
+        if refused is not None:
+            raise Refused(f"{refused} Let {user.name} ask for it (ssh bastion request).")
 
     def revoke(self, actor: Actor, number: int, reason: str, now: datetime) -> Grant:
         """End `G-<number>` now. Raises NotFound, or Conflict where it is over already."""
         return self._store.revoke_grant(number, actor, free_text(reason, "reason"), now)
+
+    def review(self, actor: Actor, number: int, comment: str, now: datetime) -> Grant:
+        """Close the review of a break-glass grant. Raises NotFound, Conflict, Refused."""
+        grant = self._store.grant(number)
+        if grant is not None and grant.user == self._people.person(actor.name):
+            raise Refused(f"{grant} was your own: somebody else has to look at it.")
+        return self._store.review_grant(number, actor, free_text(comment, "comment"), now)
 
     def revoke_certificate(self, actor: Actor, serial: int, reason: str, now: datetime) -> Entry:
         """A certificate counts no more. Raises NotFound, or Conflict where it is over already."""
@@ -70,7 +151,7 @@ class Access:
         Good until the latest end of those grants, the end of the account, or the lifetime,
         whichever is first. Raises Refused with what to do, Unavailable.
         """
-        self._check_clock(now)
+        self._store.demand_right_clock(now)
         self._demand_enrolled(user, key, now)
         grants = self._store.grants_not_over(user.name, now)
         counted = tuple(g for g in grants if g.starts_at < now + self._lifetime)
@@ -109,14 +190,6 @@ class Access:
             raise Refused("Your account is closed; ask whoever invited you.")
         if all(k.blob != key.blob for k in kept.keys):
             raise Refused(f"The key {key.fingerprint} is not enrolled for you any more.")
-
-    def _check_clock(self, now: datetime) -> None:
-        latest = self._store.latest_time()
-        if latest is not None and now + TOLERANCE < latest:
-            raise Unavailable(
-                f"The clock says {clock(now)}, but {clock(latest)} has been already: set it right, "
-                "then look at bastion-admin doctor."
-            )
 
 
 def _nothing_granted(later: Sequence[Grant]) -> str:

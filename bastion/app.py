@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bastion.access import Access
+from bastion.actor import Actor
 from bastion.admission import Admission, Places
+from bastion.approving import Approving
 from bastion.authority import Authority
 from bastion.clock import Clock
 from bastion.config import Settings
@@ -26,9 +28,12 @@ from bastion.failures import Failures
 from bastion.home import Home
 from bastion.hop import Parts
 from bastion.live import Live
+from bastion.people import People
 from bastion.probe import Prober
+from bastion.rulebook import Rulebook
 from bastion.server import Front
 from bastion.store import Store
+from bastion.store.inbox import Inbox
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
 from recorder import Archive, EndReason, Index
@@ -36,6 +41,9 @@ from recorder import Archive, EndReason, Index
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+
+SERVICE = Actor("bastion")
+"""Who reads the rules, seals the log and passes it on: this program itself."""
 
 THREADS = 32
 """Threads for the doors' questions to the database, and for opening and closing recordings."""
@@ -55,6 +63,10 @@ class Services:
     index: Index
     archive: Archive
     access: Access
+    approving: Approving
+    inbox: Inbox
+    rulebook: Rulebook
+    people: People
     enrolment: Enrolment
     clock: Clock
     failures: Failures
@@ -68,6 +80,9 @@ def opened(home: Home) -> Iterator[Services]:
     try:
         authority = Authority.load(home.keys)
         index = Index(store.database)
+        clock = Clock(latest=store.latest_time())
+        inbox, people, access = Inbox(store), People(settings.accounts), settings.access
+        rulebook = Rulebook(home.policy, store, SERVICE, clock.now)
         yield Services(
             home=home,
             settings=settings,
@@ -80,9 +95,13 @@ def opened(home: Home) -> Iterator[Services]:
                 recipients=settings.recording.auditors,
                 limit=settings.recording.session_limit,
             ),
-            access=Access(store, authority, settings.access.certificate_lifetime),
+            access=Access(store, authority, access.certificate_lifetime, rulebook.current, people),
+            approving=Approving(store, inbox, rulebook.current, people, access.request_lifetime),
+            inbox=inbox,
+            rulebook=rulebook,
+            people=people,
             enrolment=Enrolment(store),
-            clock=Clock(latest=store.latest_time()),
+            clock=clock,
             failures=Failures(),
         )
     finally:

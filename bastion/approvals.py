@@ -103,6 +103,22 @@ class Bench:
         return bool(owners) and all(owner in user.groups | {user.name} for owner in owners)
 
 
+def barred_from(requester: User, enrollers: Iterable[str]) -> dict[str, str]:
+    """Who may not agree to what `requester` asks for, with the sentence for each.
+
+    `enrollers` are the people who enrolled her or a key of hers.
+    """
+    name, sponsor = requester.name, requester.sponsor
+    barred = {
+        person: f"{person} let {name} in here, so somebody else has to approve."
+        for person in enrollers
+    }
+    if sponsor is not None:
+        barred[sponsor] = f"{sponsor} vouches for {name}, so somebody else has to approve."
+    barred[name] = "Nobody approves what is for herself: somebody else has to."
+    return barred
+
+
 def in_words(needs: Iterable[Need]) -> str:
     """Needs as people say them: `one of @leads and 2 of @security or bob`."""
     return " and ".join(map(str, needs))

@@ -16,6 +16,8 @@ from bastion.grants import Allows, Grant
 from bastion.inventory import Host, Selector, User
 from bastion.names import free_text, login_name
 from bastion.policy import clock
+from bastion.rules import Rules
+from bastion.ruling import Asking, Refusal, Ruling, rule_for
 from bastion.windows import Window
 
 SLOW = timedelta(minutes=5)
@@ -83,6 +85,28 @@ def judge(
         granted_at=now,
     )
     return Granted(grant, tuple(warnings))
+
+
+def allowed(rules: Rules, asking: Asking, hosts: Sequence[Host]) -> Ruling:
+    """What the rules say, where they allow it. Raises Refused, or BadInput for what is missing."""
+    answer = rule_for(rules, asking, hosts)
+    if isinstance(answer, Refusal):
+        raise Refused(answer.sentence)
+    if answer.missing:
+        raise BadInput(" ".join(answer.missing))
+    return answer
+
+
+def under(ruling: Ruling, grant: Grant, *, emergency: bool = False) -> Grant:
+    """The grant as the rule wants it, and with the rule's name."""
+    return replace(
+        grant,
+        rule=ruling.rule.name,
+        policy=ruling.version,
+        watch=grant.watch or ruling.watch,
+        hardware=grant.hardware or ruling.hardware,
+        emergency=emergency,
+    )
 
 
 def _start(proposal: Proposal, now: datetime) -> datetime:

@@ -84,7 +84,12 @@ class Inbox:
     def case(self, number: int, by: str) -> Case:
         """What `R-<number>` would be decided from by `by`, to be looked at. Raises NotFound."""
         with self._store.read() as connection:
-            return _case(connection, number, by)
+            return _case(connection, _known(connection, number), by)
+
+    def case_of(self, request: Request, by: str) -> Case:
+        """The same for a request that is not kept yet."""
+        with self._store.read() as connection:
+            return _case(connection, request, by)
 
     def add(
         self,
@@ -115,7 +120,7 @@ class Inbox:
     ) -> Decided:
         """Somebody agrees; `judge` says what comes of it, or raises. Raises NotFound, Conflict."""
         with self._store.writing(now) as connection:
-            case = _case(connection, number, by.name)
+            case = _case(connection, _known(connection, number), by.name)
             if case.request.standing(now) is not Standing.PENDING:
                 raise requests.why_not(number, case.request, now)
             approval, outcome = judge(case)
@@ -177,10 +182,14 @@ def _given(
     return None
 
 
-def _case(connection: Connection, number: int, by: str) -> Case:
+def _known(connection: Connection, number: int) -> Request:
     request = requests.get(connection, number)
     if request is None:
         raise NotFound(f"There is no request R-{number}.")
+    return request
+
+
+def _case(connection: Connection, request: Request, by: str) -> Case:
     people = users.called(connection, {request.user, by, *request.approvers})
     requester = people.get(request.user)
     if requester is None:

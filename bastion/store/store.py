@@ -10,21 +10,25 @@ import secrets
 import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from sqlalchemy import Connection
 
 from bastion import happenings
 from bastion.actor import Actor
-from bastion.errors import Misconfigured
+from bastion.errors import Misconfigured, Unavailable
 from bastion.events import Chain, Event, Happened, What
 from bastion.grants import Certificate, Grant
 from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import DoorFacts, Jump, Kill
 from bastion.ledger import Draft, Entry, Signed
+from bastion.policy import clock
 from bastion.store import events, grants, hosts, jumps, ledger, policies, schema, users
 from bastion.store.database import Database, as_sentences, file_of, make_file
+
+TOLERANCE = timedelta(seconds=5)
+"""How far the clock may be behind the latest time that was kept."""
 
 
 class Store:
@@ -398,6 +402,15 @@ class Store:
         """The latest wall time that was ever kept; None in a new database."""
         with self.read() as connection:
             return jumps.latest_time(connection)
+
+    def demand_right_clock(self, now: datetime) -> None:
+        """Raises Unavailable where `now` is before what has been already: a clock was set back."""
+        latest = self.latest_time()
+        if latest is not None and now + TOLERANCE < latest:
+            raise Unavailable(
+                f"The clock says {clock(now)}, but {clock(latest)} has been already: set it right, "
+                "then look at bastion-admin doctor."
+            )
 
     def saw_time(self, now: datetime) -> None:
         """Keep `now` if it is later than what was kept."""

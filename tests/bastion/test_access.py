@@ -15,7 +15,10 @@ from bastion.authority import Authority, certify_host, make_keys, read_public_ke
 from bastion.errors import BadInput, Conflict, NotFound, Refused, Unavailable
 from bastion.granting import Proposal
 from bastion.grants import Grant, State
+from bastion.home import POLICY
 from bastion.inventory import PublicKey, User
+from bastion.people import People
+from bastion.rules import parse_rules
 from bastion.store import Store
 from tests.bastion.worlds import HOUR, NOW, ROOT, SECOND, SHELL, TICK, host, selectors
 
@@ -47,10 +50,13 @@ def alice(store: Store) -> User:
     return user
 
 
+RULES = parse_rules(POLICY, "policy.toml")
+
+
 @pytest.fixture
 def access(store: Store, authority: Authority) -> Access:
     """The verbs."""
-    return Access(store, authority, LIFETIME)
+    return Access(store, authority, LIFETIME, lambda: RULES, People({}))
 
 
 def proposal(ends_at: datetime = NOW + HOUR, starts_at: datetime | None = None) -> Proposal:
