@@ -43,6 +43,8 @@ class Pattern:
     def __init__(self, text: str) -> None:
         if len(text) > LIMIT:
             raise BadInput(f"The pattern has {len(text)} characters; at most {LIMIT} are read.")
+        if not text.isprintable():
+            raise BadInput("The pattern has a character that does not show: write plain text.")
         self.text = text
         reader = _Reader(text)
         self._first, self._last = reader.read()

@@ -1,52 +1,58 @@
-"""What the rules say to somebody who asks: pure. (A first, plain form; to be replaced whole.)"""
+"""What the rules say to somebody who asks: yes with what it takes, or no. Pure.
 
-import fnmatch
-from collections.abc import Sequence
+Rules are tried in order; the first that fits in everything decides. A no is one calm sentence that
+names what the nearest rule wanted, but nothing about hosts that no rule opens to whoever asks:
+those sound like hosts that are not there.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
 
-from bastion.grants import Allows
-from bastion.inventory import Host, Selector, User
-from bastion.rules import Mode, Need, Rule, Rules
+from bastion.durations import format_duration
+from bastion.inventory import Host
+from bastion.looks import (
+    KEYS,
+    LOOKS,
+    Asking,
+    Case,
+    Key,
+    Way,
+    case_of,
+    commands,
+    host_fits,
+    listed,
+)
+from bastion.rules import Need, Network, Rule, Rules
 from bastion.windows import Window
 
-
-class Way(StrEnum):
-    """How somebody comes to an access."""
-
-    REQUEST = "request"
-    OPERATOR = "operator"
-    EMERGENCY = "emergency"
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """A question to the rules."""
-
-    user: User
-    hosts: tuple[Selector, ...]
-    logins: frozenset[str]
-    allows: Allows
-    duration: timedelta
-    way: Way = Way.REQUEST
-    reason: str | None = None
-    ticket: str | None = None
-    window: Window | None = None
-    sources: tuple[IPv4Network | IPv6Network, ...] = ()
-    starts_at: datetime | None = None
+__all__ = [
+    "Asking",
+    "Check",
+    "Key",
+    "Refusal",
+    "Ruling",
+    "Step",
+    "Way",
+    "explain",
+    "needs",
+    "rule_for",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """Yes, by `rule`, with these needs and limits; `missing` has to be said before."""
+    """Yes, by `rule` of the rules' `version`, as soon as its `needs` are met.
+
+    The grant has this `window` and these `sources`, may be used only while somebody watches
+    (`watch`) and only with a hardware key (`hardware`). `missing` are sentences that say what else
+    has to be given before.
+    """
 
     rule: Rule
     version: str
     needs: tuple[Need, ...]
     window: Window | None
-    sources: tuple[IPv4Network | IPv6Network, ...]
+    sources: tuple[Network, ...]
     watch: bool
     hardware: bool
     missing: tuple[str, ...] = ()
@@ -54,51 +60,152 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No."""
+    """No. `code` is what the nearest rule wanted otherwise, for the log."""
 
     sentence: str
+    code: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One look at one key of a rule: what the rule wants and what was asked, in words."""
+
+    key: Key
+    passed: bool
+    wanted: str
+    asked: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule and all that was looked at. The first whose checks all passed decides."""
+
+    rule: str
+    checks: tuple[Check, ...]
+    decides: bool
 
 
 def rule_for(rules: Rules, asking: Asking, hosts: Sequence[Host]) -> Ruling | Refusal:
-    """The first rule that fits decides."""
+    """What the rules say. `hosts` is the whole inventory."""
+    case = case_of(asking, hosts)
+    failed: list[tuple[int, Rule]] = []
     for rule in rules.rules:
-        if _fits(rule, asking, hosts):
-            needs = () if rule.operators and asking.way is Way.OPERATOR else rule.needs
-            if asking.way is Way.EMERGENCY:
-                needs = ()
-            return Ruling(
-                rule,
-                rules.version,
-                needs,
-                asking.window or rule.window,
-                asking.sources or rule.sources,
-                rule.watch,
-                rule.hardware,
-            )
-    return Refusal("No rule allows that.")
+        at = _failed(rule, case)
+        if at is None:
+            return _ruling(rule, rules.version, asking)
+        failed.append((at, rule))
+    return _refusal(case, failed)
 
 
-def _fits(rule: Rule, asking: Asking, hosts: Sequence[Host]) -> bool:
-    way = {
-        Way.REQUEST: rule.automatic or bool(rule.needs),
-        Way.OPERATOR: rule.operators or bool(rule.needs),
-        Way.EMERGENCY: rule.emergency,
-    }[asking.way]
-    modes = {Mode.SHELL} if asking.allows.shell else {Mode.COMMAND}
-    return (
-        way
-        and rule.is_for(asking.user)
-        and (rule.logins is None or asking.logins <= rule.logins)
-        and bool(modes <= rule.modes or Mode.SHELL in rule.modes)
-        and asking.duration <= rule.longest
-        and all(_within(rule, selector, hosts) for selector in asking.hosts)
+def explain(rules: Rules, asking: Asking, hosts: Sequence[Host]) -> tuple[Step, ...]:
+    """Every rule with every look at it, in the order in which `rule_for` looks."""
+    case = case_of(asking, hosts)
+    fits = [_failed(rule, case) is None for rule in rules.rules]
+    return tuple(
+        Step(
+            rule.name,
+            tuple(
+                Check(key, test(rule, case), wanted(rule), asked(case))
+                for key, test, wanted, asked in LOOKS
+            ),
+            fits[number] and not any(fits[:number]),
+        )
+        for number, rule in enumerate(rules.rules)
     )
 
 
-def _within(rule: Rule, selector: Selector, hosts: Sequence[Host]) -> bool:
-    if any(str(each) == "*" or each == selector for each in rule.hosts):
-        return True
-    meant = [host for host in hosts if selector.matches(host)]
-    exact = selector.exact and all(any(e.matches(h) for e in rule.hosts) for h in meant)
-    pattern = selector.pattern or ""
-    return exact or any(fnmatch.fnmatchcase(pattern, e.pattern or "") for e in rule.hosts)
+def needs(rule: Rule, way: Way) -> tuple[Need, ...]:
+    """Whose consent it takes in this way."""
+    alone = {
+        Way.REQUEST: rule.automatic,
+        Way.OPERATOR: rule.operators or rule.automatic,
+        Way.EMERGENCY: rule.emergency,
+    }
+    return () if alone[way] else rule.needs
+
+
+def _failed(rule: Rule, case: Case) -> int | None:
+    """The place of the first look that it fails; None where it fits."""
+    for place, (_, test, _, _) in enumerate(LOOKS):
+        if not test(rule, case):
+            return place
+    return None
+
+
+def _ruling(rule: Rule, version: str, asking: Asking) -> Ruling:
+    return Ruling(
+        rule=rule,
+        version=version,
+        needs=needs(rule, asking.way),
+        window=asking.window or rule.window,
+        sources=asking.sources or rule.sources,
+        watch=rule.watch,
+        hardware=rule.hardware,
+        missing=tuple(_missing(rule, asking)),
+    )
+
+
+def _missing(rule: Rule, asking: Asking) -> Iterable[str]:
+    """A reason is always wanted, a ticket where the rule says so."""
+    reason, ticket = (asking.reason or "").strip(), (asking.ticket or "").strip()
+    if not reason:
+        yield "The reason is missing: say --reason and a few words."
+    elif rule.reason is not None and not rule.reason.found_in(reason):
+        yield f"The reason has to have {rule.reason} in it: so says the rule {rule.name!r}."
+    if rule.ticket is None:
+        return
+    if not ticket:
+        yield f"The ticket is missing: say --ticket, in the form {rule.ticket}."
+    elif not rule.ticket.matches(ticket):
+        yield f"The ticket {ticket[:60]!a} has to have the form {rule.ticket}."
+
+
+def _refusal(case: Case, failed: Sequence[tuple[int, Rule]]) -> Refusal:
+    """The sentence of the nearest rules: those that fitted in most."""
+    nearest = max((at for at, _ in failed), default=0)
+    near = [rule for at, rule in failed if at == nearest]
+    key, asking = KEYS[nearest], case.asking
+    hosts = listed(asking.hosts, "and")
+    wanted = _wanted(key, near)
+    sentences = {
+        Key.LOGINS: f"No rule lets {asking.user.name} log in to {hosts} as "
+        f"{listed(sorted(asking.logins), 'and')}; {wanted} can be asked for.",
+        Key.ALLOW: f"No rule gives {asking.user.name} a shell on {hosts}; commands can be asked "
+        "for, each by itself.",
+        Key.COMMANDS: f"No rule lets {asking.user.name} run {commands(case)} on {hosts}; these "
+        f"can be asked for: {wanted}.",
+        Key.LONGEST: f"{format_duration(asking.duration)} is too long for {hosts}: {wanted}.",
+        Key.HOURS: f"{hosts} can be used within these hours only: {wanted}.",
+        Key.SOURCES: f"{hosts} can be used from these networks only: {wanted}.",
+    }
+    return Refusal(sentences.get(key) or _nothing(case, failed), key)
+
+
+def _nothing(case: Case, failed: Sequence[tuple[int, Rule]]) -> str:
+    """What is said of hosts that no rule opens in this way, be they there or not."""
+    asking = case.asking
+    mine = [rule for at, rule in failed if at >= KEYS.index(Key.HOSTS)]
+    closed = [s for s, named in case.hosts if not any(host_fits(r, s, named) for r in mine)]
+    hosts = listed(closed or asking.hosts, "and")
+    if asking.way is Way.EMERGENCY:
+        return (
+            f"No rule lets {asking.user.name} take access to {hosts} in an emergency; ask for it "
+            "(ssh bastion request)."
+        )
+    if asking.way is Way.OPERATOR:
+        return f"No rule gives {asking.user.name} access to {hosts}."
+    nothing = f"No rule gives {asking.user.name} access to {hosts}"
+    return f"{nothing}; what can be asked for: ssh bastion hosts"
+
+
+def _wanted(key: Key, near: Sequence[Rule]) -> str:
+    """What the nearest rules would have taken, in words, the most useful of it."""
+    if key is Key.LONGEST:
+        return f"at most {format_duration(max(rule.longest for rule in near))}"
+    parts = {
+        Key.LOGINS: [name for rule in near for name in sorted(rule.logins or ())],
+        Key.COMMANDS: [str(c) for rule in near for c in sorted(rule.commands or (), key=str)],
+        Key.HOURS: [str(rule.window) for rule in near],
+        Key.SOURCES: [str(network) for rule in near for network in rule.sources],
+    }
+    return listed(list(dict.fromkeys(parts.get(key, []))))

@@ -124,7 +124,8 @@ def test_no_text_takes_long(pattern: str) -> None:
         ("(" * 30 + ")" * 30, "too many ( within one another"),
         ("a" * 201, "has 201 characters; at most 200"),
         ("\\", "can't be read from"),
-        ("a\nb", "can't be read from '\\nb' on"),
+        ("a\nb", "a character that does not show"),
+        ("\x1b[2J", "a character that does not show"),
     ],
 )
 def test_what_can_be_wrong(pattern: str, said: str) -> None:
