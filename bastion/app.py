@@ -8,22 +8,26 @@ import asyncio
 import logging
 import resource
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from bastion import happenings
 from bastion.access import Access
 from bastion.actor import Actor
 from bastion.admission import Admission, Places
 from bastion.approving import Approving
 from bastion.authority import Authority
+from bastion.chronicle import Chronicle
 from bastion.clock import Clock
 from bastion.config import Settings
 from bastion.control import Control
 from bastion.crew import Crew
+from bastion.duties import MINUTE, tell_failures, tell_failures_before, watch_rules
 from bastion.enrolment import Enrolment
-from bastion.errors import Unavailable
+from bastion.errors import BastionError, Unavailable
+from bastion.events import What
 from bastion.failures import Failures
 from bastion.home import Home
 from bastion.hop import Parts
@@ -36,6 +40,7 @@ from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
+from bastion.workers import Workers
 from recorder import Archive, EndReason, Index
 
 log = logging.getLogger(__name__)
@@ -47,9 +52,6 @@ SERVICE = Actor("bastion")
 
 THREADS = 32
 """Threads for the doors' questions to the database, and for opening and closing recordings."""
-
-VERBS = 4
-"""Verbs of the control plane that run at once; the others wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +132,63 @@ async def serve(services: Services, control: Control, ready: Callable[[str], Non
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "doors"))
     await _recover(services)
     async with asyncio.TaskGroup() as group:
-        crew = Crew(group)
-        live = Live(services.store, services.clock, services.settings.limits.without_database)
-        watching = group.create_task(live.watch(), name="live")
-        server = await _listen(services, control, live, crew)
+        hands = _Hands(
+            crew=Crew(group),
+            live=Live(services.store, services.clock, services.settings.limits.without_database),
+            chronicle=Chronicle(services.store.tell_all, services.clock.now),
+            workers=Workers(),
+        )
+        chores = [group.create_task(chore) for chore in _chores(services, hands)]
+        server = await _listen(services, control, hands)
         try:
             ready(", ".join(_address(sock.getsockname()) for sock in server.sockets))
-            await _drained(server, live, services.settings.limits.drain, group)
+            await _told(services, What.SERVICE_STARTED)
+            await _drained(server, hands.live, services.settings.limits.drain, group)
         finally:
             server.close()
-            watching.cancel()
-            await _disconnected(live)
-    await asyncio.to_thread(services.store.close_left_open, services.clock.now())
+            await _disconnected(hands.live)
+            for chore in chores:
+                chore.cancel()
+            await _put_away(services, hands)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hands:
+    """What serving works with, for as long as it lasts."""
+
+    crew: Crew
+    live: Live
+    chronicle: Chronicle
+    workers: Workers
+
+
+def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object, None]]:
+    """What goes on beside serving, until the end."""
+    return [
+        hands.live.watch(),
+        hands.chronicle.keep(),
+        watch_rules(services.rulebook),
+        tell_failures(services.failures, hands.chronicle, services.clock),
+    ]
+
+
+async def _put_away(services: Services, hands: _Hands) -> None:
+    """Keep what has not been kept yet."""
+    now = services.clock.now()
+    tell_failures_before(services.failures, hands.chronicle, now + MINUTE)
+    await hands.chronicle.close()
+    hands.workers.close()
+    await asyncio.to_thread(services.store.close_left_open, now)
+    await _told(services, What.SERVICE_STOPPED)
+
+
+async def _told(services: Services, what: What) -> None:
+    """Tell of the service itself; it goes on where that can't be kept."""
+    try:
+        told = happenings.by(SERVICE, what)
+        await asyncio.to_thread(services.store.tell, told, services.clock.now())
+    except BastionError as error:
+        log.error("%s", error)
 
 
 def prober(services: Services) -> Prober:
@@ -161,29 +208,35 @@ async def _recover(services: Services) -> None:
     now = services.clock.now()
     for found in await services.archive.recover():
         log.warning("%s", found)
+        session = await asyncio.to_thread(services.index.get, found.session)
+        if session is not None:
+            told = happenings.of_session_over(session)
+            await asyncio.to_thread(services.store.tell, told, now)
     await asyncio.to_thread(services.store.close_left_open, now)
     await asyncio.to_thread(services.store.saw_time, now)
 
 
-async def _listen(services: Services, control: Control, live: Live, crew: Crew) -> asyncio.Server:
+async def _listen(services: Services, control: Control, hands: _Hands) -> asyncio.Server:
     turn = Turn()
     limits = services.settings.limits
     parts = Parts(
         store=services.store,
         archive=services.archive,
-        live=live,
+        live=hands.live,
         clock=services.clock,
         connector=_connector(services, turn),
-        crew=crew,
+        crew=hands.crew,
         turn=turn,
         notice=services.settings.notice,
+        index=services.index,
+        chronicle=hands.chronicle,
     )
     places = Places(limits.connections, limits.unauthenticated, limits.unauthenticated_per_source)
     front = Front(
         parts,
         services.authority,
         control,
-        verbs=ThreadPoolExecutor(VERBS, "verbs"),
+        workers=hands.workers,
         admission=Admission(places),
         failures=services.failures,
         login_grace=limits.login_grace,

@@ -13,15 +13,12 @@ import asyncssh
 
 from bastion.authority import Authority
 from bastion.errors import BastionError
-from bastion.hop import PROHIBITED, Arrival, Hop, Parts
+from bastion.hop import NOT_KEPT, PROHIBITED, Arrival, Hop, Parts
 from bastion.jumps import Jump
 from bastion.policy import Denial, Identity, Knock, Reach, Reason, may_reach
 from bastion.wire.connections import ServerConnection
 
 log = logging.getLogger(__name__)
-
-NOT_KEPT = 0
-"""The number of a jump that could not be written down; it is refused."""
 
 _NOT_NOW = "nothing can be opened now, and it has been logged; ask an operator."
 

@@ -12,6 +12,7 @@ from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import Jump
 from bastion.ledger import Draft, Entry, Kind, Signed
 from bastion.requests import Approval, Request
+from recorder.session import EndReason, Session
 
 
 def by(actor: Actor, what: What, **columns: object) -> Happened:
@@ -180,4 +181,62 @@ def of_end(jump: Jump) -> Happened:
         host=jump.host,
         login=jump.login,
         connection=jump.id,
+    )
+
+
+LONGEST_COMMAND = 1000
+"""Characters of a command line in an event; the recording has all of it."""
+
+
+def of_session_begun(session: Session) -> Happened:
+    """A session that has begun, whatever became of it since."""
+    return _of_session(session, What.SESSION_STARTED, None, {})
+
+
+def of_session_over(session: Session) -> Happened:
+    """A session that has ended, with what the index keeps of its recording."""
+    failed = session.end_reason is EndReason.RECORDING_FAILED
+    what = What.RECORDING_FAILED if failed else What.SESSION_ENDED
+    details: dict[str, Details] = {
+        "exit_status": session.exit_status,
+        "exit_signal": session.exit_signal,
+        "bytes_in": session.bytes_in,
+        "bytes_out": session.bytes_out,
+        "sha256": session.recording.sha256,
+    }
+    return _of_session(session, what, session.end_reason, details)
+
+
+def _of_session(
+    session: Session, what: What, why: str | None, details: dict[str, Details]
+) -> Happened:
+    command = (session.command or "").encode("utf-8", "replace").decode()
+    ran: dict[str, Details] = {"command": command[:LONGEST_COMMAND]} if command else {}
+    return Happened(
+        what,
+        session.user,
+        session.source,
+        user=session.user,
+        host=session.host,
+        login=session.login,
+        grant=session.grant,
+        connection=session.connection,
+        session=session.id,
+        why=why,
+        details={"kind": session.kind, **ran, **details},
+    )
+
+
+def of_look(actor: Actor, session: Session, how: str) -> Happened:
+    """Somebody looks at a recording: `how` is the verb."""
+    return by(
+        actor,
+        What.RECORDING_LOOKED_AT,
+        user=session.user,
+        host=session.host,
+        login=session.login,
+        grant=session.grant,
+        connection=session.connection,
+        session=session.id,
+        details={"how": how},
     )

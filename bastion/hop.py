@@ -7,7 +7,8 @@ so that a refusal is spoken where the person hears it: as a banner, inside.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -20,9 +21,12 @@ from asyncssh.constants import (
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey, decode_ssh_public_key
 
+from bastion import happenings
+from bastion.chronicle import Chronicle
 from bastion.clock import Clock
 from bastion.crew import Crew
 from bastion.errors import BastionError, Unavailable
+from bastion.events import Happened, What
 from bastion.live import Live
 from bastion.policy import (
     Ask,
@@ -42,11 +46,15 @@ from bastion.store import Store
 from bastion.upstream import Connector, Upstream
 from bastion.wire.connections import Authenticator, ServerConnection
 from bastion.wire.packets import Turn
-from recorder import Archive, Kind, RecorderError, SessionInfo, Size
+from recorder import Archive, Index, Kind, RecorderError, Session, SessionInfo, Size
+from recorder.recording import Recording
 
 log = logging.getLogger(__name__)
 
 PROHIBITED = OPEN_ADMINISTRATIVELY_PROHIBITED
+
+NOT_KEPT = 0
+"""The number of a jump that could not be written down; it is refused."""
 
 MOST_NAMES = 10
 """Logins that one jump may try: each refusal is spoken and logged."""
@@ -67,6 +75,8 @@ class Parts:
     crew: Crew
     turn: Turn
     notice: str
+    index: Index
+    chronicle: Chronicle
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +219,7 @@ class Hop(Authenticator):
                 return
             if still.grant.id != run.grant.id:
                 raise Unavailable("what is granted here has just changed; try again.")
-            async with self._parts.archive.record(self._info(relay, run)) as recording:
+            async with self._recorded(relay, run) as recording:
                 session = recording.session
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
                 self._parts.live.open(session, relay, run.grant, run.identity)
@@ -221,6 +231,27 @@ class Hop(Authenticator):
             unshared = upstream is not self._shared
             if unshared or self._lost or (relay.was_cut and not self._sharing):
                 upstream.close()
+
+    @asynccontextmanager
+    async def _recorded(self, relay: Relay, run: Run) -> AsyncIterator[Recording]:
+        """A recording, with the events of its beginning and its end."""
+        session = 0
+        try:
+            async with self._parts.archive.record(self._info(relay, run)) as recording:
+                session = recording.session
+                begun = happenings.of_session_begun
+                self._parts.crew.start(self._tell_of(session, begun), f"S-{session} begins")
+                yield recording
+        finally:
+            if session:
+                over = happenings.of_session_over
+                self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
+
+    async def _tell_of(self, session: int, what: Callable[[Session], Happened]) -> None:
+        """As the index has it. What can't be told now is told when recordings are recovered."""
+        found = await asyncio.to_thread(self._parts.index.get, session)
+        if found is not None:
+            self._parts.chronicle.tell_soon(what(found))
 
     async def _upstream(self, run: Run) -> Upstream:
         """One connection for all shells of a jump; for a forced command, one of its own."""
@@ -277,7 +308,21 @@ class Hop(Authenticator):
         raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: tunnels are not granted")
 
     def _spoken(self, denial: Denial, what: str) -> None:
-        user = self._arrival.identity.user.name
-        log.info(
-            "%s %s to %s %s: %s", self._arrival, user, self._arrival.asked, what, denial.reason
+        """Keep why somebody heard no. Door 1's own answer is with the connection already."""
+        arrival = self._arrival
+        user = arrival.identity.user.name
+        log.info("%s %s to %s %s: %s", arrival, user, arrival.asked, what, denial.reason)
+        if denial is arrival.answer or arrival.connection == NOT_KEPT:
+            return
+        self._parts.chronicle.tell_soon(
+            Happened(
+                What.DOOR_REFUSED,
+                user,
+                arrival.identity.source,
+                user=user,
+                host=arrival.asked,
+                connection=arrival.connection,
+                why=denial.reason,
+                details={"what": what[:1000]},
+            )
         )

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import click
 
+from bastion import happenings
 from bastion.app import Services
 from bastion.durations import format_duration, parse_duration
 from bastion.errors import BadInput, Conflict, NotFound
@@ -109,6 +110,14 @@ def wanted_session(services: Services, number: int) -> Session:
     return session
 
 
+def looked_at(desk: Desk, number: int, how: str) -> Session:
+    """The session `S-<number>`, for somebody to look at: that is told first. Raises NotFound."""
+    found = wanted_session(desk.services, number)
+    services = desk.services
+    services.store.tell(happenings.of_look(desk.actor, found, how), services.clock.now())
+    return found
+
+
 @click.command(
     cls=Verb,
     examples=[
@@ -146,7 +155,7 @@ def replay(
     could harm your terminal is left out.
     """
     services = desk.services
-    found = wanted_session(services, session)
+    found = looked_at(desk, session, "replay")
     pace = Pace(speed, idle, _start(found, start, at))
     play(services.archive.open(found), pace, sys.stdout)
 
@@ -208,7 +217,8 @@ def export(
     """
     if (raw == "stdin") != (identity is not None):
         raise BadInput("--raw stdin and --identity FILE belong together.")
-    reader = desk.services.archive.open(wanted_session(desk.services, session))
+    how = "export" if raw is None else f"export {raw}"
+    reader = desk.services.archive.open(looked_at(desk, session, how))
     key = _identity(identity) if identity is not None else ""
     with _sink(output) as out:
         if raw is None:

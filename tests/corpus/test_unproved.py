@@ -47,7 +47,7 @@ async def test_an_admins_key_that_was_only_offered_counts_for_nothing(world: Wor
     pretended = pretending(alice, root.public.blob, b"ssh-ed25519")
     async with world.outer(pretended, alice.key) as outer:
         assert (await who(outer)).startswith("You are alice (contractor)")
-        assert (await outer.run("revoke 1 --reason spite")).exit_status == 2
+        assert (await outer.run("kill S-1 --reason spite")).exit_status == 2
 
 
 async def test_an_offer_without_any_signature_counts_for_nothing(world: World) -> None:

@@ -1,0 +1,63 @@
+"""What the service does beside serving: chores that run until it ends.
+
+Each is a coroutine that never returns. What goes wrong in one is logged, and it goes on; a chore
+that has to happen for the bastion to be safe is not here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from bastion.chronicle import Chronicle
+from bastion.clock import Clock
+from bastion.errors import BastionError
+from bastion.events import Happened, What
+from bastion.failures import Failures
+from bastion.rulebook import Rulebook
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0
+"""Seconds between two looks at the file of the rules."""
+
+MINUTE = timedelta(minutes=1)
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[object]], what: str) -> None:
+    """Do `work` again and again, `seconds` after it was done."""
+    while True:
+        try:
+            await work()
+        except BastionError as error:
+            log.error("%s: %s", what, error)
+        except Exception:
+            log.exception("%s failed", what)
+        await asyncio.sleep(seconds)
+
+
+async def watch_rules(rulebook: Rulebook) -> None:
+    """Read the rules when their file changes, and say at once when it is broken."""
+    await every(LOOK, lambda: asyncio.to_thread(rulebook.current), "the rules")
+
+
+async def tell_failures(failures: Failures, chronicle: Chronicle, clock: Clock) -> None:
+    """An event for each source and minute in which sign-ins failed."""
+
+    async def tell() -> None:
+        tell_failures_before(failures, chronicle, clock.now())
+
+    await every(5.0, tell, "counting sign-ins that failed")
+
+
+def tell_failures_before(failures: Failures, chronicle: Chronicle, now: datetime) -> None:
+    """Tell of the minutes that are over at `now`."""
+    for failed in failures.take(now):
+        chronicle.tell_soon(
+            Happened(
+                What.SIGNIN_FAILED,
+                "nobody",
+                failed.source,
+                details={"times": failed.times, "minute": failed.minute.isoformat()},
+            )
+        )
