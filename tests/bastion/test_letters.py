@@ -154,8 +154,8 @@ def test_mail_as_a_mail_program_reads_it() -> None:
     assert sent.get_content().replace("\r\n", "\n") == (
         "R-12: alice asks for prod-host as deploy for 2h\n"
         "\n"
-        "who:  alice\n"
-        "why:  disk full\n"
+        "who: alice\n"
+        "why: disk full\n"
         "\n"
         "    ssh bastion approve R-12\n"
         "    ssh bastion deny R-12 --reason WORDS\n"
