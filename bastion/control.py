@@ -4,28 +4,66 @@ The verbs themselves exist once, in the command line's package; here they are a 
 handed in by whoever starts the server.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 from bastion.policy import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """Where a verb's output goes: both take text, from any thread. `terminal` says what it is.
+class Voice(Protocol):
+    """The person who asked for a verb, as the verb's thread hears her and speaks to her.
 
-    `width` is the terminal's columns, or 80.
+    Every call but the properties may block. Where the person has left, it raises BrokenPipeError
+    (with errno EPIPE); after ctrl-c, KeyboardInterrupt, once. Raises Unavailable where it has to
+    wait and too many verbs wait already.
     """
 
-    out: Callable[[str], None]
-    err: Callable[[str], None]
-    terminal: bool
-    width: int
+    @property
+    def line(self) -> str:
+        """What was typed, as it came."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether she sits at a terminal."""
+
+    @property
+    def colour(self) -> bool:
+        """Whether it shows colours."""
+
+    def columns(self) -> int:
+        """The columns of the terminal, as wide as it is now; 80 where there is none."""
+
+    def out(self, text: str) -> None:
+        """Show `text`. A slow reader makes the verb wait; one who stops reading ends it."""
+
+    def err(self, text: str) -> None:
+        """Show `text` beside the answer."""
+
+    def data(self, data: bytes) -> None:
+        """Hand over bytes as they are."""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether she can be asked anything."""
+
+    def ask(self, prompt: str) -> str | None:
+        """One line from her, at most `keystrokes.LONGEST` characters that print.
+
+        None where she gives up by ctrl-c or ctrl-d, does not answer in time, or can't be asked.
+        """
+
+    def pause(self, seconds: float) -> None:
+        """Let other verbs work for so long; ends at once when she leaves or types ctrl-c."""
+
+    def gone(self) -> bool:
+        """Whether she has left, or wants no more by ctrl-c."""
 
 
 class Control(Protocol):
     """Runs one verb for somebody who has signed in. Blocks; called in a thread."""
 
     def run(self, identity: Identity, words: Sequence[str], voice: Voice) -> int:
-        """Run `words` and return the exit status. Never raises for what a person did wrong."""
+        """Run `words` and return the exit status. Never raises for what a person did wrong.
+
+        What `voice` raises where nobody listens any more goes through.
+        """

@@ -12,9 +12,7 @@ signature for a known key counts in any case: an honest client makes none.
 import asyncio
 import logging
 from collections.abc import Coroutine
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import cast
 
 import asyncssh
@@ -30,8 +28,7 @@ from asyncssh.public_key import SSHKey
 from bastion import names
 from bastion.admission import Admission
 from bastion.clock import Clock
-from bastion.console import Console
-from bastion.control import Control
+from bastion.console import Console, Verbs
 from bastion.errors import BadInput, BastionError
 from bastion.failures import Failures
 from bastion.gate import Gate, Wish
@@ -56,15 +53,11 @@ MOST_KEYS = 20
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What every outer connection is built of.
-
-    `verbs` runs the control plane's, apart from the threads that the doors need.
-    """
+    """What every outer connection is built of."""
 
     sign_in: SignIn
     gate: Gate
-    control: Control
-    verbs: Executor
+    verbs: Verbs
     admission: Admission
     failures: Failures
     live: Live
@@ -188,8 +181,7 @@ class Outer(Authenticator):
         """`ssh bastion VERB…`."""
         if self._identity is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
-        doors = self._doors
-        return Console(doors.control, doors.verbs, partial(doors.sign_in.still, self._identity))
+        return Console(self._doors.verbs, self._identity)
 
     # Everything else that a client may ask for outside is refused
 

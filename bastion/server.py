@@ -4,12 +4,12 @@ It puts the doors together, once; what they ask and answer is their own.
 """
 
 import asyncio
-from concurrent.futures import Executor
 
 import asyncssh
 
 from bastion.admission import Admission
 from bastion.authority import Authority
+from bastion.console import Verbs
 from bastion.control import Control
 from bastion.failures import Failures
 from bastion.gate import Gate
@@ -17,6 +17,7 @@ from bastion.hop import Parts
 from bastion.outer import Doors, Outer
 from bastion.signin import SignIn
 from bastion.wire.connections import VERSION, ServerConnection, shared_options
+from bastion.workers import Workers
 
 SIGNATURES = (
     "ssh-ed25519",
@@ -59,6 +60,7 @@ def server_options(authority: Authority, login_grace: float) -> asyncssh.SSHServ
 class Front:
     """Answers every connection that is made to the bastion. Made in the loop that serves.
 
+    `workers` run the control plane's verbs, apart from the threads that the doors need.
     `login_grace` is in seconds, from connecting to being somebody.
     """
 
@@ -68,19 +70,20 @@ class Front:
         authority: Authority,
         control: Control,
         *,
-        verbs: Executor,
+        workers: Workers,
         admission: Admission,
         failures: Failures,
         login_grace: float,
     ):
         loop = asyncio.get_running_loop()
+        self._authority = authority
         self._turn = parts.turn
         self._options = server_options(authority, login_grace)
+        sign_in = SignIn(parts.store, authority, parts.clock)
         self._doors = Doors(
-            sign_in=SignIn(parts.store, authority, parts.clock),
+            sign_in=sign_in,
             gate=Gate(parts, authority, self._options, loop),
-            control=control,
-            verbs=verbs,
+            verbs=Verbs(control, workers, sign_in.still),
             admission=admission,
             failures=failures,
             live=parts.live,
@@ -89,6 +92,12 @@ class Front:
         )
 
     def connection(self) -> ServerConnection:
-        """The protocol for one more connection."""
+        """The protocol for one more connection. It shows the host certificate that there is now."""
         doors = self._doors
-        return ServerConnection(doors.loop, self._options, self._turn, lambda: Outer(doors))
+        return ServerConnection(
+            doors.loop,
+            self._options,
+            self._turn,
+            lambda: Outer(doors),
+            self._authority.host_keys_outside(),
+        )

@@ -13,12 +13,14 @@ import click
 from bastion.actor import Actor
 from bastion.app import Services
 from bastion.control import Voice
+from bastion.errors import Refused
 from bastion.inventory import Role
 from bastion.policy import Identity
 from cli.desk import Desk
 from cli.grants import grants, revoke
-from cli.output import Output, believed
+from cli.output import Output
 from cli.own import cert, hosts, overview, status, trust
+from cli.person import SignedIn
 from cli.sessions import kill, sessions
 from cli.show import show
 from cli.verb import Noun, Verb, run
@@ -71,14 +73,25 @@ class ControlPlane:
 
     def run(self, identity: Identity, words: Sequence[str], voice: Voice) -> int:
         """Run `words` for `identity`, and return the exit status."""
-        desk = Desk(
-            PROGRAM,
-            Output(voice.out, voice.err, voice.terminal, believed(voice.width), voice.terminal),
-            Actor(identity.user.name, identity.source),
-            self._entered,
-            identity,
+        output = Output(
+            voice.out,
+            voice.err,
+            voice.terminal,
+            colour=voice.colour,
+            window=voice.columns,
+            binary=voice.data,
         )
+        user, source = identity.user.name, identity.source
+        actor = Actor(user, source, key=identity.key, signed_in_at=identity.signed_in_at)
+        person = SignedIn(voice, lambda: self._demand_as_before(identity))
+        desk = Desk(PROGRAM, output, actor, self._entered, identity, person=person)
         return run(verbs_for(identity.user.roles), words, desk)
+
+    def _demand_as_before(self, identity: Identity) -> None:
+        """Whoever waits for long may have lost a role meanwhile. Raises Refused."""
+        user = self._services.store.user(identity.user.name)
+        if user is None or user.roles != identity.user.roles:
+            raise Refused("Your roles have changed meanwhile: run it again.")
 
     @contextmanager
     def _entered(self, _: Path | None) -> Iterator[Services]:

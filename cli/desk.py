@@ -12,7 +12,8 @@ from typing import Protocol, Self
 from bastion.actor import Actor
 from bastion.app import Services
 from bastion.policy import Identity
-from cli.output import Output
+from cli.output import Output, printable
+from cli.person import Nobody, Person
 
 
 class Entry(Protocol):
@@ -28,6 +29,8 @@ class Desk:
     `program` is what it is called by (`bastion-admin`, `ssh bastion`), `actor` who acts, as the
     records will have it; `identity` who signed in, when that was over SSH. `directory` is what
     `--home` said. To be entered: what a verb opens is closed at the end.
+
+    `person` is who can be asked and waited beside, the same way here and over SSH.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class Desk:
         actor: Actor,
         entry: Entry,
         identity: Identity | None = None,
+        *,
+        person: Person | None = None,
     ) -> None:
         self.program = program
         self.output = output
@@ -44,6 +49,7 @@ class Desk:
         self.identity = identity
         self.directory: Path | None = None
         self._entry = entry
+        self._person = person or Nobody()
         self._stack = ExitStack()
         self._services: Services | None = None
 
@@ -60,6 +66,35 @@ class Desk:
         if self._services is None:
             self._services = self._stack.enter_context(self._entry(self.directory))
         return self._services
+
+    @property
+    def line(self) -> str | None:
+        """What was typed, as it came over SSH; None on the machine, whose shell has read it."""
+        return self._person.line
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether anybody is there who can be asked: somebody at a terminal."""
+        return self._person.can_ask
+
+    def ask(self, prompt: str) -> str | None:
+        """One line from the person, at most 1000 characters that print.
+
+        None after ctrl-c, ctrl-d or five minutes, and where nobody can be asked.
+        """
+        return self._person.ask(printable(prompt))
+
+    def pause(self, seconds: float) -> None:
+        """Wait for so long, and let others work meanwhile: whatever waits, waits by this.
+
+        Raises KeyboardInterrupt at once after ctrl-c, BrokenPipeError when the person has left;
+        Refused where she may not run this any more, Unavailable where too many wait.
+        """
+        self._person.pause(seconds)
+
+    def gone(self) -> bool:
+        """Whether the person has left, or wants no more: to be asked within long work."""
+        return self._person.gone()
 
     def later(self, act: Callable[[], None]) -> None:
         """Do this when the verb has ended, however it ends."""

@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bastion.errors import BadInput
+
 Row = Sequence[object]
 
 NARROWEST, WIDEST, USUAL = 40, 500, 80
@@ -50,7 +52,8 @@ _COLOURS = {
 class Output:
     """Where a verb's answer goes. Both ways take text with its newlines.
 
-    `terminal` is whether `out` is one, and `width` its columns.
+    `terminal` is whether `out` is one, and `width` its columns; `window` gives them as they are
+    now, where a terminal can change. `binary` takes bytes to where `out` takes text.
     """
 
     out: Callable[[str], object]
@@ -58,6 +61,19 @@ class Output:
     terminal: bool = False
     width: int = 80
     colour: bool = False
+    window: Callable[[], int] | None = None
+    binary: Callable[[bytes], object] | None = None
+
+    @property
+    def columns(self) -> int:
+        """The columns of the terminal, as wide as it is now."""
+        return self.width if self.window is None else believed(self.window())
+
+    def data(self, data: bytes) -> None:
+        """Bytes of the answer, as they are."""
+        if self.binary is None:
+            raise BadInput("Bytes can't be shown here: give a file, or a pipe.")
+        self.binary(data)
 
     def line(self, text: str = "") -> None:
         """One line of the answer."""
@@ -103,7 +119,7 @@ class Output:
         """A table as wide as the terminal at most, or lines that it may break: nothing is cut."""
         widths = _widths(columns, rows)
         least = sum(min(width, SHORT) + GAP for width in widths) - GAP
-        if least > self.width:
+        if least > self.columns:
             return _aligned(columns, rows)
         table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="")
         for column, width in zip(columns, widths, strict=True):
@@ -112,7 +128,7 @@ class Output:
         for row in rows:
             table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
         return "".join(
-            f"{line.rstrip()}\n" for line in self._render(table, self.width).splitlines()
+            f"{line.rstrip()}\n" for line in self._render(table, self.columns).splitlines()
         )
 
     def _render(self, what: Table | Text, width: int) -> str:
@@ -142,6 +158,8 @@ def of_process(out: TextIO | None = None, err: TextIO | None = None) -> Output:
         terminal=terminal,
         width=believed(width),
         colour=terminal and not plain,
+        window=(lambda: os.get_terminal_size(out.fileno()).columns) if terminal else None,
+        binary=_bytes_writer(out),
     )
 
 
@@ -207,6 +225,15 @@ def _plain(value: object) -> object:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _bytes_writer(stream: TextIO) -> Callable[[bytes], object]:
+    def write(data: bytes) -> None:
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
+
+    return write
 
 
 def _writer(stream: TextIO) -> Callable[[str], object]:

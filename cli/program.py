@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import shell_complete
 
-from cli import actor, door, output
+from cli import actor, door, output, person
 from cli.authority import ca
 from cli.demo import demo
 from cli.desk import Desk
@@ -100,7 +100,9 @@ for verb in (
 
 def desk_of_process() -> Desk:
     """The desk of somebody who types on this machine."""
-    return Desk(PROGRAM, output.of_process(), actor.of_process(os.environ), door.entered)
+    own = output.of_process()
+    typist = person.of_process(own.err)
+    return Desk(PROGRAM, own, actor.of_process(os.environ), door.entered, person=typist)
 
 
 def start() -> int:

@@ -1,8 +1,9 @@
 """Desks for tests: verbs run in this process, in a home of their own, and what they said."""
 
 import json
+import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ from typing import Any, Self
 from bastion.actor import Actor
 from bastion.addresses import Endpoint
 from bastion.app import Services, opened
-from bastion.control import Voice
 from bastion.home import Home, create
 from bastion.inventory import User
 from bastion.policy import Identity
@@ -85,6 +85,38 @@ class Installation:
         return opened(self.home)
 
 
+class Caller:
+    """Somebody on the other side of a connection, as a verb hears her: she answers `answers`."""
+
+    def __init__(self, line: str, *, terminal: bool = False, answers: Sequence[str] = ()) -> None:
+        self.line = line
+        self.terminal = self.colour = self.can_ask = terminal
+        self.heard = Words()
+        self.out = self.heard.out.append
+        self.err = self.heard.err.append
+        self.bytes = bytearray()
+        self.data = self.bytes.extend
+        self.waited = 0.0
+        self._answers = iter(answers)
+
+    def columns(self) -> int:
+        """A terminal as they were."""
+        return 80
+
+    def ask(self, prompt: str) -> str | None:
+        """The next answer, while there is one and a terminal."""
+        self.out(prompt)
+        return next(self._answers, None) if self.can_ask else None
+
+    def pause(self, seconds: float) -> None:
+        """Time flies."""
+        self.waited += seconds
+
+    def gone(self) -> bool:
+        """She stays."""
+        return False
+
+
 @dataclass
 class Remote:
     """Somebody who has signed in by SSH, and runs verbs of the control plane."""
@@ -92,13 +124,20 @@ class Remote:
     services: Services
     name: str
 
-    def __call__(self, *words: str, status: int | None = 0, terminal: bool = False) -> Said:
-        """`ssh bastion WORDS`; fails unless it ends with `status` (None: any)."""
-        heard = Words()
-        out: Callable[[str], None] = heard.out.append
-        err: Callable[[str], None] = heard.err.append
+    def __call__(
+        self,
+        *words: str,
+        status: int | None = 0,
+        terminal: bool = False,
+        answers: Sequence[str] = (),
+    ) -> Said:
+        """`ssh bastion WORDS`; fails unless it ends with `status` (None: any).
+
+        `answers` are typed, one after the other, where something is asked at a terminal.
+        """
+        caller = Caller(shlex.join(words), terminal=terminal, answers=answers)
         plane = ControlPlane(self.services)
-        said = heard.said(plane.run(self._identity(), words, Voice(out, err, terminal, 80)))
+        said = caller.heard.said(plane.run(self._identity(), words, caller))
         assert status in (None, said.status), f"{words}: {said}"
         return said
 
