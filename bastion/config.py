@@ -84,10 +84,12 @@ class Listen(Part):
 
 
 class AccessSettings(Part):
-    """`[access]`: the longest that a contractor's certificate is good; how long a request waits."""
+    """`[access]`: the longest that a contractor's certificate is good; how long a request waits;
+    where a list of what is revoked is kept (below the home, unless the path begins with /)."""
 
     certificate_lifetime: Lifetime = timedelta(hours=8)
     request_lifetime: Lifetime = timedelta(days=1)
+    krl: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
 
 
 class Limits(Part):
@@ -144,6 +146,10 @@ class Settings(Part):
     def recordings(self, home: Place) -> Path:
         """The directory of the recordings."""
         return home.directory / self.recording.directory
+
+    def krl(self, home: Place) -> Path | None:
+        """The file of the list of what is revoked; None where none is kept."""
+        return None if self.access.krl is None else home.directory / self.access.krl
 
     def database_url(self, home: Place) -> str:
         """The database's URL with the whole path in it."""
