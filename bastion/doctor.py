@@ -20,12 +20,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from bastion import app
-from bastion.authority import key_problems
+from bastion.authority import Authority, Which, key_problems
+from bastion.authority.generations import loose_ends, made_at
+from bastion.authority.keyfiles import CAS
 from bastion.config import Settings
 from bastion.errors import BastionError
 from bastion.home import Home
 from bastion.inventory import Host
+from bastion.krl import Krl, decode
 from bastion.probe import Prober
+from bastion.revocation import Revocation
+from bastion.rotation import Rotation, named
 from bastion.store import Store
 
 LITTLE = 1 << 30
@@ -68,7 +73,7 @@ def examine(home: Home) -> list[Finding]:
         findings += [
             *_auditors(home, settings),
             *_recordings(settings.recordings(home)),
-            *_database(settings.database_url(home), datetime.now(UTC)),
+            *_database(home, settings, datetime.now(UTC)),
             *_listening(home, settings),
         ]
     return [*findings, *_space(home.directory), *unsteady(time.time, _boot, time.sleep)]
@@ -125,7 +130,7 @@ def _policy(home: Home) -> Iterator[Finding]:
 
 
 def _keys(home: Home) -> Iterator[Finding]:
-    for problem in key_problems(home.keys):
+    for problem in [*key_problems(home.keys), *loose_ends(home.keys)]:
         what, _, mend = problem.partition(": ")
         yield Finding(Level.WRONG, f"{what}.", mend.rstrip(".") or "restore it from a copy")
 
@@ -193,20 +198,61 @@ def _space(directory: Path) -> Iterator[Finding]:
         yield Finding(level, what, "make room: sessions end when they can't be recorded")
 
 
-def _database(url: str, now: datetime) -> Iterator[Finding]:
+def _database(home: Home, settings: Settings, now: datetime) -> Iterator[Finding]:
     try:
-        store = Store.open(url, check=False)
+        store = Store.open(settings.database_url(home), check=False)
     except BastionError as error:
         yield Finding(Level.WRONG, str(error), "restore the database from a copy")
         return
     try:
         store.demand_current_schema()
         yield from _time(store.latest_time(), now)
+        yield from _changes(home, settings, store, now)
     except BastionError as error:
         what, _, mend = str(error).partition(": ")
         yield Finding(Level.WRONG, f"{what.rstrip('.')}.", mend or "restore it from a copy")
     finally:
         store.close()
+
+
+def _changes(home: Home, settings: Settings, store: Store, now: datetime) -> Iterator[Finding]:
+    """Keys that are being changed, and the list of what is revoked; with whole keys only."""
+    try:
+        authority = Authority.load(home.keys)
+    except BastionError:
+        return  # told with the keys
+    behind = Rotation(store, authority, home.keys).behind()
+    for which in CAS:
+        if authority.generations(which).next is not None:
+            yield _changing(home, which, behind if which is Which.TARGET_CA else ())
+    file = settings.krl(home)
+    if file is not None:
+        yield from _revoked(file, Revocation(store, authority).listed(now))
+
+
+def _changing(home: Home, which: Which, behind: tuple[str, ...]) -> Finding:
+    since = made_at(home.keys, which)
+    day = "" if since is None else f" since {since:%Y-%m-%d}"
+    name = which.value.removesuffix("_ca")
+    what = f"The {name} key is being changed for another{day}."
+    mend = f"when all trust the next one: bastion-admin ca rotate {name} --retire"
+    if behind:
+        what += f" Not moved: {named(behind)}."
+        mend = "bastion-admin host setup NAME, then host check NAME --login LOGIN, for each"
+    return Finding(Level.WARNING, what, mend)
+
+
+def _revoked(file: Path, wanted: Krl) -> Iterator[Finding]:
+    mend = f"start the service, which keeps it, or bastion-admin ca krl --output {file}"
+    try:
+        read = decode(file.read_bytes())
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        what = f"The list of what is revoked can't be read, {file}: {why}."
+        yield Finding(Level.WRONG, f"{what} An sshd with it refuses everybody.", mend)
+        return
+    if (read.serials, read.keys) != (wanted.serials, wanted.keys):
+        yield Finding(Level.WARNING, f"The list of what is revoked is not up to date: {file}", mend)
 
 
 def _time(latest: datetime | None, now: datetime) -> Iterator[Finding]:

@@ -1,20 +1,22 @@
 """Trying a target before anybody needs it: reach, host key, login, clock.
 
 Logs in as the bastion would, with a certificate that forces one harmless command (`date +%s`).
-Each step is tried in order, and the first that fails is the last.
+Each step is tried in order, and the first that fails is the last. While the target CA is changed,
+the next key is tried first: whether a target has moved is seen, not said.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import asyncssh
 
-from bastion.authority import Authority, read_public_key
+from bastion.authority import Authority, TargetCredential, Which, read_public_key
 from bastion.errors import BadInput, Unavailable
 from bastion.inventory import Host, PublicKey
+from bastion.ledger import Signed
 from bastion.upstream import Connector, Upstream
 from bastion.wire.channels import Start
 from bastion.wire.connections import shared_options
@@ -30,14 +32,24 @@ APART = timedelta(seconds=60)
 
 _ASK_CLOCK = "date +%s"
 
+_CA = Which.TARGET_CA
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was tried: `what`, whether it went well, and what was seen or how to mend."""
+    """One thing that was tried: `what`, whether it went well, and what was seen or how to mend.
+
+    `target_ca` is the fingerprint of the CA by which the login went well.
+    """
 
     what: str
     well: bool
     seen: str
+    target_ca: str | None = None
+
+
+def _forget(_: Signed) -> None:
+    """Nobody wants to know which certificates were made."""
 
 
 class Prober:
@@ -47,15 +59,20 @@ class Prober:
         self._authority = authority
         self._connector = connector
 
-    async def steps(self, host: Host, login: str | None) -> AsyncIterator[Step]:
-        """What is found, step by step; without a login, only reach and host key."""
+    async def steps(
+        self, host: Host, login: str | None, keep: Callable[[Signed], object] = _forget
+    ) -> AsyncIterator[Step]:
+        """What is found, step by step; without a login, only reach and host key.
+
+        `keep` is handed each certificate before it is shown to anybody.
+        """
         shown = await self._reached(host)
         yield shown
         if not shown.well:
             return
         yield (key := await self._pinned(host))
         if key.well and login is not None:
-            async for step in self._logged_in(host, login):
+            async for step in self._logged_in(host, login, keep):
                 yield step
 
     async def _reached(self, host: Host) -> Step:
@@ -81,22 +98,40 @@ class Prober:
         mend = f"if that is right: bastion-admin host set {host.name} --scan"
         return Step("host key", False, f"it shows {seen}, which is not pinned; {mend}")
 
-    async def _logged_in(self, host: Host, login: str) -> AsyncIterator[Step]:
-        now = datetime.now(UTC)
-        credential = self._authority.target_credential(
-            login, host.name, f"check {host.name}", force_command=_ASK_CLOCK, pty=False, now=now
-        )
-        try:
-            upstream = await self._connector.connect_with(host, login, credential)
-        except Unavailable as error:
-            mend = f"bastion-admin host setup {host.name} prints what it needs"
-            yield Step("login", False, f"{error} {mend}.")
+    async def _logged_in(
+        self, host: Host, login: str, keep: Callable[[Signed], object]
+    ) -> AsyncIterator[Step]:
+        cas = [ca.public.fingerprint for ca in reversed(self._authority.generations(_CA).live)]
+        failed = ""
+        for tried, target_ca in enumerate(cas):
+            credential = self._credential(host, login, target_ca)
+            keep(credential.signed)
+            try:
+                upstream = await self._connector.connect_with(host, login, credential)
+            except Unavailable as error:
+                failed = str(error)
+                continue
+            try:
+                yield Step("login", True, login, target_ca)
+                if len(cas) > 1:
+                    yield _moved(host, target_ca, moved=tried == 0)
+                yield _compared(await _asked(upstream, _ASK_CLOCK))
+            finally:
+                upstream.close()
             return
-        try:
-            yield Step("login", True, login)
-            yield _compared(await _asked(upstream, _ASK_CLOCK))
-        finally:
-            upstream.close()
+        mend = f"bastion-admin host setup {host.name} prints what it needs"
+        yield Step("login", False, f"{failed} {mend}.")
+
+    def _credential(self, host: Host, login: str, target_ca: str) -> TargetCredential:
+        return self._authority.target_credential(
+            login,
+            host.name,
+            f"check {host.name}",
+            force_command=_ASK_CLOCK,
+            pty=False,
+            now=datetime.now(UTC),
+            trusted=target_ca,
+        )
 
 
 class _Answer(asyncssh.SSHClientSession[bytes]):
@@ -124,6 +159,14 @@ async def _asked(upstream: Upstream, command: str) -> str:
     except (TimeoutError, Unavailable):
         return ""
     return answer.text.decode("ascii", "replace").partition("\n")[0].strip()
+
+
+def _moved(host: Host, target_ca: str, *, moved: bool) -> Step:
+    """While there is a next target CA: whether the host trusts it."""
+    if moved:
+        return Step("target CA", True, f"{target_ca}, the next one")
+    mend = f"add its line, as bastion-admin host setup {host.name} prints it"
+    return Step("target CA", False, f"{target_ca}: it does not trust the next one yet; {mend}.")
 
 
 def _compared(line: str) -> Step:

@@ -119,6 +119,7 @@ class Connector:
                     pty=run.forced is None,
                     now=now,
                     serial=serial,
+                    trusted=run.host.target_ca,
                 )
             )
             return made[-1].signed

@@ -1,8 +1,18 @@
-"""`bastion-admin ca …`: the public halves of the authority's keys."""
+"""`bastion-admin ca …`: the keys that sign, changing them, and the list of what is revoked."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from bastion.authority import Which
+from bastion.authority.public_keys import line_of
+from bastion.errors import BadInput
+from bastion.inventory import PublicKey
+from bastion.revocation import Revocation
+from bastion.rotation import Retired, Rotation
+from cli import succession
 from cli.desk import Desk
 from cli.listing import as_json
 from cli.verb import Noun
@@ -14,6 +24,8 @@ _NAMES = {
     "seal": Which.SEAL,
 }
 
+NAME = click.Choice(list(_NAMES))
+
 
 @click.group(cls=Noun, examples=["[program] ca show target"])
 def ca() -> None:
@@ -23,19 +35,126 @@ def ca() -> None:
 @ca.command(
     examples=["[program] ca show target > /etc/ssh/bastion_ca.pub", "[program] ca show host"]
 )
-@click.argument("name", type=click.Choice(list(_NAMES)))
+@click.argument("name", type=NAME)
 @as_json
 @click.pass_obj
 def show(desk: Desk, *, name: str, json: bool) -> None:
-    """A public key, as the line of a .pub file.
+    """What is to be trusted: a public key, as the line of a .pub file.
 
     user signs contractors' certificates, target those that targets trust, host those of the
-    bastion and the hosts behind it, seal the recordings.
+    bastion and the hosts behind it, seal the recordings. While one key is changed for another
+    there are two lines; of the seal there is one for each that has ever sealed.
     """
-    authority = desk.services.authority
-    line = authority.public_line(_NAMES[name])
+    which = _NAMES[name]
     if json:
-        fingerprint = authority.public_key(_NAMES[name]).fingerprint
-        desk.output.document({"name": name, "public_key": line, "fingerprint": fingerprint})
-    else:
+        desk.output.document(_shape(desk, name))
+        return
+    authority = desk.services.authority
+    seals = map(line_of, authority.seal_keys)
+    for line in seals if which is Which.SEAL else authority.public_lines(which):
         desk.output.line(line)
+
+
+@ca.command(
+    examples=["[program] ca rotate target", "[program] ca rotate target --retire"],
+)
+@click.argument("name", type=NAME)
+@click.option("--retire", is_flag=True, help="Let the old key go, and the next one stand alone.")
+@click.option("--force", is_flag=True, help="With --retire: even if hosts have not moved.")
+@as_json
+@click.pass_obj
+def rotate(desk: Desk, *, name: str, retire: bool, force: bool, json: bool) -> None:
+    """Change a key for another: make the next one; later, with --retire, let the old one go.
+
+    Between the two both are trusted, and there is time to change what has to be changed, which is
+    printed. user: the next key signs at once. target: it signs for the hosts where host check has
+    logged in with it. host: it signs from --retire on. seal: it seals at once, and the old public
+    half is kept to check old seals with, so there is nothing to retire.
+    """
+    services, which = desk.services, _NAMES[name]
+    if retire and which is Which.SEAL:
+        raise BadInput("The seal is changed at once: ca rotate seal, and nothing is left to do.")
+    if force and not retire:
+        raise BadInput("--force belongs to --retire.")
+    rotation = Rotation(services.store, services.authority, services.home.keys)
+    now = services.clock.now()
+    if retire:
+        _tell_retired(desk, name, rotation.retire(desk.actor, which, now, force=force), json)
+    else:
+        _tell_made(desk, name, rotation.rotate(desk.actor, which, now), json)
+
+
+@ca.command(
+    examples=[
+        "[program] ca krl --output /etc/ssh/bastion_krl",
+        "[program] ca krl | ssh web-1 'cat > krl.new && mv krl.new /etc/ssh/bastion_krl'",
+    ]
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where it is to lie."
+)
+@click.pass_obj
+def krl(desk: Desk, *, output: Path | None) -> None:
+    """The list of what is revoked, for the RevokedKeys of a target's sshd.
+
+    It names the certificates that were revoked and are not over, contractors' and targets', and
+    the CAs that are retired. It is judged by ssh-keygen before it is renamed into its place, as
+    sshd refuses everybody when the file is missing or damaged. With access.krl in bastion.toml the
+    service keeps one up to date.
+    """
+    services = desk.services
+    revocation = Revocation(services.store, services.authority)
+    now = services.clock.now()
+    listed = revocation.listed(now)
+    if output is None:
+        if sys.stdout.isatty():
+            raise BadInput("It is not for a terminal: give --output FILE, or a pipe.")
+        sys.stdout.buffer.write(revocation.judged(listed))
+        sys.stdout.buffer.flush()
+        return
+    written = revocation.write(listed, output.absolute(), desk.actor, now)
+    desk.output.note(
+        f"{written.file} refuses {_several(written.certificates, 'certificate')} and "
+        f"{_several(written.cas, 'retired CA')}."
+    )
+
+
+def _tell_made(desk: Desk, name: str, made: PublicKey, json: bool) -> None:
+    if json:
+        desk.output.document(_shape(desk, name))
+        return
+    desk.output.line(line_of(made))
+    for sentence in succession.made(desk.services, _NAMES[name], made):
+        desk.output.note(sentence)
+
+
+def _tell_retired(desk: Desk, name: str, retired: Retired, json: bool) -> None:
+    if json:
+        told = {"behind": list(retired.behind), "live_certificates": retired.live}
+        desk.output.document({**_shape(desk, name), **told})
+        return
+    desk.output.line(line_of(retired.present))
+    for sentence in succession.retired(desk.services, _NAMES[name], retired):
+        desk.output.note(sentence)
+
+
+def _shape(desk: Desk, name: str) -> Mapping[str, object]:
+    """The keys of a CA; the names are a contract, as in `shapes`."""
+    authority, which = desk.services.authority, _NAMES[name]
+    generations = authority.generations(which)
+    following = generations.next
+    return {
+        "name": name,
+        "public_key": authority.public_line(which),
+        "fingerprint": authority.public_key(which).fingerprint,
+        "next": None if following is None else _key(following.public),
+        "retired": [_key(key) for key in generations.retired],
+    }
+
+
+def _key(key: PublicKey) -> Mapping[str, str]:
+    return {"public_key": line_of(key), "fingerprint": key.fingerprint}
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -7,18 +7,16 @@ from typing import Any
 
 import click
 
-from bastion import app
 from bastion.addresses import Endpoint
-from bastion.authority import Which
 from bastion.errors import BadInput, Refused, Unavailable
 from bastion.grants import Grant
 from bastion.inventory import Host, PublicKey, ShellType
-from bastion.probe import Step
 from bastion.probe import scan as scan_keys
-from cli import lookup, shapes, target
-from cli.arguments import ADDRESS, HOST, KEY, LABEL, LOGIN
+from cli import lookup, shapes
+from cli.arguments import ADDRESS, HOST, KEY, LABEL
 from cli.desk import Desk
 from cli.listing import Form, as_json, described, listed, tell
+from cli.reach import check, setup
 from cli.verb import Noun
 
 SHELLS = click.Choice([shell.value for shell in ShellType], case_sensitive=False)
@@ -243,61 +241,8 @@ def remove(desk: Desk, *, name: str, force: bool) -> None:
     desk.output.note(f"{found.name} is removed.")
 
 
-@host.command(
-    examples=["[program] host check web-1 --login deploy", "[program] host check web-1 --json"]
-)
-@click.argument("name", type=HOST)
-@click.option("--login", type=LOGIN, help="Also log in as this account, and compare clocks.")
-@as_json
-@click.pass_obj
-def check(desk: Desk, *, name: str, login: str | None, json: bool) -> None:
-    """Try a target: reach, host key, and with --login login and clock.
-
-    It logs in as the bastion would, and runs nothing but `date +%s`.
-    """
-    found = lookup.host(desk.services, name)
-    steps = asyncio.run(_steps(desk, found, login))
-    if json:
-        desk.output.document(
-            [{"what": step.what, "ok": step.well, "seen": step.seen} for step in steps]
-        )
-    else:
-        rows = [(step.what, "ok" if step.well else "not ok", step.seen) for step in steps]
-        desk.output.table(("what", "result", "seen"), rows)
-    if not all(step.well for step in steps):
-        raise click.exceptions.Exit(1)
-
-
-async def _steps(desk: Desk, found: Host, login: str | None) -> list[Step]:
-    prober = app.prober(desk.services)
-    return [step async for step in prober.steps(found, login)]
-
-
-@host.command(
-    examples=[
-        "[program] host setup web-1",
-        "[program] host setup web-1 --authorized-keys deploy >> authorized_keys",
-    ]
-)
-@click.argument("name", type=HOST)
-@click.option(
-    "--authorized-keys",
-    "login",
-    type=LOGIN,
-    metavar="LOGIN",
-    help="The one line for this account's authorized_keys, where sshd_config can't be changed.",
-)
-@click.pass_obj
-def setup(desk: Desk, *, name: str, login: str | None) -> None:
-    """What a target's sshd needs, so that nobody walks around the bastion."""
-    found = lookup.host(desk.services, name)
-    ca = desk.services.authority.public_line(Which.TARGET_CA)
-    if login is None:
-        desk.output.out(target.sshd(found, ca))
-        return
-    desk.output.line(target.authorized_keys(found, login, ca))
-    for remark in target.REMARKS:
-        desk.output.note(remark)
+for verb in (check, setup):
+    host.add_command(verb)
 
 
 def tell_host(desk: Desk, found: Host, json: bool) -> None:

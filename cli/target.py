@@ -3,6 +3,8 @@
 Nothing is written, here or there: an operator reads it and puts it in its place.
 """
 
+from collections.abc import Iterable
+
 from bastion.inventory import Host
 
 CA_FILE = "/etc/ssh/bastion_target_ca.pub"
@@ -61,9 +63,13 @@ REMARKS = (
 )
 
 
-def sshd(host: Host, ca: str) -> str:
-    """The commands that make a target's sshd trust the bastion, and nobody else."""
-    return _SSHD.format(name=host.name, ca=ca, ca_file=CA_FILE, config_file=CONFIG_FILE)
+def sshd(host: Host, cas: Iterable[str]) -> str:
+    """The commands that make a target's sshd trust the bastion, and nobody else.
+
+    `cas` are the lines of the target CA: two, while one key is changed for another.
+    """
+    lines = "\n".join(cas)
+    return _SSHD.format(name=host.name, ca=lines, ca_file=CA_FILE, config_file=CONFIG_FILE)
 
 
 def authorized_keys(host: Host, login: str, ca: str) -> str:

@@ -28,9 +28,12 @@ FORMATS = click.Choice(["known_hosts", "ssh_config"])
 
 @dataclass(frozen=True, slots=True)
 class Bastion:
-    """The bastion as contractors see it: `names` are in its host certificate."""
+    """The bastion as contractors see it: `names` are in its host certificate.
 
-    host_ca: str
+    There are two `host_cas` while one key is changed for another.
+    """
+
+    host_cas: tuple[str, ...]
     names: tuple[str, ...]
     address: str
     port: int
@@ -41,7 +44,10 @@ class Bastion:
         listen = services.settings.listen
         names = tuple(dict.fromkeys([*listen.names, *_listened(listen.host)]))
         return cls(
-            host_ca=" ".join(services.authority.public_line(Which.HOST_CA).split()[:2]),
+            host_cas=tuple(
+                " ".join(line.split()[:2])
+                for line in services.authority.public_lines(Which.HOST_CA)
+            ),
             names=names,
             address=_address(listen.host, names),
             port=listen.port,
@@ -102,7 +108,7 @@ def granted_hosts(services: Services, person: User) -> list[tuple[Host, tuple[st
 
 
 def known_hosts(bastion: Bastion, hosts: Iterable[Host]) -> str:
-    """One `@cert-authority` line (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+    """A `@cert-authority` line for each host CA (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
 
     Hosts behind the bastion are reached at port 22, or at their own: ssh looks for the bare name
     at 22, and for `[name]:port` at any other.
@@ -113,7 +119,8 @@ def known_hosts(bastion: Bastion, hosts: Iterable[Host]) -> str:
             patterns.append(name)
             if host.port != 22:
                 patterns.append(_pattern(name, host.port))
-    return f"@cert-authority {','.join(dict.fromkeys(patterns))} {bastion.host_ca}"
+    names = ",".join(dict.fromkeys(patterns))
+    return "\n".join(f"@cert-authority {names} {ca}" for ca in bastion.host_cas)
 
 
 def ssh_config(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bastion import doctor
+from bastion.authority import Which, generations
 from bastion.home import Home
 from tests.cli.desks import HOST_KEY, Installation, free_port
 
@@ -96,9 +97,45 @@ def be_ahead(home: Home) -> None:
         services.store.saw_time(datetime.now(UTC) + timedelta(days=1))
 
 
+def break_off_a_change(home: Home) -> None:
+    """The old key is retired, and still in its place."""
+    generations.rotate(home.keys, Which.USER_CA, datetime.now(UTC))
+    shutil.copy(home.keys / "user_ca.pub", home.keys / "user_ca.old-1.pub")
+
+
+def keep_a_retired_key(home: Home) -> None:
+    """Somebody has kept a copy."""
+    shutil.copy(home.keys / "user_ca", home.keys / "user_ca.bak")
+    generations.rotate(home.keys, Which.USER_CA, datetime.now(UTC))
+    generations.retire(home.keys, Which.USER_CA, datetime.now(UTC))
+
+
+def open_next_key(home: Home) -> None:
+    """Others may read the next key."""
+    generations.rotate(home.keys, Which.TARGET_CA, datetime.now(UTC))
+    (home.keys / "target_ca.next").chmod(0o644)
+
+
+def want_a_list(home: Home) -> None:
+    """A list of what is revoked is to be kept, and is not there."""
+    settings = home.settings.read_text()
+    home.settings.write_text(settings.replace("[access]\n", '[access]\nkrl = "krl"\n'))
+
+
+def damage_the_list(home: Home) -> None:
+    """It is cut short."""
+    want_a_list(home)
+    (home.directory / "krl").write_bytes(b"SSHKRL")
+
+
 @pytest.mark.parametrize(
     ("harm", "what", "mend"),
     [
+        (break_off_a_change, "retirement of an old user_ca was broken off", "rotate user --retire"),
+        (keep_a_retired_key, "the private half of a retired user_ca", "shred -u"),
+        (open_next_key, "target_ca.next is open to others", "chmod 0600"),
+        (want_a_list, "can't be read", "ca krl --output"),
+        (damage_the_list, "refuses everybody", "ca krl --output"),
         (open_home, "Others may read", "chmod go-rwx"),
         (open_key, "user_ca is open to others", "chmod 0600"),
         (swap_keys, "are not one pair", "estore"),
@@ -123,6 +160,33 @@ def test_what_is_wrong_is_found(
     told = admin("doctor", "--offline", status=1)
     assert "wrong: " in told.out
     assert "mend: " in told.out
+
+
+def test_keys_that_are_being_changed_are_warned_of(admin: Installation) -> None:
+    """With the hosts that have not moved; when all have, with what ends the change."""
+    mend_the_rest(admin)
+    admin("host", "add", "web-1", "--address", "127.0.0.1:1", "--host-key", HOST_KEY)
+    for name in ("user", "target"):
+        admin("ca", "rotate", name)
+    user, target = admin("doctor", "--offline", "--json").json
+    assert {user["level"], target["level"]} == {"warning"}
+    assert "The user key is being changed for another since" in user["what"]
+    assert user["mend"].endswith("ca rotate user --retire")
+    assert target["what"].endswith("Not moved: web-1.")
+    assert "host check NAME --login LOGIN" in target["mend"]
+
+
+def test_an_old_list_of_what_is_revoked_is_warned_of(admin: Installation) -> None:
+    """One that says what it should is no finding."""
+    mend_the_rest(admin)
+    want_a_list(admin.home)
+    file = admin.home.directory / "krl"
+    admin("ca", "krl", "--output", str(file))
+    assert admin("doctor", "--offline", "--json").json == []
+    for more in ((), ("--retire",)):
+        admin("ca", "rotate", "user", *more)
+    (finding,) = admin("doctor", "--offline", "--json").json
+    assert (finding["level"], "is not up to date" in finding["what"]) == ("warning", True)
 
 
 def test_a_target_that_is_away_is_a_warning(admin: Installation) -> None:
