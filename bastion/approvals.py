@@ -4,9 +4,10 @@ Requester and approver are two people, and two approvals are two people: each of
 place. Everything arrives as values: the needs of the rule, the people, the keys, the time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from bastion.durations import format_duration
 from bastion.inventory import Host, PublicKey, Role, User
@@ -78,29 +79,52 @@ class Bench:
 
     def unmet(self, agreed: Iterable[User], now: datetime) -> tuple[Need, ...]:
         """What is still missing when these have agreed: each need with the number that it lacks."""
-        people = {user.name: user for user in agreed if self.counts(user, now)}
-        places = [number for number, need in enumerate(self.needs) for _ in range(need.count)]
-        filled = _matched(
-            [[n for n, u in people.items() if self.fits(self.needs[at], u)] for at in places]
-        )
-        lacking = [at for place, at in enumerate(places) if place not in filled]
+        filled = self._filled(agreed, now)
+        lacking = [at for place, at in enumerate(self._places()) if place not in filled]
         return tuple(
             Need(sources=need.sources, count=lacking.count(number))
             for number, need in enumerate(self.needs)
             if number in lacking
         )
 
-    def eligible(self, users: Iterable[User], agreed: Sequence[str], now: datetime) -> list[str]:
-        """Who may still agree, by name; a few of them."""
-        able = (u.name for u in users if u.name not in agreed and self.counts(u, now))
-        return sorted(able)[:NAMED]
+    def eligible(self, users: Iterable[User], agreed: Collection[str], now: datetime) -> list[str]:
+        """Whose consent would bring it further, by name; a few of them."""
+        known = sorted(users, key=lambda user: user.name)
+        so_far = [user for user in known if user.name in agreed]
+        least = len(self._filled(so_far, now))
+        able = (
+            user.name
+            for user in known
+            if user.name not in agreed
+            and self.counts(user, now)
+            and (not self.hardware or any(key.hardware for key in user.keys))
+            and len(self._filled([*so_far, user], now)) > least
+        )
+        return list(islice(able, NAMED))
+
+    def _places(self) -> list[int]:
+        """The number of a need for each person that has to agree."""
+        return [number for number, need in enumerate(self.needs) for _ in range(need.count)]
+
+    def _filled(self, agreed: Iterable[User], now: datetime) -> dict[int, str]:
+        """Which places these people fill, each of them one at most."""
+        people = {user.name: user for user in agreed if self.counts(user, now)}
+        return _matched(
+            [
+                [name for name, user in people.items() if self.fits(self.needs[at], user)]
+                for at in self._places()
+            ]
+        )
 
     def _means(self, party: Party, user: User) -> bool:
         """A label speaks of whom it names on each of the hosts: a user, or a group."""
         if party.kind is not Kind.LABEL:
             return party.means(user)
-        owners = [dict(host.labels).get(party.name, "").lower() for host in self.hosts]
-        return bool(owners) and all(owner in user.groups | {user.name} for owner in owners)
+        called = user.groups | {user.name}
+        return bool(self.hosts) and all(
+            any(key == party.name and value.lower() in called for key, value in host.labels)
+            for host in self.hosts
+        )
 
 
 def barred_from(requester: User, enrollers: Iterable[str]) -> dict[str, str]:
