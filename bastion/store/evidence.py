@@ -6,6 +6,7 @@ stop at the first time that is none, and is slower.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,8 @@ from sqlalchemy import Connection
 from bastion.chains import EVENT_COLUMNS, Row
 from bastion.errors import Unavailable
 
-BATCH = 2000
+BATCH = 100
+"""Rows between two rests: a millisecond or two of judging."""
 
 _EVERYTHING = -(2**63)
 _COLUMNS = ", ".join(f'"{name}"' for name in EVENT_COLUMNS)
@@ -27,12 +29,15 @@ _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
 @contextmanager
-def opened(connection: Connection) -> Iterator["Evidence"]:
-    """The log as this transaction sees it, for the length of the block."""
+def opened(connection: Connection, rest: float) -> Iterator["Evidence"]:
+    """The log as this transaction sees it, for the length of the block.
+
+    After every batch of rows it rests for so many seconds, if any.
+    """
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)  # noqa: S101 (for the type)
     try:
-        yield Evidence(raw)
+        yield Evidence(raw, rest)
     finally:
         raw.text_factory = str
 
@@ -40,8 +45,9 @@ def opened(connection: Connection) -> Iterator["Evidence"]:
 class Evidence:
     """The log in one consistent view."""
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
+    def __init__(self, raw: sqlite3.Connection, rest: float) -> None:
         self._raw = raw
+        self._rest = rest
 
     def events(self) -> Iterator[Row]:
         """All events in the order of their numbers, as `EVENT_COLUMNS`; streamed."""
@@ -84,6 +90,8 @@ class Evidence:
                 return
             yield from rows
             last = _next(rows[-1])
+            if self._rest:
+                time.sleep(self._rest)
 
     def _leniently(self, statement: str, values: tuple[int, ...]) -> sqlite3.Cursor:
         """The same rows, with what is no UTF-8 kept in its texts as surrogates."""

@@ -118,7 +118,10 @@ class Journal:
     # Judging
 
     @contextmanager
-    def evidence(self) -> Iterator[evidence.Evidence]:
-        """All of it as it lies in the database, in one consistent view. Raises Unavailable."""
-        with self._store.read() as connection, evidence.opened(connection) as found:
+    def evidence(self, rest: float = 0.0) -> Iterator[evidence.Evidence]:
+        """All of it as it lies in the database, in one consistent view. Raises Unavailable.
+
+        With a `rest` (seconds) now and then, others of this process get their turn meanwhile.
+        """
+        with self._store.read() as connection, evidence.opened(connection, rest) as found:
             yield found
