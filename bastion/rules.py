@@ -86,7 +86,7 @@ class Need:
     def __str__(self) -> str:
         names = [f"the host's {p.name}" if p.kind is Kind.LABEL else str(p) for p in self.sources]
         listed = ", ".join(names[:-1]) + " or " + names[-1] if len(names) > 1 else names[0]
-        if self.count == 1 and len(names) == 1 and self.sources[0].kind is Kind.USER:
+        if self.count == 1 and len(names) == 1 and self.sources[0].kind is not Kind.GROUP:
             return listed
         return f"{'one' if self.count == 1 else self.count} of {listed}"
 

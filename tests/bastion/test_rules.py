@@ -74,6 +74,7 @@ def test_what_a_new_home_has_is_read() -> None:
     [
         (Need((party("@leads"),)), "one of @leads"),
         (Need((party("bob"),)), "bob"),
+        (Need((party("label:owner"),)), "the host's owner"),
         (Need((party("@security"), party("bob")), 2), "2 of @security or bob"),
         (Need((party("a"), party("@b"), party("label:owner"))), "one of a, @b or the host's owner"),
     ],
