@@ -155,7 +155,12 @@ with opened(home) as services:
     remote = Remote(services, "olga")
     lines = json.loads(sys.argv[2])
     sys.addaudithook(watch)
-    ended = [[line, remote(*line, status=None).status] for line in lines]
+    ended = []
+    for line in lines:
+        for terminal in (False, True):
+            answers = ["/etc/passwd", "@/etc/passwd", "-", "|id", "~root", "$(id)"] * terminal
+            done = remote(*line, status=None, terminal=terminal, answers=answers)
+            ended.append([line, done.status])
     print(json.dumps({"seen": seen, "ended": ended}))
 """
 
@@ -163,7 +168,8 @@ with opened(home) as services:
 def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation) -> None:
     """By watching: each verb is run, with words that would be paths, under Python's audit hook.
 
-    Nothing but the database is opened, nothing is started, and standard input is closed.
+    Nothing but the database is opened, nothing is started, and standard input is closed: what is
+    asked goes through the channel alone, and an answer that would be a path is none.
     """
     to = ("--login", "deploy", "--shell", "--for", "1h", "--reason", "x")
     furnished("grant", "olga", "--host", "web-1", *to)

@@ -5,12 +5,14 @@ import io
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.output import Output, believed, exact, printable, shown
+from bastion.errors import BadInput
+from cli.output import Output, believed, exact, of_process, printable, shown
 
 COLUMNS = ("id", "state", "reason")
 
@@ -82,3 +84,26 @@ def test_times_are_utc() -> None:
 def test_a_width_is_believed_within_reason(width: int, taken: int) -> None:
     """Clients send 0 and more than any screen has."""
     assert believed(width) == taken
+
+
+def test_a_table_follows_the_width_of_the_terminal() -> None:
+    """As wide as it is when it is drawn; what is not believed is taken as 80."""
+    told: list[str] = []
+    widths = iter([60, 60, 120, 120, 0, 0])
+    output = Output(told.append, told.append, terminal=True, window=lambda: next(widths))
+    for _ in range(3):
+        output.table(("id", "command"), [("S-1", "word " * 40)])
+    assert [max(map(len, table.splitlines())) for table in told] == [59, 119, 79]
+
+
+def test_bytes_go_where_text_goes_and_are_not_touched(tmp_path: Path) -> None:
+    """In their order, beside the text; where there is no way for bytes, it is said."""
+    file = tmp_path / "out"
+    with file.open("w", encoding="utf-8") as out:
+        output = of_process(out, out)
+        output.line("text")
+        output.data(b"\xff\x00\r\n")
+        output.line("more")
+    assert file.read_bytes() == b"text\n\xff\x00\r\nmore\n"
+    with pytest.raises(BadInput, match="Bytes can't be shown here"):
+        Output(print, print).data(b"")
