@@ -16,7 +16,8 @@ from bastion.actor import Actor
 from bastion.errors import Misconfigured
 from bastion.events import What
 from bastion.rules import Rules, parse_rules
-from bastion.store import Store
+from bastion.store import Store, events
+from bastion.store.events import Wanted
 from bastion.text_files import read_text
 
 log = logging.getLogger(__name__)
@@ -66,20 +67,41 @@ class Rulebook:
         except Misconfigured as error:
             self._keep_old(str(error))
             return
-        self._store.keep_policy(rules.text, rules.version, self._actor, self._now())
+        kept = self._store.last_policy()
+        if kept is None or kept.version != rules.version:  # most processes only look
+            self._store.keep_policy(rules.text, rules.version, self._actor, self._now())
         if self._rules is not None and rules.version != self._rules.version:
             log.info("the rules have changed: %d rules, %s", len(rules.rules), rules.version[:12])
         self._rules, self.problem = rules, None
 
     def _keep_old(self, problem: str) -> None:
-        if self._rules is None:
-            kept = self._store.last_policy()
-            self._rules = None if kept is None else parse_rules(kept.text, "the rules kept before")
+        fresh = self._rules is None
+        if fresh:
+            self._rules = self._kept()
         if problem == self.problem:
             return
+        stay = "The rules before it stay in force." if self._rules else "Nothing is allowed."
+        log.error("%s %s", problem, stay)
+        if not (fresh and self._told(problem)):
+            broken = happenings.by(self._actor, What.RULES_BROKEN, why=problem)
+            self._store.tell(broken, self._now())
         self.problem = problem
-        log.error("%s The rules before it stay in force.", problem)
-        self._store.tell(happenings.by(self._actor, What.RULES_BROKEN, why=problem), self._now())
+
+    def _kept(self) -> Rules | None:
+        """The last good rules; none where those of an older bastion can't be read any more."""
+        kept = self._store.last_policy()
+        try:
+            return None if kept is None else parse_rules(kept.text, "The rules kept before")
+        except Misconfigured as error:
+            log.error("%s", error)
+            return None
+
+    def _told(self, problem: str) -> bool:
+        """Whether another process has told of it: each command line is a process of its own."""
+        wanted = Wanted(what=frozenset({What.RULES_BROKEN, What.RULES_CHANGED}))
+        with self._store.read() as connection:
+            last = events.find(connection, wanted, limit=1)
+        return bool(last) and last[0].happened.why == problem
 
 
 def _stamp(file: Path) -> Stamp:
