@@ -2,29 +2,33 @@
 
 What is told while one transaction is under way goes into the next, all of it together. Whoever
 awaits `tell` knows that it is on the disk; what was told by the way is kept and tried again while
-the database is away, and said in the service's log if it has to be let go.
+the database is away. What has to be let go is said in the service's log, one by one, and in the
+log of events how many they were.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 from bastion.errors import BastionError, Unavailable
-from bastion.events import Happened
+from bastion.events import Details, Happened, What
 
 log = logging.getLogger(__name__)
 
 MOST = 10_000
-"""Events that wait; more than that, and the oldest nobody waits for are let go."""
+"""Events that wait; when there are more, the oldest are let go."""
 
 TOGETHER = 500
 """Events of one transaction."""
 
 AGAIN = 0.5
 """Seconds until the database is asked again when it was away."""
+
+TellAll = Callable[[Sequence[tuple[Happened, datetime]]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +37,47 @@ class _Told:
     at: datetime
     kept: asyncio.Future[None] | None = None
 
+    def answer(self, error: BaseException | None) -> None:
+        """Tell whoever waits for it."""
+        if self.kept is None or self.kept.done():
+            return
+        if error is None:
+            self.kept.set_result(None)
+        else:
+            self.kept.set_exception(error)
+
 
 class Chronicle:
     """Tells events by `tell_all`, which blocks. `now` gives the time of each.
 
-    `keep` has to run as long as anybody tells; `close` writes what is left.
+    `keep` has to run as long as anybody tells; `close` writes what is left. For one loop.
     """
 
-    def __init__(
-        self,
-        tell_all: Callable[[Sequence[tuple[Happened, datetime]]], object],
-        now: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, tell_all: TellAll, now: Callable[[], datetime]) -> None:
         self._tell_all = tell_all
         self._now = now
         self._waiting: deque[_Told] = deque()
         self._something = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "chronicle")
+        self._lost = 0
+        self._first_lost: datetime | None = None
+        self._closed = False
 
     async def tell(self, happened: Happened) -> None:
         """Keep an event; it is on the disk when this returns. Raises Unavailable."""
+        if self._closed:
+            raise Unavailable("The bastion is going down, and keeps no more events.")
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Told(happened, self._now(), kept))
         await kept
 
     def tell_soon(self, happened: Happened) -> None:
         """Keep an event within a moment, or as soon as the database answers again."""
-        self._put(_Told(happened, self._now()))
+        told = _Told(happened, self._now())
+        if self._closed:
+            log.error("an event came too late and was lost: %s", happened)
+        else:
+            self._put(told)
 
     async def keep(self) -> None:
         """Write what is told, until cancelled."""
@@ -68,46 +87,106 @@ class Chronicle:
                 await asyncio.sleep(AGAIN)
 
     async def close(self) -> None:
-        """Write what is left; what can't be written is said in the log."""
+        """Write what is left; what can't be written is said in the log. Nothing comes after."""
+        self._closed = True
+        while self._waiting and await self._write():
+            pass
         while self._waiting:
-            if not await self._write():
-                break
-        for told in self._waiting:
-            log.error("an event was lost: %s", told.happened)
-        self._waiting.clear()
+            self._lose(self._waiting.popleft(), Unavailable("The database does not answer."))
+        self._thread.shutdown(wait=False)
 
     def _put(self, told: _Told) -> None:
         self._waiting.append(told)
         if len(self._waiting) > MOST:
-            lost = self._waiting.popleft()
-            log.error("too many events wait; one was lost: %s", lost.happened)
-            _answer(lost, Unavailable("The database does not keep up with the log of events."))
+            slow = Unavailable("The database does not keep up with the log of events.")
+            self._lose(self._waiting.popleft(), slow)
         self._something.set()
 
+    def _lose(self, told: _Told, error: BaseException) -> None:
+        """Let an event go. Whoever waits for it is told so, and has to say it."""
+        told.answer(error)
+        if told.kept is None:
+            log.error("an event was lost (%s): %s", error, told.happened)
+            self._lost += 1
+            self._first_lost = self._first_lost or told.at
+
     async def _write(self) -> bool:
-        """Write some. False where the database is away; who waits is told so."""
+        """Write some. False where the database is away."""
+        batch = self._batch()
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(self._thread, _written, self._tell_all, batch)
+        try:
+            outcome = await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._settle(batch, await writing)  # what is being written can't be called back
+            raise
+        return self._settle(batch, outcome)
+
+    def _batch(self) -> list[_Told]:
         batch = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
         if not self._waiting:
             self._something.clear()
+        if self._lost and self._first_lost is not None:
+            details: dict[str, Details] = {
+                "count": self._lost,
+                "first": self._first_lost.isoformat(),
+            }
+            gap = Happened(What.EVENTS_LOST, "bastion", details=details)
+            batch.insert(0, _Told(gap, self._now()))
+            self._lost, self._first_lost = 0, None
+        return batch
+
+    def _settle(self, batch: list[_Told], outcome: "_Outcome") -> bool:
+        """Answer who waits; put back, in their order, those that are to be tried again."""
+        for told, error in zip(batch, outcome.errors, strict=False):
+            if error is None:
+                told.answer(None)
+            else:
+                self._lose(told, error)
+        if outcome.away is None:
+            return True
+        log.error("events can't be written: %s", outcome.away)
+        left = batch[len(outcome.errors) :]
+        self._waiting.extendleft(told for told in reversed(left) if told.kept is None)
+        if self._waiting:
+            self._something.set()
+        for told in left:
+            told.answer(outcome.away)
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of the first events of a batch; of the others nothing, if the database is away.
+
+    An error is one of that event alone: it will never be written.
+    """
+
+    errors: list[BaseException | None]
+    away: BastionError | None = None
+
+
+def _written(tell_all: TellAll, batch: Sequence[_Told]) -> _Outcome:
+    """All in one transaction; or, where something is wrong with one of them, one by one."""
+    try:
+        tell_all([(told.happened, told.at) for told in batch])
+    except BastionError as error:
+        return _Outcome([], error)
+    except Exception:
+        log.exception("an event can't be written; they are tried one by one")
+        return _one_by_one(tell_all, batch)
+    return _Outcome([None] * len(batch))
+
+
+def _one_by_one(tell_all: TellAll, batch: Sequence[_Told]) -> _Outcome:
+    errors: list[BaseException | None] = []
+    for told in batch:
         try:
-            await asyncio.to_thread(self._tell_all, [(told.happened, told.at) for told in batch])
+            tell_all([(told.happened, told.at)])
         except BastionError as error:
-            log.error("events can't be written: %s", error)
-            self._waiting.extendleft(told for told in reversed(batch) if told.kept is None)
-            if self._waiting:
-                self._something.set()
-            for told in batch:
-                _answer(told, error)
-            return False
-        for told in batch:
-            _answer(told, None)
-        return True
-
-
-def _answer(told: _Told, error: BastionError | None) -> None:
-    if told.kept is None or told.kept.done():
-        return
-    if error is None:
-        told.kept.set_result(None)
-    else:
-        told.kept.set_exception(error)
+            return _Outcome(errors, error)
+        except Exception as error:  # noqa: BLE001 (said by who lets it go)
+            errors.append(error)
+        else:
+            errors.append(None)
+    return _Outcome(errors)
