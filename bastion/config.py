@@ -89,7 +89,7 @@ class AccessSettings(Part):
 
     certificate_lifetime: Lifetime = timedelta(hours=8)
     request_lifetime: Lifetime = timedelta(days=1)
-    krl: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    krl: Annotated[str, Field(max_length=1000)] = ""
 
 
 class Limits(Part):
@@ -149,7 +149,7 @@ class Settings(Part):
 
     def krl(self, home: Place) -> Path | None:
         """The file of the list of what is revoked; None where none is kept."""
-        return None if self.access.krl is None else home.directory / self.access.krl
+        return home.directory / self.access.krl if self.access.krl else None
 
     def database_url(self, home: Place) -> str:
         """The database's URL with the whole path in it."""

@@ -38,6 +38,8 @@ names = [{names}]
 [access]
 # A contractor's certificate is good until the grant's end, and no longer than this.
 # certificate_lifetime = "8h"
+# What is revoked, for the RevokedKeys of targets: the service keeps it in this file, if one is set.
+# krl = ""
 # A request that nobody has decided by then has to be made anew.
 # request_lifetime = "1d"
 
