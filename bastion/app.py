@@ -12,12 +12,14 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from bastion import happenings
 from bastion.access import Access
 from bastion.actor import Actor
 from bastion.admission import Admission, Places
 from bastion.approving import Approving
+from bastion.audit import Sealer, keep_sealing, seal_with
 from bastion.authority import Authority
 from bastion.chronicle import Chronicle
 from bastion.clock import Clock
@@ -34,10 +36,12 @@ from bastion.hop import Parts
 from bastion.live import Live
 from bastion.people import People
 from bastion.probe import Prober
+from bastion.revocation import Revocation, RevocationKeeper
 from bastion.rulebook import Rulebook
 from bastion.server import Front
 from bastion.store import Store
 from bastion.store.inbox import Inbox
+from bastion.store.journal import Journal
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
@@ -67,6 +71,8 @@ class Services:
     access: Access
     approving: Approving
     inbox: Inbox
+    journal: Journal
+    sealer: Sealer
     rulebook: Rulebook
     people: People
     enrolment: Enrolment
@@ -83,6 +89,7 @@ def opened(home: Home) -> Iterator[Services]:
         authority = Authority.load(home.keys)
         index = Index(store.database)
         clock = Clock(latest=store.latest_time())
+        journal = Journal(store)
         inbox, people, access = Inbox(store), People(settings.accounts), settings.access
         rulebook = Rulebook(home.policy, store, SERVICE, clock.now)
         yield Services(
@@ -100,6 +107,8 @@ def opened(home: Home) -> Iterator[Services]:
             access=Access(store, authority, access.certificate_lifetime, rulebook.current, people),
             approving=Approving(store, inbox, rulebook.current, people, access.request_lifetime),
             inbox=inbox,
+            journal=journal,
+            sealer=Sealer(journal, partial(_sealed, authority), clock.now),
             rulebook=rulebook,
             people=people,
             enrolment=Enrolment(store),
@@ -108,6 +117,11 @@ def opened(home: Home) -> Iterator[Services]:
         )
     finally:
         store.close()
+
+
+def _sealed(authority: Authority, body: bytes) -> str:
+    """By the seal key of the moment: it may be changed while this process runs."""
+    return seal_with(authority.seal)(body)
 
 
 def upgrade(home: Home) -> None:
@@ -164,12 +178,18 @@ class _Hands:
 
 def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object, None]]:
     """What goes on beside serving, until the end."""
-    return [
+    chores = [
         hands.live.watch(),
         hands.chronicle.keep(),
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
+        keep_sealing(services.sealer, services.settings.audit.checkpoint),
     ]
+    krl = services.settings.krl(services.home)
+    if krl is not None:
+        revocation = Revocation(services.store, services.authority)
+        chores.append(RevocationKeeper(revocation, krl, services.clock, SERVICE).keep())
+    return chores
 
 
 async def _put_away(services: Services, hands: _Hands) -> None:
@@ -180,6 +200,10 @@ async def _put_away(services: Services, hands: _Hands) -> None:
     hands.workers.close()
     await asyncio.to_thread(services.store.close_left_open, now)
     await _told(services, What.SERVICE_STOPPED)
+    try:
+        await asyncio.to_thread(services.sealer.seal)
+    except BastionError as error:
+        log.error("the last events are not sealed: %s", error)
 
 
 async def _told(services: Services, what: What) -> None:

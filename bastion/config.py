@@ -19,6 +19,7 @@ from bastion.addresses import Endpoint, parse_endpoint
 from bastion.durations import parse_duration, parse_size
 from bastion.errors import BadInput, Misconfigured
 from bastion.names import free_text, host_name, user_name
+from bastion.notify import Channels, TellingSettings
 from bastion.text_files import read_text
 from bastion.toml_model import Part, meant, parse, text
 
@@ -116,6 +117,12 @@ class RecordingSettings(Part):
     auditors: tuple[Recipient, ...] = ()
 
 
+class AuditSettings(Part):
+    """`[audit]`: how often the log of events is sealed while the service runs."""
+
+    checkpoint: Seconds = 60.0
+
+
 class DatabaseSettings(Part):
     """`[database]`: `sqlite:///FILE`; a FILE without a leading / lies below the home."""
 
@@ -129,8 +136,11 @@ class Settings(Part):
     access: AccessSettings = AccessSettings()
     limits: Limits = Limits()
     recording: RecordingSettings = RecordingSettings()
+    audit: AuditSettings = AuditSettings()
     database: DatabaseSettings = DatabaseSettings()
     accounts: dict[Account, UserName] = Field(default_factory=dict)
+    notify: Channels = ()
+    telling: TellingSettings = TellingSettings()
     notice: Line = ""
 
     @classmethod
