@@ -194,10 +194,12 @@ def set_host(
     where = address or Endpoint(old.address, old.port)
     if scan:
         host_keys += _scanned(desk, where)
+    same = where == Endpoint(old.address, old.port) and not host_keys
     new = replace(
         _stripped(old, unset),
         address=where.host,
         port=where.port,
+        target_ca=old.target_ca if same else None,  # another machine has to be looked at anew
         **_given(
             host_keys=host_keys,
             host_cas=host_cas,

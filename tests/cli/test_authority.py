@@ -12,7 +12,7 @@ from bastion.authority import Which
 from bastion.authority.wire import read_certificate
 from bastion.events import What
 from bastion.store.journal import Journal
-from tests.cli.desks import Installation, Remote
+from tests.cli.desks import OTHER, Installation, Remote
 
 
 def fingerprints(admin: Installation, name: str) -> list[str]:
@@ -94,6 +94,19 @@ def test_hosts_that_have_not_moved_are_not_locked_out(furnished: Installation) -
     furnished("ca", "rotate", "target")
     forced = furnished("ca", "rotate", "target", "--retire", "--force")
     assert "Locked out until they trust the new key: db-1, web-1." in forced.err
+
+
+def test_another_machine_under_a_name_has_not_moved(furnished: Installation) -> None:
+    """What was seen of one machine says nothing of the next at its address, or with its keys."""
+    furnished("ca", "rotate", "target")
+    for host in ("web-1", "db-1"):
+        move(furnished, host)
+    furnished("host", "set", "web-1", "--label", "env=prod")
+    assert "web-1" not in furnished("doctor", "--offline").out
+    furnished("host", "set", "web-1", "--address", "192.0.2.9")
+    furnished("host", "set", "db-1", "--host-key", OTHER)
+    refused = furnished("ca", "rotate", "target", "--retire", status=1).err
+    assert "db-1, web-1 have not moved" in refused
 
 
 def move(admin: Installation, host: str) -> None:
