@@ -14,11 +14,14 @@ from bastion.app import Services, opened
 from bastion.clock import Clock
 from bastion.home import Home
 from bastion.inventory import Role, User
+from bastion.krl import decode
 from bastion.ledger import Draft, Kind, Signed
 from bastion.revocation import Revocation, RevocationKeeper
 from tests.bastion.test_authority import ALICE
+from tests.corpus.world import until
 from tests.e2e.bastion import Bastion
 from tests.e2e.client import make_key
+from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.revoking import RevokingSshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import run
@@ -145,6 +148,35 @@ async def test_without_a_list_nobody_gets_in(
         assert not await good.open()
         assert keeper.update()
         assert await good.open()
+
+
+@pytest.fixture
+def keeping(tmp_path: Path, target: RevokingSshd, warm: Warm) -> Iterator[Bastion]:
+    """A bastion that serves, and keeps the target's list."""
+    made = Bastion(tmp_path / "keeping", warm)
+    made.set("access", "krl", str(target.krl))
+    target.trust(made.admin_now("ca", "show", "target").out)
+    pinned = ("--address", target.address, "--host-key", str(target.host_key_file))
+    made.admin_now("host", "add", HOST, *pinned, "--shell-type", "bash")
+    made.start()
+    yield made
+    made.stop()
+
+
+async def test_the_service_keeps_the_list(
+    keeping: Bastion, target: RevokingSshd, tmp_path: Path
+) -> None:
+    """What is revoked is refused at the target a moment later; the bastion's own jumps go on."""
+    alice = Contractor.enrolled(tmp_path / "alice", "alice", keeping, target.login)
+    alice.granted_now()
+    alice.certified_now()
+    assert (await alice.jump("echo one")).out == "one\n"
+    (minted, *_) = await keeping.rows("certificates", "--kind", "target")
+    await keeping.admin("revoke", str(minted["serial"]), "--reason", "lost")
+    await until(lambda: decode(target.krl.read_bytes()).serials)
+    (ranges,) = decode(target.krl.read_bytes()).serials.values()
+    assert ranges == ((minted["serial"], minted["serial"]),)
+    assert (await alice.jump("echo two")).out == "two\n"
 
 
 async def test_a_retired_ca_is_refused_where_it_is_still_trusted(
