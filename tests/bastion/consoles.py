@@ -54,9 +54,18 @@ class Script:
 class Door(Authenticator):
     """Lets one key in, as alice."""
 
-    def __init__(self, key: SSHKey, verbs: Verbs) -> None:
+    def __init__(self, key: SSHKey, verbs: Verbs, there: set["Door"]) -> None:
         self._key = key
         self._verbs = verbs
+        self._there = there
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """One connection more."""
+        self._there.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """And one less."""
+        self._there.discard(self)
 
     async def key_of(self, username: str, key_data: bytes) -> SSHKey | None:
         """The one key."""
@@ -80,6 +89,7 @@ class Bastion:
     port: int
     script: Script
     workers: Workers
+    connections: set[Door]
 
     async def __call__(self, *words: str, stdin: bytes | None = b"") -> Result:
         """`ssh bastion WORDS`, to its end."""
@@ -113,6 +123,7 @@ async def control_plane(
     key = asyncssh.read_public_key(alice.public_key)
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     script, workers, turn = Script(acts), Workers(room), Turn()
+    there: set[Door] = set()
     verbs = Verbs(script, workers, lambda identity: identity, patience or Patience())
     options = asyncssh.SSHServerConnectionOptions(
         **shared_options(),
@@ -124,7 +135,7 @@ async def control_plane(
     loop = asyncio.get_running_loop()
 
     def connection() -> ServerConnection:
-        return ServerConnection(loop, options, turn, lambda: Door(key, verbs))
+        return ServerConnection(loop, options, turn, lambda: Door(key, verbs, there))
 
     server = await loop.create_server(connection, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -132,7 +143,7 @@ async def control_plane(
     known = host_key.export_public_key().decode()
     alice.known_hosts.write_text(f"[127.0.0.1]:{port} {known}")
     try:
-        yield Bastion(alice, port, script, workers)
+        yield Bastion(alice, port, script, workers, there)
     finally:
         server.close()
         workers.close()

@@ -265,6 +265,25 @@ async def test_ctrl_c_ends_a_verb_that_speaks(tmp_path: Path) -> None:
         assert bastion.script.ended == ["KeyboardInterrupt"]
 
 
+async def test_who_leaves_before_her_turn_has_asked_nothing(tmp_path: Path) -> None:
+    """A verb that waits for its turn is not run for somebody who is gone by then."""
+    free = threading.Event()
+    acts = {**ACTS, "busy": lambda voice, words: int(not free.wait(5))}
+    async with control_plane(tmp_path, acts, room=Room(at_once=1)) as bastion:
+        async with bastion.going("busy") as busy:
+            await until(lambda: bastion.script.lines == ["busy"])
+            async with bastion.going("words", "too late", options=("-v",)) as impatient:
+                await impatient.stderr.expect("Sending command: words too late")
+                await until(lambda: len(bastion.workers._there) == 2)
+                impatient.signal(signal.SIGKILL)
+                await impatient.wait()
+            await until(lambda: len(bastion.connections) == 1)
+            free.set()
+            assert await busy.wait() == 0
+        assert (await bastion("words", "on")).out == "<on>\n"
+    assert bastion.script.lines == ["busy", "words on"]
+
+
 async def test_the_end_of_the_server_ends_what_waits(tmp_path: Path) -> None:
     """No thread is left behind."""
     async with control_plane(tmp_path, ACTS) as bastion, bastion.going("wait") as going:
