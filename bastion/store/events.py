@@ -206,6 +206,11 @@ def cursors_of(connection: Connection, prefix: str) -> dict[str, int]:
     return {row.name.removeprefix(prefix): row.event for row in found}
 
 
+def moved_at(connection: Connection, name: str) -> datetime | None:
+    """When `name` came as far as it has."""
+    return connection.execute(select(_c.at).where(_c.name == name)).scalar()
+
+
 def move_cursor(connection: Connection, name: str, event: int, now: datetime) -> None:
     """Keep that `name` has come as far as `event`."""
     moved = {"event": event, "at": now}

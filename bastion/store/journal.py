@@ -110,6 +110,11 @@ class Journal:
         with self._store.read() as connection:
             return log.cursors_of(connection, prefix)
 
+    def moved_at(self, name: str) -> datetime | None:
+        """When `name` came as far as it has."""
+        with self._store.read() as connection:
+            return log.moved_at(connection, name)
+
     def move_cursor(self, name: str, number: int, now: datetime) -> None:
         """Keep that `name` has come as far as `number`."""
         with self._store.write() as connection:

@@ -1,0 +1,297 @@
+"""Outlets: events and checkpoints passed on to where the settings want them. Nothing gets lost.
+
+The log is the outbox: each outlet has a cursor in the database, which is moved behind what was
+taken. So what happens while a receiver is away waits in the log, and goes out when it is back. What
+was sent shortly before a process died may go out twice; each line has its number.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from bastion.audit import ANCHOR
+from bastion.checkpoints import Sealed
+from bastion.errors import BastionError
+from bastion.events import Event, What
+from bastion.notices import Group, Notice, Subscription, drafts
+from bastion.sinks import Item, Sink
+from bastion.store.journal import Journal
+from bastion.store.outbox import Outbox
+from bastion.syslog import LONGEST, Entry
+
+log = logging.getLogger(__name__)
+
+TICK: Final = 0.5
+"""Seconds between two looks at whether anything has happened."""
+
+FIRST: Final = 1.0
+REST: Final = 60.0
+"""Seconds to wait when a receiver is away: at first, and at most."""
+
+_LOUD = frozenset(
+    {
+        What.REQUEST_REFUSED,
+        What.SIGNIN_FAILED,
+        What.CONNECTION_REFUSED,
+        What.DOOR_REFUSED,
+        What.RECORDING_FAILED,
+        What.RULES_BROKEN,
+        What.CLOCK_RESET,
+        What.NOTICE_GIVEN_UP,
+        What.EVENTS_LOST,
+        What.EVENT_UNREADABLE,
+    }
+)
+"""What is a warning in syslog."""
+
+
+class Outlet(Protocol):
+    """Something that is passed on to one place."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the service's log."""
+
+    def step(self, now: datetime) -> bool:
+        """Pass some on; whether there may be more at once. It blocks. Raises BastionError."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+    def interrupt(self) -> None:
+        """Make a `step` that waits end at once, from another thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventOutlet:
+    """All events, in their order, to a sink; from the first, when it is new."""
+
+    journal: Journal
+    sink: Sink
+
+    @property
+    def name(self) -> str:
+        """The sink's."""
+        return self.sink.name
+
+    def step(self, now: datetime) -> bool:
+        """As many as the sink takes at once."""
+        cursor, most = cursor_name(self.sink.name), self.sink.batch
+        events = self.journal.after(self.journal.cursor(cursor) or 0, limit=most)
+        if not events:
+            return False
+        self.sink.send([item_of(event) for event in events])
+        self.journal.move_cursor(cursor, events[-1].id, now)
+        return len(events) == most
+
+    def close(self) -> None:
+        """Let go of the sink."""
+        self.sink.close()
+
+    def interrupt(self) -> None:
+        """Interrupt the sink."""
+        self.sink.interrupt()
+
+
+@dataclass(frozen=True, slots=True)
+class SyslogAnchor:
+    """The newest checkpoint to a sink, each time that there is one: it speaks for all before."""
+
+    journal: Journal
+    sink: Sink
+    node: str
+
+    @property
+    def name(self) -> str:
+        """The sink's."""
+        return f"{ANCHOR}{self.sink.name}"
+
+    def step(self, now: datetime) -> bool:
+        """The newest, if it is new."""
+        sealed = newest(self.journal, cursor_name(self.name))
+        if sealed is not None:
+            line = sealed.line()
+            entry = Entry(now, self.node, str(sealed.number), "checkpoint", line)
+            self.sink.send([Item(entry, line)])
+            self.journal.move_cursor(cursor_name(self.name), sealed.number, now)
+        return False
+
+    def close(self) -> None:
+        """Let go of the sink."""
+        self.sink.close()
+
+    def interrupt(self) -> None:
+        """Interrupt the sink."""
+        self.sink.interrupt()
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelAnchor:
+    """The newest checkpoint to a channel of messages, no more often than `every`.
+
+    Its courier delivers it: what is kept here is that it is on its way.
+    """
+
+    journal: Journal
+    outbox: Outbox
+    subscription: Subscription
+    every: timedelta
+
+    @property
+    def name(self) -> str:
+        """The channel's."""
+        return f"{ANCHOR}{self.subscription.channel}"
+
+    def step(self, now: datetime) -> bool:
+        """The newest, if it is new and the last one long enough ago."""
+        sealed = newest(self.journal, cursor_name(self.name))
+        last = self.journal.moved_at(cursor_name(self.name))
+        if sealed is None or (last is not None and now < last + self.every):
+            return False
+        everything = replace(self.subscription, groups=frozenset(Group), escalate=False)
+        said = drafts(notice_of(sealed, now), [everything], self.outbox.users(), now)
+        self.outbox.keep(said, now)
+        self.journal.move_cursor(cursor_name(self.name), sealed.number, now)
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def interrupt(self) -> None:
+        """Nothing waits."""
+
+
+def newest(journal: Journal, cursor: str) -> Sealed | None:
+    """The newest checkpoint, unless the cursor is there already."""
+    found = journal.checkpoints(limit=1)
+    if not found or found[0].number <= (journal.cursor(cursor) or 0):
+        return None
+    return found[0]
+
+
+def cursor_name(name: str) -> str:
+    """A name that fits the column of cursors."""
+    return name if len(name) <= 128 else f"{name[:60]}…{name[-60:]}"
+
+
+def item_of(event: Event) -> Item:
+    """An event as sinks take it; where its details are too long, a line without them."""
+    line = short = event.line()
+    if len(line) > LONGEST // 2:
+        bare = replace(event, happened=replace(event.happened, details={"too_long": len(line)}))
+        short = bare.line()
+    what = event.happened.what
+    node, boot = event.chain.node, event.chain.boot
+    return Item(Entry(event.at, node, boot, what.value, line, what in _LOUD), short)
+
+
+def notice_of(sealed: Sealed, now: datetime) -> Notice:
+    """A checkpoint as a message: to be kept where nobody of ours can change it."""
+    fields = (("SHA-256", sealed.sha256), ("signature", " ".join(sealed.signature.split())))
+    return Notice(
+        key=f"checkpoint {sealed.number} {sealed.sha256[:16]}",
+        type="audit.checkpoint",
+        group=Group.ADMINISTRATION,
+        at=now,
+        title=f"checkpoint {sealed.number} of the log: keep this message",
+        fields=fields,
+        lines=(f"ssh bastion audit verify --checkpoint {sealed.number}:{sealed.sha256}",),
+        data={
+            "checkpoint": sealed.number,
+            "sha256": sealed.sha256,
+            "signature": sealed.signature,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """An outlet and the thread that it has for itself: one that hangs is alone in it."""
+
+    outlet: Outlet
+    thread: ThreadPoolExecutor
+
+
+class Outlets:
+    """Passes everything on until it is cancelled."""
+
+    def __init__(
+        self, journal: Journal, outlets: Iterable[Outlet], now: Callable[[], datetime]
+    ) -> None:
+        self._journal = journal
+        self._lanes = [_Lane(outlet, ThreadPoolExecutor(1, "outlet")) for outlet in outlets]
+        self._now = now
+
+    async def keep(self) -> None:
+        """Until cancelled. Errors are logged, and end nothing."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for lane in self._lanes:
+                    group.create_task(self._keep_one(lane), name=lane.outlet.name)
+        finally:
+            for lane in self._lanes:
+                lane.outlet.interrupt()
+
+    async def finish(self, seconds: float) -> None:
+        """Pass on what has come to the end, in at most so many seconds. `keep` has ended before."""
+        try:
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                for lane in self._lanes:
+                    group.create_task(self._finish_one(lane), name=lane.outlet.name)
+        except TimeoutError:
+            log.warning("not all of the log was passed on; the rest goes out next time")
+            for lane in self._lanes:
+                lane.outlet.interrupt()
+        for lane in self._lanes:
+            lane.thread.submit(lane.outlet.close)
+            lane.thread.shutdown(wait=False)
+
+    async def _keep_one(self, lane: _Lane) -> None:
+        name, trouble, rest = lane.outlet.name, "", FIRST
+        while True:
+            try:
+                version = self._journal.version()
+                await self._drain(lane)
+            except BastionError as error:
+                trouble, rest = await _rested(trouble, str(error), rest)
+            except Exception:
+                log.exception("%s: passing on failed", name)
+                trouble, rest = await _rested(name, name, rest)
+            else:
+                if trouble:
+                    log.info("%s: passed on again", name)
+                trouble, rest = "", FIRST
+                await self._changed(version)
+
+    async def _finish_one(self, lane: _Lane) -> None:
+        try:
+            await self._drain(lane)
+        except BastionError as error:
+            log.warning("%s", error)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(lane.thread, lane.outlet.close)
+
+    async def _drain(self, lane: _Lane) -> None:
+        """Pass on until there is nothing more."""
+        loop, more = asyncio.get_running_loop(), True
+        while more:
+            more = await loop.run_in_executor(lane.thread, lane.outlet.step, self._now())
+
+    async def _changed(self, version: int) -> None:
+        """Wait until somebody has written something, but not for ever: some look at the time."""
+        for _ in range(int(REST / TICK)):
+            await asyncio.sleep(TICK)
+            if self._journal.version() != version:
+                return
+
+
+async def _rested(before: str, sentence: str, seconds: float) -> tuple[str, float]:
+    """Say a sentence, once, and rest; the sentence, and how long to rest the next time."""
+    if sentence != before:
+        log.error("%s", sentence)
+    await asyncio.sleep(seconds)
+    return sentence, min(seconds * 2, REST)
