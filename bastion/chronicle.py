@@ -58,6 +58,7 @@ class Chronicle:
         self._now = now
         self._waiting: deque[_Told] = deque()
         self._something = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "chronicle")
         self._lost = 0
         self._first_lost: datetime | None = None
@@ -89,6 +90,8 @@ class Chronicle:
     async def close(self) -> None:
         """Write what is left; what can't be written is said in the log. Nothing comes after."""
         self._closed = True
+        async with self._turn:
+            pass  # what `keep` was writing when it was called off is settled now
         while self._waiting and await self._write():
             pass
         while self._waiting:
@@ -112,15 +115,16 @@ class Chronicle:
 
     async def _write(self) -> bool:
         """Write some. False where the database is away."""
-        batch = self._batch()
-        loop = asyncio.get_running_loop()
-        writing = loop.run_in_executor(self._thread, _written, self._tell_all, batch)
-        try:
-            outcome = await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            self._settle(batch, await writing)  # what is being written can't be called back
-            raise
-        return self._settle(batch, outcome)
+        async with self._turn:
+            batch = self._batch()
+            loop = asyncio.get_running_loop()
+            writing = loop.run_in_executor(self._thread, _written, self._tell_all, batch)
+            try:
+                outcome = await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                self._settle(batch, await writing)  # what is being written can't be called back
+                raise
+            return self._settle(batch, outcome)
 
     def _batch(self) -> list[_Told]:
         batch = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]

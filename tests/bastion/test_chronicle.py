@@ -219,6 +219,26 @@ async def test_what_was_under_way_at_the_end_is_tried_again(book: Book) -> None:
     assert book.kept == ["under way"]
 
 
+async def test_the_end_waits_for_what_is_under_way(
+    book: Book, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though nothing else is left: if that fails, it is tried again, and said."""
+    chronicle = Chronicle(book.tell_all, Ticking())
+    async with asyncio.TaskGroup() as group:
+        keeper = group.create_task(chronicle.keep())
+        book.turn.clear()
+        book.away = True
+        chronicle.tell_soon(done_by("under way"))
+        await asyncio.to_thread(book.writing.wait, 10)
+        keeper.cancel()
+        closing = group.create_task(chronicle.close())
+        await asyncio.sleep(0)
+        book.turn.set()
+        await closing
+    assert "an event was lost" in caplog.text
+    assert "actor='under way'" in caplog.text
+
+
 async def test_what_can_not_be_written_at_the_end_is_said(
     book: Book, caplog: pytest.LogCaptureFixture
 ) -> None:
