@@ -1,7 +1,9 @@
 """The rules: read as a whole, or refused with the file, the line, what is wrong, and the mend."""
 
 import hashlib
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -261,3 +263,27 @@ def test_any_text_is_rules_or_a_sentence(at: int, cut: int, put: str) -> None:
         said = str(error)
         assert said.startswith("policy.toml")
         assert said.isprintable()
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "policy.md"
+EXAMPLES = [
+    "\n".join(line.removeprefix("    ") for line in block.splitlines())
+    for block in re.findall(r"(?:(?<=\n)(?:    .*)?\n)+", PAGE.read_text())
+    if "[[rule]]" in block
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_page_are_rules(example: str) -> None:
+    """docs/policy.md can be copied from."""
+    assert parse_rules(example, PAGE).rules
+
+
+def test_the_page_knows_every_key() -> None:
+    """And ends with the rule of a new home."""
+    text = PAGE.read_text()
+    said = "\n".join(EXAMPLES)
+    assert said.count("[[rule]]") == text.count("[[rule]]")
+    keys = set(re.findall(r"(?m)^(\w+) = ", WHOLE))
+    assert {key for key in keys if f"`{key}" not in text} == set()
+    assert parse_rules(EXAMPLES[-1], "x").rules == parse_rules(POLICY, "y").rules
