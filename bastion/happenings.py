@@ -134,7 +134,7 @@ def of_signed(draft: Draft, signed: Signed) -> Happened:
         "grants": [f"G-{number}" for number in sorted(draft.grants)],
         "valid_before": signed.valid_before.isoformat(),
     }
-    only = next(iter(draft.grants)) if draft.kind is Kind.TARGET else None
+    only = next(iter(draft.grants), None) if draft.kind is Kind.TARGET else None
     return Happened(
         What.CERTIFICATE_SIGNED,
         draft.user,

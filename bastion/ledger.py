@@ -19,7 +19,8 @@ class Kind(StrEnum):
 class Draft:
     """A certificate that is about to be signed; its serial comes from the ledger.
 
-    `grants` are the ids that it counts for. `connection` and `host` belong to a target's.
+    `user` is whom it is for, or the account that tries a target; `grants` are the ids that it
+    counts for. `connection` and `host` belong to a target's.
     """
 
     kind: Kind

@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import asyncssh
 
@@ -48,8 +49,8 @@ class Step:
     target_ca: str | None = None
 
 
-def _forget(_: Signed) -> None:
-    """Nobody wants to know which certificates were made."""
+Minting: TypeAlias = Callable[[Callable[[int], Signed]], object]
+"""Signs with the serial of a line in the ledger, which is kept or not with the certificate."""
 
 
 class Prober:
@@ -60,11 +61,11 @@ class Prober:
         self._connector = connector
 
     async def steps(
-        self, host: Host, login: str | None, keep: Callable[[Signed], object] = _forget
+        self, host: Host, login: tuple[str, Minting] | None = None
     ) -> AsyncIterator[Step]:
         """What is found, step by step; without a login, only reach and host key.
 
-        `keep` is handed each certificate before it is shown to anybody.
+        A login brings the way into the ledger, where each certificate is before it is shown.
         """
         shown = await self._reached(host)
         yield shown
@@ -72,7 +73,7 @@ class Prober:
             return
         yield (key := await self._pinned(host))
         if key.well and login is not None:
-            async for step in self._logged_in(host, login, keep):
+            async for step in self._logged_in(host, *login):
                 yield step
 
     async def _reached(self, host: Host) -> Step:
@@ -98,14 +99,11 @@ class Prober:
         mend = f"if that is right: bastion-admin host set {host.name} --scan"
         return Step("host key", False, f"it shows {seen}, which is not pinned; {mend}")
 
-    async def _logged_in(
-        self, host: Host, login: str, keep: Callable[[Signed], object]
-    ) -> AsyncIterator[Step]:
+    async def _logged_in(self, host: Host, login: str, mint: Minting) -> AsyncIterator[Step]:
         cas = [ca.public.fingerprint for ca in reversed(self._authority.generations(_CA).live)]
         failed = ""
         for tried, target_ca in enumerate(cas):
-            credential = self._credential(host, login, target_ca)
-            keep(credential.signed)
+            credential = await asyncio.to_thread(self._credential, host, login, target_ca, mint)
             try:
                 upstream = await self._connector.connect_with(host, login, credential)
             except Unavailable as error:
@@ -122,16 +120,28 @@ class Prober:
         mend = f"bastion-admin host setup {host.name} prints what it needs"
         yield Step("login", False, f"{failed} {mend}.")
 
-    def _credential(self, host: Host, login: str, target_ca: str) -> TargetCredential:
-        return self._authority.target_credential(
-            login,
-            host.name,
-            f"check {host.name}",
-            force_command=_ASK_CLOCK,
-            pty=False,
-            now=datetime.now(UTC),
-            trusted=target_ca,
-        )
+    def _credential(
+        self, host: Host, login: str, target_ca: str, mint: Minting
+    ) -> TargetCredential:
+        made: list[TargetCredential] = []
+
+        def sign(serial: int) -> Signed:
+            made.append(
+                self._authority.target_credential(
+                    login,
+                    host.name,
+                    f"check {host.name}",
+                    force_command=_ASK_CLOCK,
+                    pty=False,
+                    now=datetime.now(UTC),
+                    serial=serial,
+                    trusted=target_ca,
+                )
+            )
+            return made[-1].signed
+
+        mint(sign)
+        return made[-1]
 
 
 class _Answer(asyncssh.SSHClientSession[bytes]):

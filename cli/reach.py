@@ -7,9 +7,8 @@ import click
 
 from bastion import app
 from bastion.authority import Which
-from bastion.events import Happened, What
 from bastion.inventory import Host
-from bastion.ledger import Signed
+from bastion.ledger import Draft, Kind
 from bastion.probe import Step
 from cli import lookup, target
 from cli.arguments import HOST, LOGIN
@@ -48,30 +47,11 @@ def check(desk: Desk, *, name: str, login: str | None, json: bool) -> None:
 
 async def _steps(desk: Desk, found: Host, login: str | None) -> list[Step]:
     prober = app.prober(desk.services)
-    keep = partial(_keep_certificate, desk, found, login)
-    return [step async for step in prober.steps(found, login, keep)]
-
-
-def _keep_certificate(desk: Desk, found: Host, login: str | None, signed: Signed) -> None:
-    """It belongs to nobody's jump, so it is told of and has no line in the ledger."""
-    desk.services.store.tell(
-        Happened(
-            What.CERTIFICATE_SIGNED,
-            desk.actor.name,
-            desk.actor.source,
-            account=desk.actor.account,
-            host=found.name,
-            login=login,
-            details={
-                "kind": "check",
-                "serial": signed.serial,
-                "sha256": signed.sha256,
-                "key_id": signed.key_id,
-                "valid_before": signed.valid_before.isoformat(),
-            },
-        ),
-        desk.services.clock.now(),
-    )
+    ledger, now = desk.services.store.sign_into_ledger, desk.services.clock.now()
+    name, source = desk.actor.name, desk.actor.source
+    draft = Draft(Kind.TARGET, name, frozenset(), now, source, host=found.name)
+    with_login = None if login is None else (login, partial(ledger, draft))
+    return [step async for step in prober.steps(found, with_login)]
 
 
 def _keep_target_ca(desk: Desk, found: Host, steps: list[Step]) -> None:
