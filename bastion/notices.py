@@ -190,6 +190,19 @@ def drafts(
     ]
 
 
+def trial(channel: str, by: str, now: datetime) -> Notice:
+    """What is sent to see whether a channel works. Every time it is another message."""
+    return Notice(
+        key=f"trial {moment(now)}",
+        type="trial",
+        group=Group.ADMINISTRATION,
+        at=now,
+        title=f"A test message for the channel {plain(channel, 63)}: nothing has happened",
+        fields=(("by", plain(by, 80)),),
+        data={"title": "A test message: nothing has happened"},
+    )
+
+
 def plain(text: object, limit: int = LONGEST) -> str:
     """`text` as one printable line of at most `limit` characters.
 

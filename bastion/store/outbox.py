@@ -259,7 +259,7 @@ class Outbox:
         """What is still on its way, the newest first."""
         return self._listed(_n.done_at.is_(None), limit)
 
-    def given_up(self, limit: int = ATONCE) -> list[Waiting]:
+    def troubled(self, limit: int = ATONCE) -> list[Waiting]:
         """What was given up, or has failed at least once and is tried again; the newest first."""
         return self._listed(_n.error.is_not(None), limit)
 

@@ -270,7 +270,7 @@ async def test_a_message_that_can_not_even_be_read_is_put_aside(
     await courier(outbox, box, hands).deliver()
     assert box.taken == ["a"]
     assert "broken" in caplog.text
-    (left,) = outbox.given_up()
+    (left,) = outbox.troubled()
     assert left.error == "it can't be sent as it is: see the server's log"
 
 

@@ -190,7 +190,7 @@ def test_what_is_done_stays_done(outbox: Outbox) -> None:
     outbox.failed(only.id, "late", 2, NOW)
     outbox.done(only.id, NOW + 2 * HOUR)
     assert outbox.waiting() == []
-    assert outbox.given_up() == []
+    assert outbox.troubled() == []
 
 
 def test_what_nobody_takes_is_given_up_and_that_is_an_event(peopled: Store, outbox: Outbox) -> None:
@@ -204,7 +204,7 @@ def test_what_nobody_takes_is_given_up_and_that_is_an_event(peopled: Store, outb
     assert outbox.give_up(NOW + DAY, NOW + 3 * DAY) == 3
     assert outbox.give_up(NOW + DAY, NOW + 3 * DAY) == 0
     assert keys(outbox.waiting()) == ["young"]
-    gone = outbox.given_up()
+    gone = outbox.troubled()
     assert keys(gone) == ["x", "b", "a"]
     assert [each.given_up for each in gone] == [True] * 3
     assert gone[2].error == "answered 500"

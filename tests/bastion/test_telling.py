@@ -282,9 +282,9 @@ async def test_what_nobody_takes_is_given_up_and_told_to_others(peopled: Store) 
     town.boxes["ops"].say = lambda _: Answer(True, "ok")
     await town.later(120, steps=100)
     assert town.heard() == [lost]
-    assert len(town.outbox.given_up()) == 3
+    assert len(town.outbox.troubled()) == 3
     await town.later(40 * 1440, steps=50)
-    assert town.outbox.given_up() == []
+    assert town.outbox.troubled() == []
 
 
 async def test_what_waited_while_the_bastion_was_down_gets_its_chance(town: Town) -> None:
@@ -295,7 +295,7 @@ async def test_what_waited_while_the_bastion_was_down_gets_its_chance(town: Town
     town.begin()
     await town.work()
     assert town.heard()[0] == "R-1: alice asks for prod-host as deploy for 2h"
-    assert town.outbox.given_up() == []
+    assert town.outbox.troubled() == []
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -395,5 +395,5 @@ async def test_a_message_for_a_channel_that_is_gone_waits_and_is_given_up(town: 
     """Somebody took it out of the settings: it says so in the list."""
     town.outbox.keep([Draft("gone", "E-1", {"type": "host.added"})], NOW)
     await town.later(4 * 1440, steps=96)
-    (lost,) = [each for each in town.outbox.given_up() if each.channel == "gone"]
+    (lost,) = [each for each in town.outbox.troubled() if each.channel == "gone"]
     assert "the channel is not in bastion.toml" in (lost.error or "")
