@@ -62,6 +62,14 @@ auditors = ["{recipient}"]
 
 [database]
 # url = "sqlite:///bastion.db"
+
+# Who is told of requests, grants, emergencies and failures stands in a [[notify]] for each channel:
+# a webhook, Slack, Teams or mail. docs/notifications.md shows them; notify test NAME tries one.
+[telling]
+# remind = "15m"            # after so long a request that waits is brought up again,
+# escalate = "1h"           # and after so long it is told to those with escalate = true too
+# before_end = "15m"        # so long before its end is a grant told of
+# review = "1d"             # so often is break-glass that nobody has reviewed
 """
 
 POLICY = """\

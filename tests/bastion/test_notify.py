@@ -1,6 +1,10 @@
 """The channels in the settings: what can be said, and a sentence for what can't."""
 
+import email
+import email.policy
+import re
 import stat
+import textwrap
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,13 +15,17 @@ from bastion.channels import channels
 from bastion.config import Settings
 from bastion.delivering import Channel
 from bastion.errors import Misconfigured
+from bastion.events import What
+from bastion.letters import mail
 from bastion.mailing import Mail, Tls
-from bastion.notices import Group, Subscription
+from bastion.notices import Group, Message, Subscription
+from bastion.particulars import Awaited
 from bastion.posting import Post
 from bastion.reminders import Timing
+from bastion.tidings import Facts, of_event
 from tests.bastion.offices import MailOffice, PostOffice, certified, signs_in
-from tests.bastion.tidings import message
-from tests.bastion.worlds import NOW
+from tests.bastion.tidings import event, message, request
+from tests.bastion.worlds import NOW, selectors
 
 FILE = Path("/h/bastion.toml")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -75,11 +83,15 @@ def test_everything_that_can_be_set() -> None:
         review=timedelta(hours=12),
     )
     assert told.telling.proxy == "http://proxy.example.org:3128"
-    siem, ops, pager, mail = told.notify
+    siem, ops, pager, letters = told.notify
     assert siem.events == (Group.EMERGENCIES, Group.FAILURES)
     assert set(ops.events) == set(Group)
     assert pager.escalate
-    assert (mail.sender, mail.tls, mail.smtp_port) == ("bastion@example.org", Tls.STARTTLS, 587)
+    assert (letters.sender, letters.tls, letters.smtp_port) == (
+        "bastion@example.org",
+        Tls.STARTTLS,
+        587,
+    )
 
 
 def test_nothing_has_to_be_set() -> None:
@@ -201,17 +213,17 @@ def test_secrets_come_from_files_below_the_home(tmp_path: Path) -> None:
     secret(tmp_path / "keys/slack.url", "https://hooks.example.org/T0/very-secret\n")
     secret(tmp_path / "keys/mail.password", "s3cret\n")
     text = EVERYTHING.replace("/etc/ssl/ours.pem", str(tls.ca_file))
-    siem, ops, pager, mail = made(tmp_path, text)
+    siem, ops, pager, letters = made(tmp_path, text)
     assert siem.subscription == Subscription("siem", frozenset({Group.EMERGENCIES, Group.FAILURES}))
     assert pager.subscription.escalate
-    assert mail.subscription.to == ("approvers", "requester", "ops@example.org")
+    assert letters.subscription.to == ("approvers", "requester", "ops@example.org")
     assert isinstance(ops.way, Post)
     assert urlsplit(ops.way._url).path == "/T0/very-secret"
     assert ops.way._proxy == "http://proxy.example.org:3128"
     assert isinstance(pager.way, Post)
     assert pager.way._proxy is None
-    assert isinstance(mail.way, Mail)
-    assert mail.way._server.password == "s3cret"
+    assert isinstance(letters.way, Mail)
+    assert letters.way._server.password == "s3cret"
 
 
 URL_FILE = f'[[notify]]\n{SLACK}url_file = "slack.url"\n'
@@ -304,8 +316,40 @@ user = "bastion"
 password_file = "keys/mail.password"
 ca_file = "{tls.ca_file}"
 """
-        siem, mail = made(tmp_path, text)
+        siem, letters = made(tmp_path, text)
         assert (await siem.way.send(message(), NOW)).ok
-        assert (await mail.way.send(message(to="bob@example.org"), NOW)).ok
+        assert (await letters.way.send(message(to="bob@example.org"), NOW)).ok
     assert post.letters[0].headers["webhook-signature"].startswith("v1,")
     assert office.letters[0].rcpt_tos == ["bob@example.org"]
+
+
+# The document
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+
+
+def tables() -> list[str]:
+    """The settings in the document, a table each."""
+    parts = (textwrap.dedent(part) for part in re.split(r"\n\s*\n", DOCUMENT))
+    return [part for part in parts if part.startswith("[")]
+
+
+def test_the_settings_in_the_document_can_be_set() -> None:
+    """Each sample is taken as it stands; the defaults that it shows are the defaults."""
+    kinds = [read(each).notify[0].kind for each in tables() if each.startswith("[[notify]]")]
+    assert kinds == ["slack", "mail", "webhook"]
+    (telling,) = (each for each in tables() if each.startswith("[telling]"))
+    assert read(telling).telling.timing == Timing()
+
+
+def test_the_message_in_the_document_is_what_is_sent() -> None:
+    """As a mail program shows it."""
+    asked = request(hosts=selectors("web-1"), ticket="OPS-17")
+    facts = Facts({12: asked}, awaited={12: Awaited(("one of @leads",), ("bob",))})
+    notice = of_event(event(What.REQUEST_MADE, request=12), facts)
+    assert notice is not None
+    body = notice.body("mail", "bob@example.org")
+    sent = mail(Message.read(body), "bastion@example.org", NOW)
+    shown = email.message_from_bytes(sent, policy=email.policy.default)
+    assert isinstance(shown, email.message.EmailMessage)
+    assert textwrap.indent(shown.get_content().replace("\r\n", "\n"), "    ") in DOCUMENT
