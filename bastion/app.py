@@ -21,6 +21,7 @@ from bastion.admission import Admission, Places
 from bastion.approving import Approving
 from bastion.audit import Sealer, keep_sealing, seal_with
 from bastion.authority import Authority
+from bastion.channels import channels
 from bastion.chronicle import Chronicle
 from bastion.clock import Clock
 from bastion.config import Settings
@@ -34,14 +35,19 @@ from bastion.failures import Failures
 from bastion.home import Home
 from bastion.hop import Parts
 from bastion.live import Live
+from bastion.particulars import Awaited
 from bastion.people import People
 from bastion.probe import Prober
+from bastion.reminders import Timing
+from bastion.requests import Request
 from bastion.revocation import Revocation, RevocationKeeper
 from bastion.rulebook import Rulebook
 from bastion.server import Front
 from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
+from bastion.store.outbox import Outbox
+from bastion.telling import Teller
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
@@ -184,12 +190,27 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
         keep_sealing(services.sealer, services.settings.audit.checkpoint),
+        _teller(services).keep_telling(),
     ]
     krl = services.settings.krl(services.home)
     if krl is not None:
         revocation = Revocation(services.store, services.authority)
         chores.append(RevocationKeeper(revocation, krl, services.clock, SERVICE).keep())
     return chores
+
+
+def _teller(services: Services) -> Teller:
+    """What tells people. Raises Misconfigured where a channel can't be made."""
+    settings, clock = services.settings, services.clock
+
+    def awaited(request: Request) -> Awaited:
+        answer = services.approving.standing(request, clock.now())
+        return Awaited(answer.waits_for, answer.people)
+
+    telling = settings.telling
+    ways = channels(services.home.directory, settings.notify, telling.proxy)
+    timing = Timing(telling.remind, telling.escalate, telling.before_end, telling.review)
+    return Teller(Outbox(services.store), ways, clock, timing, awaited)
 
 
 async def _put_away(services: Services, hands: _Hands) -> None:
