@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from bastion.durations import format_duration
-from bastion.events import Event, What
+from bastion.events import AFTER, Event, What
 from bastion.grants import Grant
 from bastion.inventory import Role
 from bastion.notices import PROGRAM, Audience, Group, Json, Notice, listed, moment, plain, quoted
@@ -178,6 +178,7 @@ _PLAIN: Final[Mapping[What, _Words]] = {
     What.RECORDING_FAILED: (Group.FAILURES, "RECORDING FAILED: {session} was cut"),
     What.RULES_BROKEN: (Group.FAILURES, "The rules are broken: the ones before stay in force"),
     What.NOTICE_GIVEN_UP: (Group.FAILURES, "Messages were given up: nobody took them for days"),
+    What.EVENTS_LOST: (Group.FAILURES, "EVENTS WERE LOST: the log has a gap"),
     What.RULES_CHANGED: (Group.ADMINISTRATION, "The rules were changed by {actor}"),
     What.USER_ADDED: (Group.ADMINISTRATION, "The account {user} was added by {actor}"),
     What.USER_CHANGED: (Group.ADMINISTRATION, "The account {user} was changed by {actor}"),
@@ -216,6 +217,7 @@ def _plainly(event: Event, facts: Facts) -> Notice | None:
 def _of_event(event: Event) -> Fields:
     """The columns that are set, and what stands in the details as single words or lists of them."""
     happened = event.happened
+    details = {name: value for name, value in happened.details.items() if name != AFTER}
     numbers = (
         ("grant", "G", happened.grant),
         ("connection", "C", happened.connection),
@@ -230,7 +232,7 @@ def _of_event(event: Event) -> Fields:
         ("login", happened.login or ""),
         *((name, f"{letter}-{number}") for name, letter, number in numbers if number is not None),
         ("why", quoted(happened.why)),
-        *((name.replace("_", " "), _shown(value)) for name, value in happened.details.items()),
+        *((name.replace("_", " "), _shown(value)) for name, value in details.items()),
     )
 
 
