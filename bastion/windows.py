@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from bastion.errors import BadInput
@@ -183,6 +184,7 @@ def _parse_zone(text: str) -> str:
     raise BadInput(f"{name[:60]!a} is no time zone that this machine knows: {hint}")
 
 
+@lru_cache(maxsize=256)
 def _zone(name: str) -> tzinfo | None:
     """The zone's rules. UTC needs no data, and small containers have none."""
     if name == "UTC":
