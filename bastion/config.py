@@ -18,8 +18,9 @@ from pydantic import Field
 from bastion.addresses import Endpoint, parse_endpoint
 from bastion.durations import parse_duration, parse_size
 from bastion.errors import BadInput, Misconfigured
-from bastion.names import free_text, host_name, user_name
+from bastion.names import free_text, group_name, host_name, user_name
 from bastion.notify import Channels, TellingSettings
+from bastion.syslog import Address, parse_address
 from bastion.text_files import read_text
 from bastion.toml_model import Part, meant, parse, text
 
@@ -55,22 +56,38 @@ def recipient(text: str) -> str:
     return text
 
 
+def anchor(line: str) -> Address | str:
+    """Who is told checkpoints: `notify:NAME` is a channel's name, else it is an address of syslog.
+
+    Raises BadInput.
+    """
+    kind, _, name = line.partition(":")
+    try:
+        return group_name(name) if kind == "notify" else parse_address(line)
+    except BadInput:
+        raise BadInput(
+            f"{line[:60]!a} is no anchor: write notify:NAME for a channel, or an address of "
+            "syslog (/dev/log, udp://HOST:514, tcp://HOST:601)."
+        ) from None
+
+
 Seconds = Annotated[float, text(lambda words: parse_duration(words).total_seconds())]
 Lifetime = Annotated[timedelta, text(parse_duration)]
 Size = Annotated[int, text(parse_size)]
-Address = Annotated[Endpoint, text(parse_endpoint)]
+ListenAt = Annotated[Endpoint, text(parse_endpoint)]
 Name = Annotated[str, text(principal)]
 Line = Annotated[str, text(lambda line: line and free_text(line, "notice"))]
 Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$")]
 UserName = Annotated[str, text(user_name)]
 Recipient = Annotated[str, text(recipient)]
+AnchorAt = Annotated[Address | str, text(anchor)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
 class Listen(Part):
     """`[listen]`: the address, and the names that the host certificate was made for."""
 
-    address: Address = Endpoint("127.0.0.1", 2222)
+    address: ListenAt = Endpoint("127.0.0.1", 2222)
     names: tuple[Name, ...] = ("bastion",)
 
     @property
@@ -118,9 +135,17 @@ class RecordingSettings(Part):
 
 
 class AuditSettings(Part):
-    """`[audit]`: how often the log of events is sealed while the service runs."""
+    """`[audit]`: how often the log of events is sealed while the service runs; where it goes to
+    (the file lies below the home, unless the path begins with /); and who is told the checkpoints:
+    addresses of syslog, and names of channels, these no more often than `anchor_every`."""
 
     checkpoint: Seconds = 60.0
+    file: Annotated[str, Field(max_length=1000)] = ""
+    syslog: Annotated[Address | None, text(lambda line: parse_address(line) if line else None)] = (
+        None
+    )
+    anchors: Annotated[tuple[AnchorAt, ...], Field(max_length=8)] = ()
+    anchor_every: Lifetime = timedelta(hours=1)
 
 
 class DatabaseSettings(Part):
@@ -160,6 +185,10 @@ class Settings(Part):
     def krl(self, home: Place) -> Path | None:
         """The file of the list of what is revoked; None where none is kept."""
         return home.directory / self.access.krl if self.access.krl else None
+
+    def audit_file(self, home: Place) -> Path | None:
+        """The file to which the log of events goes; None where it goes to none."""
+        return home.directory.absolute() / self.audit.file if self.audit.file else None
 
     def database_url(self, home: Place) -> str:
         """The database's URL with the whole path in it."""

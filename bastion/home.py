@@ -60,6 +60,13 @@ names = [{names}]
 # away from this machine. Without any key, only lengths and hashes are kept.
 auditors = ["{recipient}"]
 
+[audit]
+# checkpoint = "1m"         # so often is the log of events sealed
+# file = ""                 # the log as lines of JSON, as in "events.jsonl"
+# syslog = ""               # the log, as in "/dev/log", "udp://log:514", "tcp://log:601"
+# anchors = []              # who is told the checkpoints: addresses of syslog, "notify:CHANNEL"
+# anchor_every = "1h"       # a channel is told the newest no more often than this
+
 [database]
 # url = "sqlite:///bastion.db"
 

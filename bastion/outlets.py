@@ -7,21 +7,22 @@ was sent shortly before a process died may go out twice; each line has its numbe
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final, Protocol
 
 from bastion.audit import ANCHOR
 from bastion.checkpoints import Sealed
-from bastion.errors import BastionError
+from bastion.errors import BastionError, Misconfigured
 from bastion.events import Event, What
 from bastion.notices import Group, Notice, Subscription, drafts
-from bastion.sinks import Item, Sink
+from bastion.sinks import FileSink, Item, Sink, SyslogSink
 from bastion.store.journal import Journal
 from bastion.store.outbox import Outbox
-from bastion.syslog import LONGEST, Entry
+from bastion.syslog import LONGEST, Address, Entry
 
 log = logging.getLogger(__name__)
 
@@ -214,6 +215,44 @@ class _Lane:
 
     outlet: Outlet
     thread: ThreadPoolExecutor
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the settings want the log and its checkpoints: `anchors` are addresses of syslog, and
+    names of `channels`. `node` is what this machine is called in syslog."""
+
+    file: Path | None
+    syslog: Address | None
+    anchors: Sequence[Address | str]
+    anchor_every: timedelta
+    channels: Sequence[Subscription]
+    node: str
+
+    def outlets(self, journal: Journal, outbox: Outbox) -> list[Outlet]:
+        """One for each. Raises Misconfigured where an anchor is a channel that there is not."""
+        found: list[Outlet] = []
+        if self.file is not None:
+            found.append(EventOutlet(journal, FileSink(self.file)))
+        if self.syslog is not None:
+            found.append(EventOutlet(journal, SyslogSink(self.syslog)))
+        for anchor in dict.fromkeys(self.anchors):
+            if isinstance(anchor, str):
+                channel = self._channel(anchor)
+                found.append(ChannelAnchor(journal, outbox, channel, self.anchor_every))
+            else:
+                found.append(SyslogAnchor(journal, SyslogSink(anchor), self.node))
+        return found
+
+    def _channel(self, name: str) -> Subscription:
+        for each in self.channels:
+            if each.channel == name:
+                return each
+        known = ", ".join(each.channel for each in self.channels) or "none"
+        raise Misconfigured(
+            f"audit.anchors names the channel {name}, and no [[notify]] is called so: "
+            f"there are {known}."
+        )
 
 
 class Outlets:

@@ -71,6 +71,25 @@ def test_nothing_has_to_be_set() -> None:
     assert read.database_url(Home(Path("/h"))) == "sqlite:////h/bastion.db"
 
 
+def test_the_log_goes_where_the_settings_say() -> None:
+    """A file below the home; syslog; anchors that are syslog or channels."""
+    said = """
+        [audit]
+        file = "events.jsonl"
+        syslog = "tcp://log.example.org"
+        anchors = ["/dev/log", "notify:ops"]
+        checkpoint = "30s"
+    """
+    read = Settings.parse(said, FILE)
+    assert read.audit_file(Home(Path("/h"))) == Path("/h/events.jsonl")
+    assert str(read.audit.syslog) == "tcp://log.example.org:601"
+    assert tuple(map(str, read.audit.anchors)) == ("/dev/log", "ops")
+    assert read.audit.checkpoint == 30
+    nothing = Settings.parse("", FILE)
+    assert nothing.audit_file(Home(Path("/h"))) is None
+    assert (nothing.audit.syslog, nothing.audit.anchors) == (None, ())
+
+
 def test_settings_are_frozen() -> None:
     """What was read at the start holds to the end."""
     with pytest.raises(ValidationError, match="frozen"):
@@ -111,6 +130,11 @@ def test_settings_are_frozen() -> None:
         ),
         ("[recording]\nsession_limit = '1GB'", "'1GB' is not a size"),
         ("[recording]\ndirectory = ''", "at least 1 character"),
+        ("[audit]\nsyslog = 'log:514'", "'log:514' is no address of syslog: write /dev/log"),
+        ("[audit]\nsyslog = 3", r"line 2: audit.syslog: has to be a text between quotes"),
+        ("[audit]\nanchors = 'notify:ops'", "audit.anchors has to be a list"),
+        ("[audit]\nanchors = ['ops']", "'ops' is no anchor: write notify:NAME"),
+        ("[audit]\nanchors = ['notify:a b']", "'notify:a b' is no anchor"),
         ("[database]\nurl = ''", "at least 1 character"),
         ("limits = 3", r"line 1: limits has to be a table: write \[limits\] on a line of its own"),
         ("x = " + "[" * 5000, "nested too deeply"),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +12,17 @@ import pytest
 
 from bastion import outlets as rooms
 from bastion.audit import Sealer, judged_by, seal_with, verified
-from bastion.errors import Unavailable
+from bastion.errors import Misconfigured, Unavailable
 from bastion.notices import Group, Subscription
-from bastion.outlets import ChannelAnchor, EventOutlet, Outlet, Outlets, SyslogAnchor, cursor_name
+from bastion.outlets import (
+    ChannelAnchor,
+    EventOutlet,
+    Outlet,
+    Outlets,
+    Places,
+    SyslogAnchor,
+    cursor_name,
+)
 from bastion.sinks import FileSink, Item, SyslogSink
 from bastion.store import Store
 from bastion.store.journal import Journal
@@ -265,6 +274,38 @@ def test_a_channel_is_told_the_newest_now_and_then(journal: Journal, store: Stor
     kept = {sealed.number: sealed.sha256 for sealed in journal.checkpoints()}
     assert first.body["lines"] == [f"ssh bastion audit verify --checkpoint 1:{kept[1]}"]
     assert journal.cursors("anchor ") == {"ops": 2}
+
+
+def places(**given: object) -> Places:
+    """What the settings may say."""
+    nothing = Places(None, None, (), timedelta(hours=1), (), "web-1")
+    return replace(nothing, **given)  # type: ignore[arg-type]
+
+
+def test_the_settings_say_where_to(journal: Journal, store: Store, tmp_path: Path) -> None:
+    """A file, syslog, and each anchor once."""
+    address = Address(Way.UDP, "192.0.2.1", 514)
+    wanted = places(
+        file=tmp_path / "events",
+        syslog=address,
+        anchors=(address, "ops", address),
+        channels=(Subscription("ops"),),
+    )
+    names = [outlet.name for outlet in wanted.outlets(journal, Outbox(store))]
+    assert names == [
+        f"file {tmp_path}/events",
+        "syslog udp://192.0.2.1:514",
+        "anchor syslog udp://192.0.2.1:514",
+        "anchor ops",
+    ]
+    assert places().outlets(journal, Outbox(store)) == []
+
+
+def test_an_anchor_that_is_no_channel_is_a_sentence(journal: Journal, store: Store) -> None:
+    """With the channels that there are."""
+    wanted = places(anchors=("opps",), channels=(Subscription("ops"), Subscription("chat")))
+    with pytest.raises(Misconfigured, match=r"no .* is called so: there are ops, chat"):
+        wanted.outlets(journal, Outbox(store))
 
 
 def test_a_name_that_is_too_long_is_still_its_own() -> None:
