@@ -199,11 +199,13 @@ def _zone(name: str) -> tzinfo | None:
 
 def _reached(wall: datetime, zone: tzinfo) -> datetime:
     """When the clock on the wall first shows `wall` (naive) or later, in UTC."""
-    late = wall.replace(tzinfo=zone).astimezone(UTC)
-    if late.astimezone(zone).replace(tzinfo=None) == wall:
+    first, second = (
+        wall.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1)
+    )
+    late, early = ((wall - offset).replace(tzinfo=UTC) for offset in (first, second))
+    if late <= early:  # it is shown once, or twice: the first time counts (PEP 495)
         return late
     # Left out when the clock was put forward: find the second at which it was.
-    early = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
     while (late - early) > timedelta(seconds=1):
         middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
         if middle.astimezone(zone).replace(tzinfo=None) < wall:
