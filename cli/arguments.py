@@ -27,10 +27,14 @@ T = TypeVar("T")
 
 
 class Read(click.ParamType[T, object], Generic[T]):
-    """A parameter that `read` takes apart; what it raises is its own sentence."""
+    """A parameter that `read` takes apart; what it raises is its own sentence.
 
-    def __init__(self, name: str, read: Callable[[str], T]) -> None:
+    A `phrase` may be several words where nobody kept the quotes (`cli.phrases`).
+    """
+
+    def __init__(self, name: str, read: Callable[[str], T], *, phrase: bool = False) -> None:
         self.name = name
+        self.phrase = phrase
         self._read = read
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> T:
@@ -110,7 +114,8 @@ DURATION: Final[Read[timedelta]] = Read("duration", parse_duration)
 NETWORK: Final[Read[IPv4Network | IPv6Network]] = Read("cidr", parse_network)
 LISTEN: Final[Read[Endpoint]] = Read("host:port", parse_endpoint)
 ADDRESS: Final[Read[Endpoint]] = Read("host[:port]", _target)
-COMMAND: Final[Read[Command]] = Read("command", parse)
+COMMAND: Final[Read[Command]] = Read("command", parse, phrase=True)
+WORDS: Final[Read[str]] = Read("words", str, phrase=True)
 SELECTOR: Final[Read[Selector]] = Read("host", selector)
 USER: Final[Read[str]] = Read("user", names.user_name)
 HOST: Final[Read[str]] = Read("host", names.host_name)
@@ -118,5 +123,6 @@ LOGIN: Final[Read[str]] = Read("login", names.login_name)
 GROUP: Final[Read[str]] = Read("group", names.group_name)
 LABEL: Final[Read[tuple[str, str]]] = Read("key=value", names.label)
 GRANT: Final[Read[int]] = Read("g-n", lambda text: names.numbered("G", text))
+REQUEST: Final[Read[int]] = Read("r-n", lambda text: names.numbered("R", text))
 SESSION: Final[Read[int]] = Read("s-n", lambda text: names.numbered("S", text))
 FINGERPRINT: Final[Read[str]] = Read("fingerprint", _fingerprint)

@@ -14,6 +14,7 @@ import click
 from bastion.errors import BastionError
 from cli import mistakes
 from cli.desk import Desk
+from cli.phrases import gathered
 from recorder import RecorderError
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,13 @@ class Verb(click.Command):
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:  # noqa: ANN401 (click's own)
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Over SSH, options that take several words have lost their quotes."""
+        desk = ctx.find_object(Desk)
+        if desk is not None and desk.identity is not None:
+            args = gathered(args, *_options(self.get_params(ctx)))
+        return super().parse_args(ctx, args)
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """`--help`, answered at the desk and not on this process's terminal."""
@@ -78,6 +86,14 @@ def run(command: click.Command, words: Sequence[str], desk: Desk) -> int:
     except Exception as error:  # noqa: BLE001 (the last door: a sentence, never a traceback)
         return _answered(desk, _single(error))
     return 0
+
+
+def _options(params: Sequence[click.Parameter]) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of the options that take a phrase, and of all."""
+    options = [each for each in params if isinstance(each, click.Option)]
+    phrases = [each for each in options if getattr(each.type, "phrase", False)]
+    every = {name for each in options for name in (*each.opts, *each.secondary_opts)}
+    return frozenset(name for each in phrases for name in each.opts), frozenset(every)
 
 
 def _answered(desk: Desk, error: Exception) -> int:
