@@ -12,6 +12,7 @@ from typing import Protocol, Self
 from bastion.actor import Actor
 from bastion.app import Services
 from bastion.policy import Identity
+from cli.actor import acting
 from cli.output import Output, printable
 from cli.person import Nobody, Person
 
@@ -26,9 +27,10 @@ class Entry(Protocol):
 class Desk:
     """Where one verb works.
 
-    `program` is what it is called by (`bastion-admin`, `ssh bastion`), `actor` who acts, as the
-    records will have it; `identity` who signed in, when that was over SSH. `directory` is what
-    `--home` said. To be entered: what a verb opens is closed at the end.
+    `program` is what it is called by (`bastion-admin`, `ssh bastion`), `actor` who acts, from when
+    the services are there as the records will have it; `identity` who signed in, when that was
+    over SSH. `directory` is what `--home` said. To be entered: what a verb opens is closed at the
+    end.
 
     `person` is who can be asked and waited beside, the same way here and over SSH.
     """
@@ -65,6 +67,7 @@ class Desk:
         """The services of the home, opened at the first time. Raises BastionError."""
         if self._services is None:
             self._services = self._stack.enter_context(self._entry(self.directory))
+            self.actor = acting(self.actor, self._services.settings.accounts)
         return self._services
 
     @property
