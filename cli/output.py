@@ -174,9 +174,10 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as people read it: times to the minute, UTC; several with commas."""
+    """A value as people read it: times in UTC, seconds only where there are some; with commas."""
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+        at = value.astimezone(UTC)
+        return f"{at:%Y-%m-%d %H:%M:%S}" if at.second else f"{at:%Y-%m-%d %H:%M}"
     return exact(value)
 
 

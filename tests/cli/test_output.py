@@ -70,9 +70,10 @@ def test_csv_comes_back_and_runs_nothing(cells: list[str]) -> None:
 
 
 def test_times_are_utc() -> None:
-    """To the minute for people, exact for programs."""
+    """With the seconds where there are some for people, exact for programs."""
     moment = datetime(2026, 11, 23, 19, 5, 7, tzinfo=timezone(timedelta(hours=1)))
-    assert shown(moment) == "2026-11-23 18:05"
+    assert shown(moment) == "2026-11-23 18:05:07"
+    assert shown(moment.replace(second=0)) == "2026-11-23 18:05"
     assert exact(moment) == "2026-11-23T18:05:07Z"
     heard: list[str] = []
     Output(heard.append, heard.append).document({"at": moment, "n": frozenset({"b", "a"})})
