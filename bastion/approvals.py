@@ -11,6 +11,7 @@ from itertools import islice
 
 from bastion.durations import format_duration
 from bastion.inventory import Host, PublicKey, Role, User
+from bastion.requests import Approval
 from bastion.rules import Kind, Need, Party
 
 NAMED = 10
@@ -50,7 +51,7 @@ class Bench:
             return f"The account {user.name} is closed."
         if Role.APPROVER not in user.roles:
             return f"{user.name} is no approver."
-        if not any(self.fits(need, user) for need in self.needs):
+        if not self._concerns(user):
             return f"This is not for {user.name} to decide: it takes {in_words(self.needs)}."
         return self._why_not_so(by, now)
 
@@ -59,7 +60,8 @@ class Bench:
             return "Approving this takes a hardware key: sign in with yours."
         if self.fresh is None:
             return None
-        if by.signed_in_at is None or now - by.signed_in_at > self.fresh:
+        # One in the future tells of a clock that was set back: how old it is, nobody knows.
+        if by.signed_in_at is None or abs(now - by.signed_in_at) > self.fresh:
             longest = format_duration(self.fresh)
             return (
                 f"Approving this takes a sign-in that is no older than {longest}: "
@@ -71,7 +73,36 @@ class Bench:
         """Whether an approval that this person has given still counts."""
         if user is None or user.name in self.barred or not user.may_sign_in(now):
             return False
-        return Role.APPROVER in user.roles and any(self.fits(need, user) for need in self.needs)
+        return Role.APPROVER in user.roles and self._concerns(user)
+
+    def agreed(
+        self, approvals: Iterable[Approval], people: Mapping[str, User], version: str
+    ) -> list[User]:
+        """Who has agreed in a way that stands by the rules of today, which are of `version`.
+
+        Whether each of them may still agree, `counts` says.
+        """
+        return [
+            people[each.by]
+            for each in approvals
+            if each.by in people and self._stands(people[each.by], each, version)
+        ]
+
+    def _stands(self, user: User, approval: Approval, version: str) -> bool:
+        """Not where the key that signed in was taken away since, or is not what is demanded.
+
+        How old a sign-in was is not kept: only the rules that it was judged by can say so.
+        """
+        key = next((k for k in user.keys if k.fingerprint == approval.fingerprint), None)
+        if key is None and (approval.fingerprint is not None or self.hardware):
+            return False
+        if self.hardware and key is not None and not key.hardware:
+            return False
+        return self.fresh is None or approval.policy == version
+
+    def _concerns(self, user: User) -> bool:
+        """Whether any need speaks of `user`; without needs it is any approver's."""
+        return not self.needs or any(self.fits(need, user) for need in self.needs)
 
     def fits(self, need: Need, user: User) -> bool:
         """Whether `user` is one of those whom `need` speaks of."""

@@ -1,23 +1,27 @@
 """The verbs of asking: request, approve, deny, cancel, extend. Each is judged by today's rules.
 
 They exist once, for the command line and the control plane alike. Whoever may use which verb is
-the caller's to know; who it was, and by which key, comes in as an `Actor`. Every refusal is a
-sentence, and nothing was written then. Deciding runs within one transaction (`store.inbox`).
+the caller's to know; who it was, and by which key, comes in as an `Actor`, and an account of the
+machine acts as the user that it is mapped to. Every refusal is a sentence, and nothing but the log
+knows of it then. Deciding runs within one transaction (`store.inbox`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from bastion import happenings, petition
 from bastion.actor import Actor
 from bastion.approvals import Bench, Signature, barred_from
-from bastion.errors import BastionError, Conflict, NotFound, Refused
+from bastion.errors import BadInput, BastionError, Conflict, NotFound, Refused
+from bastion.events import What
 from bastion.granting import allowed
 from bastion.grants import Grant, State
 from bastion.inventory import User
 from bastion.names import free_text
 from bastion.people import People
-from bastion.petition import Wish, asking_for, extending, granted, shorter, wished, written
+from bastion.petition import Wish, agreement, shorter, wished
 from bastion.policy import clock
 from bastion.requests import Approval, Request, Standing
 from bastion.rules import Rules
@@ -67,19 +71,24 @@ class Approving:
         Conflict where too many requests wait.
         """
         self._store.demand_right_clock(now)
+        actor, rules = self._person(actor), self._rules()
         user = self._open_user(wish.user, now)
+        petition.demand_possible(wish, now)
         inventory = self._store.hosts()
-        ruling = allowed(self._rules(), asking_for(wish, user), inventory)
-        judged = granted(wish, ruling, user, inventory, now)
-        request = written(wish, judged.grant, actor, now, self._lifetime)
-        outcome = None if ruling.needs else Outcome(grant=judged.grant)
-        decided = self._inbox.add(request, actor, now, outcome=outcome)
+        details = petition.details_of(wish, rules.version)
+        with self._refusals_told(actor, now, user=user.name, details=details):
+            ruling = allowed(rules, petition.asking_for(wish, user), inventory)
+        judged = petition.granted(wish, ruling, user, inventory, now)
+        request = petition.written(wish, judged.grant, actor, now, self._lifetime)
+        outcome = Outcome() if ruling.needs else Outcome(grant=judged.grant)
+        decided = self._inbox.add(request, actor, now, lambda _: (None, outcome))
         return replace(self._answer(decided, now), warnings=judged.warnings)
 
     def cancel(self, actor: Actor, number: int, now: datetime) -> Request:
         """Withdraw one's own request. Raises NotFound, also for somebody else's; Conflict."""
-        request = self._request(number)
-        if actor.is_user and actor.name not in {request.user, request.asked_by}:
+        actor = self._person(actor)
+        request = self._inbox.request(number)
+        if not _operates(actor) and (request is None or actor.name not in _askers(request)):
             raise NotFound(f"There is no request R-{number} of yours.")
         return self._inbox.cancel(number, actor, now)
 
@@ -90,14 +99,19 @@ class Approving:
 
     def may_decide(self, actor: Actor, request: Request, now: datetime) -> bool:
         """Whether this person may agree to it as things stand, and has not yet."""
-        if request.standing(now) is not Standing.PENDING or actor.name in request.approvers:
+        if request.standing(now) is not Standing.PENDING:
             return False
-        case = self._inbox.case(request.id, actor.name)
+        name = self._person(actor).name
+        case = self._inbox.case(request.id, name)
         try:
-            bench = self._bench(case, self._ruling(self._rules(), case, now))
+            ruling = self._ruling(self._rules(), case, now)
         except BastionError:
             return False
-        return bench.counts(case.people.get(actor.name), now)
+        bench = self._bench(case, ruling)
+        user, agreed = case.people.get(name), _agreed(bench, case, ruling)
+        if user in agreed and bench.unmet(agreed, now):
+            return False
+        return bench.counts(user, now)
 
     # Deciding
 
@@ -116,24 +130,15 @@ class Approving:
         Raises Refused where it is not this person's to decide, Conflict, NotFound, BadInput.
         """
         self._store.demand_right_clock(now)
-        rules = self._rules()
+        actor = self._person(actor)
         said = None if comment is None else free_text(comment, "comment")
-        warnings: list[str] = []
-
-        def judge(case: Case) -> tuple[Approval, Outcome]:
-            less = shorter(case.request, duration)
-            approval = _approval(actor, rules, less, said, now)
-            outcome, told = self._judged(rules, case, actor, approval)
-            warnings.extend(told)
-            return approval, outcome
-
-        decided = self._inbox.approve(number, actor, now, judge)
-        return replace(self._answer(decided, now), warnings=tuple(warnings))
+        with self._refusals_told(actor, now, request=number):
+            return self._agree(actor, number, now, duration=duration, comment=said)
 
     def deny(self, actor: Actor, number: int, reason: str, now: datetime) -> Request:
         """Turn a request down. Raises NotFound, Conflict, Refused: one's own is withdrawn."""
-        request = self._request(number)
-        if self._people.person(actor.name) == request.user:
+        actor, request = self._person(actor), self._inbox.request(number)
+        if request is not None and actor.name == request.user:
             raise Refused(f"{request} is your own: withdraw it with cancel {request}.")
         return self._inbox.deny(number, actor, free_text(reason, "reason"), now)
 
@@ -152,114 +157,135 @@ class Approving:
         Raises NotFound, Conflict where it is over, Refused, BadInput.
         """
         self._store.demand_right_clock(now)
+        actor = self._person(actor)
+        said = None if reason is None else free_text(reason, "reason")
         grant = self._running(number, now)
-        waiting = self._waiting_extension(number, now)
-        if waiting is not None and actor.name != waiting.user:
-            return self.approve(actor, waiting.id, now, duration=min(duration, waiting.duration))
-        if waiting is not None:
-            raise Conflict(f"{waiting} asks for that already, and waits.")
-        return self._ask_to_extend(actor, grant, duration, reason or grant.reason, now)
+        with self._refusals_told(actor, now, user=grant.user, grant=number):
+            waiting = self._waiting_extension(number, now)
+            if waiting is None:
+                return self._ask_to_extend(actor, grant, duration, said or grant.reason, now)
+            if actor.name == waiting.user:
+                raise Conflict(f"{waiting} asks for that already, and waits.")
+            less, way = min(duration, waiting.duration), _way(actor, grant)
+            return self._agree(actor, waiting.id, now, duration=less, comment=said, way=way)
 
     def _ask_to_extend(
         self, actor: Actor, grant: Grant, duration: timedelta, reason: str, now: datetime
     ) -> Answer:
-        rules = self._rules()
-        user = self._open_user(grant.user, now)
-        way = Way.REQUEST if actor.is_user else Way.OPERATOR
-        inventory = self._store.hosts()
-        asking = extending(grant, duration, user, free_text(reason, "reason"), way)
-        ruling = allowed(rules, asking, inventory)
-        request = Request(
-            id=0,
-            user=grant.user,
-            asked_by=actor.name,
-            hosts=grant.hosts,
-            logins=grant.logins,
-            allows=grant.allows,
-            duration=duration,
-            reason=free_text(reason, "reason"),
-            asked_at=now,
-            stale_at=min(now + self._lifetime, grant.ends_at),
-            ticket=grant.ticket,
-            sources=grant.sources,
-            window=grant.window,
-            extends=grant.id,
-            source=actor.source,
-            rule=ruling.rule.name,
-            policy=ruling.version,
+        rules, user = self._rules(), self._open_user(grant.user, now)
+        asking = petition.extending(grant, duration, user, reason, _way(actor, grant))
+        ruling = allowed(rules, asking, self._store.hosts())
+        petition.demand_within(grant, ruling)
+        request = petition.lengthening(
+            grant, duration, reason, ruling, by=actor, now=now, lifetime=self._lifetime
         )
-        if not ruling.needs:
-            outcome = Outcome(until=grant.ends_at + duration)
-            return self._answer(self._inbox.add(request, actor, now, outcome=outcome), now)
-        if self._people.person(actor.name) == grant.user:
-            return self._answer(self._inbox.add(request, actor, now), now)
-        case = self._inbox.case_of(request, actor.name)
-        approval = _approval(actor, rules, None, None, now)
-        outcome, _ = self._judged(rules, case, actor, approval)
-        decided = self._inbox.add(request, actor, now, approval=approval, outcome=outcome)
-        return self._answer(decided, now)
+
+        def judge(case: Case) -> tuple[Approval | None, Outcome]:
+            if case.extends is None or case.extends.ends_at != grant.ends_at:
+                raise Conflict(f"{grant} has been given another end meanwhile: look at it again.")
+            if not ruling.needs:
+                return None, Outcome(until=grant.ends_at + duration)
+            if actor.name == grant.user:
+                return None, Outcome()
+            approval = agreement(actor, rules.version, None, None, now)
+            return approval, self._judged(rules, case, actor, approval, Way.REQUEST)[0]
+
+        return self._answer(self._inbox.add(request, actor, now, judge), now)
+
+    def _agree(
+        self,
+        actor: Actor,
+        number: int,
+        now: datetime,
+        *,
+        duration: timedelta | None,
+        comment: str | None,
+        way: Way = Way.REQUEST,
+    ) -> Answer:
+        rules = self._rules()
+        warnings: list[str] = []
+
+        def judge(case: Case) -> tuple[Approval, Outcome]:
+            less = shorter(case.request, duration)
+            approval = agreement(actor, rules.version, less, comment, now)
+            outcome, told = self._judged(rules, case, actor, approval, way)
+            warnings.extend(told)
+            return approval, outcome
+
+        decided = self._inbox.approve(number, actor, now, judge)
+        return replace(self._answer(decided, now), warnings=tuple(warnings))
 
     def _judged(
-        self, rules: Rules, case: Case, actor: Actor, approval: Approval
+        self, rules: Rules, case: Case, actor: Actor, approval: Approval, way: Way
     ) -> tuple[Outcome, tuple[str, ...]]:
         """What comes of a request when `approval` is added to those that it has."""
         request, now = case.request, approval.at
-        if approval.by in request.approvers:
-            raise Conflict(f"You have approved {request} already; it takes somebody else too.")
-        ruling = self._ruling(rules, case, now)
+        ruling = self._ruling(rules, case, now, way)
+        if way is Way.OPERATOR and not ruling.needs:
+            return self._outcome(case, ruling, (actor.name,), approval)
         bench = self._bench(case, ruling)
-        name = self._people.person(actor.name)
+        user, agreed = case.people.get(actor.name), _agreed(bench, case, ruling)
+        if user in agreed and bench.unmet(agreed, now):
+            raise Conflict(f"You have approved {request} already; it takes somebody else too.")
         signature = Signature(actor.key, actor.signed_in_at)
-        refused = bench.why_not(case.people.get(name), name, signature, now)
-        if refused is not None:
-            raise Refused(refused)
-        if bench.unmet([*_agreed(case, ruling), case.people[name]], now):
+        refused = bench.why_not(user, actor.name, signature, now)
+        if refused is not None or user is None:
+            raise Refused(refused or "")
+        if bench.unmet([*agreed, user], now):
             return Outcome(), ()
-        return self._outcome(case, ruling, [*request.approvals, approval], now)
+        counted = [each.name for each in agreed if bench.counts(each, now)]
+        by = tuple(dict.fromkeys([*counted, user.name]))
+        return self._outcome(case, ruling, by, approval)
 
     def _outcome(
-        self, case: Case, ruling: Ruling, approvals: list[Approval], now: datetime
+        self, case: Case, ruling: Ruling, by: tuple[str, ...], last: Approval
     ) -> tuple[Outcome, tuple[str, ...]]:
         """What everybody has agreed to: the shortest of what they said."""
         request = case.request
-        said = [each.duration for each in approvals if each.duration is not None]
-        duration = min([request.duration, *said])
-        by = tuple(each.by for each in approvals)
+        said = [each.duration or request.duration for each in (*request.approvals, last)]
+        duration = min(said)
         if case.extends is not None:
             return Outcome(until=case.extends.ends_at + duration), ()
         wish = replace(wished(request), duration=duration)
         try:
-            judged = granted(wish, ruling, case.requester, case.inventory, now)
-        except NotFound as gone:
-            sentence = f"{request} can't be approved any more: {gone} Let {request.user} ask anew."
-            raise Conflict(sentence) from None
+            judged = petition.granted(wish, ruling, case.requester, case.inventory, last.at)
+        except (BadInput, NotFound, Refused) as error:
+            raise _no_more(request, str(error)) from None
         grant = replace(judged.grant, approved_by=by, granted_by=by[-1])
         return Outcome(grant=grant), judged.warnings
 
-    def _ruling(self, rules: Rules, case: Case, now: datetime) -> Ruling:
+    def _ruling(self, rules: Rules, case: Case, now: datetime, way: Way = Way.REQUEST) -> Ruling:
         """What the rules say today. Raises Conflict where they allow it no more."""
         request = case.request
         if not case.requester.may_sign_in(now):
             raise Conflict(f"The account {request.user} is closed; {request} can't be approved.")
+        for host in request.hosts:
+            if host.exact and not any(host.matches(each) for each in case.inventory):
+                raise _no_more(request, f"There is no host {host} any more.")
         if case.extends is None:
-            asking = asking_for(wished(request), case.requester)
+            asking = petition.asking_for(wished(request), case.requester)
         else:
             self._demand_running(case.extends, now)
-            asking = extending(
-                case.extends, request.duration, case.requester, request.reason, Way.REQUEST
-            )
+            longer, why = request.duration, request.reason
+            asking = petition.extending(case.extends, longer, case.requester, why, way)
         try:
-            return allowed(rules, asking, case.inventory)
+            ruling = allowed(rules, asking, case.inventory)
         except BastionError as error:
-            sentence = f"{request} can't be approved by today's rules: {error}"
-            raise Conflict(f"{sentence} Let {request.user} ask anew.") from None
+            raise _no_more(request, str(error)) from None
+        if case.extends is not None:
+            petition.demand_within(case.extends, ruling)
+        return ruling
 
     def _bench(self, case: Case, ruling: Ruling) -> Bench:
-        meant = case.request.hosts
+        request = case.request
+        barred = barred_from(case.requester, self._people.persons(case.enrollers))
+        if request.extends is None and request.asked_by not in barred:
+            asker = request.asked_by
+            barred[asker] = f"{asker} asked for it, so somebody else has to approve."
         return Bench(
             needs=ruling.needs,
-            hosts=tuple(h for h in case.inventory if any(s.matches(h) for s in meant)),
-            barred=barred_from(case.requester, self._people.persons(case.enrollers)),
+            hosts=tuple(h for h in case.inventory if any(s.matches(h) for s in request.hosts)),
+            barred=barred,
             hardware=ruling.rule.hardware_approvers,
             fresh=ruling.rule.approver_login,
         )
@@ -273,18 +299,31 @@ class Approving:
             ruling = self._ruling(self._rules(), case, now)
         except BastionError as error:
             return Answer(request, warnings=(str(error),))
-        bench, agreed = self._bench(case, ruling), _agreed(case, ruling)
-        people = bench.eligible(self._store.users(), request.approvers, now)
-        waits_for = tuple(map(str, bench.unmet(agreed, now)))
+        bench = self._bench(case, ruling)
+        agreed = _agreed(bench, case, ruling)
+        people = bench.eligible(self._store.users(), [each.name for each in agreed], now)
+        # Rules that have come to want less: whoever approves it next is enough.
+        waits_for = tuple(map(str, bench.unmet(agreed, now))) or ("any approver",)
         return Answer(request, None, waits_for, tuple(people))
+
+    @contextmanager
+    def _refusals_told(self, actor: Actor, now: datetime, **about: object) -> Iterator[None]:
+        """The log hears of what was refused within the block."""
+        try:
+            yield
+        except Refused as refused:
+            told = happenings.by(actor, What.REQUEST_REFUSED, why=str(refused), **about)
+            self._store.tell(told, now)
+            raise
 
     # Looking up
 
-    def _request(self, number: int) -> Request:
-        request = self._inbox.request(number)
-        if request is None:
-            raise NotFound(f"There is no request R-{number}.")
-        return request
+    def _person(self, actor: Actor) -> Actor:
+        """The same as the user whom an account of the machine acts as."""
+        name = self._people.person(actor.name)
+        if name == actor.name:
+            return actor
+        return replace(actor, name=name, account=actor.account or actor.name.removeprefix("os:"))
 
     def _open_user(self, name: str, now: datetime) -> User:
         user = self._store.user(name)
@@ -314,29 +353,26 @@ class Approving:
         return next(iter(self._inbox.requests(wanted, limit=1)), None)
 
 
-def _approval(
-    actor: Actor, rules: Rules, duration: timedelta | None, comment: str | None, now: datetime
-) -> Approval:
-    return Approval(
-        by=actor.name,
-        at=now,
-        duration=duration,
-        comment=comment,
-        source=actor.source,
-        fingerprint=None if actor.key is None else actor.key.fingerprint,
-        policy=rules.version,
-    )
+def _operates(actor: Actor) -> bool:
+    """Whether it is somebody on the machine itself, mapped to a user or not."""
+    return actor.account is not None or not actor.is_user
 
 
-def _agreed(case: Case, ruling: Ruling) -> list[User]:
-    """Who approved so far in a way that the rule of today takes."""
-    return [
-        case.people[each.by]
-        for each in case.request.approvals
-        if each.by in case.people
-        and (not ruling.rule.hardware_approvers or _by_hardware(case.people[each.by], each))
-    ]
+def _way(actor: Actor, grant: Grant) -> Way:
+    """Operators may let a grant last longer as they may give one: never their own."""
+    return Way.OPERATOR if _operates(actor) and actor.name != grant.user else Way.REQUEST
 
 
-def _by_hardware(user: User, approval: Approval) -> bool:
-    return any(k.hardware and k.fingerprint == approval.fingerprint for k in user.keys)
+def _askers(request: Request) -> frozenset[str]:
+    return frozenset({request.user, request.asked_by})
+
+
+def _agreed(bench: Bench, case: Case, ruling: Ruling) -> list[User]:
+    """Who has agreed so far in a way that stands today."""
+    return bench.agreed(case.request.approvals, case.people, ruling.version)
+
+
+def _no_more(request: Request, why: str) -> Conflict:
+    """Why nobody can agree to a request that once could be asked for."""
+    stopped = why if why.endswith(".") else f"{why}."
+    return Conflict(f"{request} can't be approved any more. {stopped} Let {request.user} ask anew.")

@@ -8,13 +8,14 @@ in the same millisecond are one after the other here.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 
 from bastion import happenings
 from bastion.actor import Actor
 from bastion.errors import NotFound
-from bastion.events import What
+from bastion.events import Happened, What
 from bastion.grants import Grant
 from bastion.inventory import Host, User
 from bastion.requests import Approval, Request, Standing
@@ -59,6 +60,10 @@ class Decided:
     grant: Grant | None = None
 
 
+Judge: TypeAlias = Callable[[Case], tuple[Approval | None, Outcome]]
+"""Says what comes of a request, and with whose yes; or raises, and then nothing was written."""
+
+
 class Inbox:
     """Requests, on one store."""
 
@@ -86,39 +91,28 @@ class Inbox:
         with self._store.read() as connection:
             return _case(connection, _known(connection, number), by)
 
-    def case_of(self, request: Request, by: str) -> Case:
-        """The same for a request that is not kept yet."""
-        with self._store.read() as connection:
-            return _case(connection, request, by)
-
     def add(
-        self,
-        request: Request,
-        by: Actor,
-        now: datetime,
-        *,
-        approval: Approval | None = None,
-        outcome: Outcome | None = None,
+        self, request: Request, by: Actor, now: datetime, judge: Judge | None = None
     ) -> Decided:
-        """A new request, with the first `approval` and what came of it at once, if anything did.
+        """A new request. What comes of it at once, `judge` says; without one it waits.
 
-        Raises Conflict when too many wait, or when what is extended is over.
+        Raises Conflict when too many wait, or when it is asked already that a grant last longer.
         """
         with self._store.writing(now) as connection:
+            if request.extends is not None:
+                requests.demand_only(connection, request.extends, now)
             kept = requests.add(connection, request)
             told = happenings.of_request(by, What.REQUEST_MADE, kept)
             events.append(connection, self._store.chain, told, now)
-            outcome = outcome or Outcome()
-            return self._settled(connection, kept, by, now, approval=approval, outcome=outcome)
+            approval, outcome = None, Outcome()
+            if judge is not None:
+                approval, outcome = judge(_case(connection, kept, by.name))
+            decided = self._settled(connection, kept, by, now, approval=approval, outcome=outcome)
+            requests.demand_room(connection, request.user, now)
+            return decided
 
-    def approve(
-        self,
-        number: int,
-        by: Actor,
-        now: datetime,
-        judge: Callable[[Case], tuple[Approval, Outcome]],
-    ) -> Decided:
-        """Somebody agrees; `judge` says what comes of it, or raises. Raises NotFound, Conflict."""
+    def approve(self, number: int, by: Actor, now: datetime, judge: Judge) -> Decided:
+        """Somebody agrees; `judge` says what comes of it. Raises NotFound, Conflict."""
         with self._store.writing(now) as connection:
             case = _case(connection, _known(connection, number), by.name)
             if case.request.standing(now) is not Standing.PENDING:
@@ -166,10 +160,19 @@ class Inbox:
         decided = requests.decide(
             connection, request.id, Standing.APPROVED, by.name, now, grant=given.id
         )
-        what = What.GRANT_GIVEN if request.extends is None else What.GRANT_EXTENDED
-        told = replace(happenings.of_grant(by, what, given, request.reason), request=request.id)
-        events.append(connection, chain, told, now)
+        policy = request.policy if approval is None else approval.policy
+        events.append(connection, chain, _told(by, decided, given, policy), now)
         return Decided(decided, given)
+
+
+def _told(by: Actor, request: Request, given: Grant, policy: str | None) -> Happened:
+    """What came of a request. Of one that lasts longer, the rules of today let it, by `policy`."""
+    if request.extends is None:
+        told = happenings.of_grant(by, What.GRANT_GIVEN, given, request.reason)
+    else:
+        told = happenings.of_grant(by, What.GRANT_EXTENDED, given, request.reason)
+        told = replace(told, details={**told.details, "rule": request.rule, "policy": policy})
+    return replace(told, request=request.id)
 
 
 def _given(

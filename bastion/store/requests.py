@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from bastion.errors import Conflict, NotFound
 from bastion.requests import Approval, Request, Standing
@@ -53,18 +64,34 @@ def find(
 
 
 def add(connection: Connection, request: Request) -> Request:
-    """The request with the number that it is given. Raises Conflict when too many wait."""
-    waiting = Wanted(request.user, standings=frozenset({Standing.PENDING}), at=request.asked_at)
-    number = select(func.count()).select_from(requests)
-    pending = connection.execute(_narrowed(number, waiting)).scalar_one()
-    if pending >= MOST_PENDING:
-        raise Conflict(f"{pending} requests for {request.user} wait already: cancel some first.")
+    """The request with the number that it is given."""
     row = connection.execute(insert(requests).values(_columns(request)).returning(requests)).one()
     return _requests(connection, [row])[0]
 
 
+def demand_room(connection: Connection, user: str, now: datetime) -> None:
+    """Raises Conflict when more requests of one user wait than anybody means to."""
+    waiting = Wanted(user, standings=frozenset({Standing.PENDING}), at=now)
+    number = select(func.count()).select_from(requests)
+    pending = connection.execute(_narrowed(number, waiting)).scalar_one()
+    if pending > MOST_PENDING:
+        raise Conflict(f"{MOST_PENDING} requests for {user} wait already: cancel some first.")
+
+
+def demand_only(connection: Connection, grant: int, now: datetime) -> None:
+    """Raises Conflict when it is asked already that this grant may last longer."""
+    wanted = Wanted(extends=grant, standings=frozenset({Standing.PENDING}), at=now)
+    for waiting in find(connection, wanted, limit=1):
+        raise Conflict(f"{waiting} asks for that already, and waits.")
+
+
 def approve(connection: Connection, number: int, approval: Approval) -> None:
-    """Keep somebody's yes; the caller has seen to it that it is the first of that person."""
+    """Keep somebody's yes, in place of an earlier one of hers, if there is one.
+
+    The caller has seen to it that an earlier one stands no more.
+    """
+    earlier = (_a.request == number) & (_a.by == approval.by)
+    connection.execute(delete(approvals).where(earlier))
     duration = approval.duration
     row = {
         "request": number,
