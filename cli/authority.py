@@ -56,6 +56,7 @@ def show(desk: Desk, *, name: str, json: bool) -> None:
 
 
 @ca.command(
+    short_help="Change a key for another, by and by.",
     examples=["[program] ca rotate target", "[program] ca rotate target --retire"],
 )
 @click.argument("name", type=NAME)
