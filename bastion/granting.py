@@ -41,6 +41,7 @@ class Proposal:
     ticket: str | None = None
     sources: tuple[IPv4Network | IPv6Network, ...] = ()
     window: Window | None = None
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def judge(
         ticket=None if proposal.ticket is None else free_text(proposal.ticket, "ticket", 100),
         sources=proposal.sources,
         window=proposal.window,
+        watch=proposal.watch,
         granted_by=giver,
         granted_at=now,
     )

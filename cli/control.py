@@ -16,11 +16,15 @@ from bastion.control import Voice
 from bastion.errors import Refused
 from bastion.inventory import Role
 from bastion.policy import Identity
+from cli.asking import request
+from cli.certificates import certificates
 from cli.desk import Desk
-from cli.grants import grants, revoke
+from cli.destinations import hosts
+from cli.grants import extend, give_back, grants, review, revoke
 from cli.output import Output
-from cli.own import cert, hosts, overview, status, trust
+from cli.own import cert, overview, status, trust
 from cli.person import SignedIn
+from cli.requests import approve, cancel, deny, requests
 from cli.sessions import kill, sessions
 from cli.show import show
 from cli.verb import Noun, Verb, run
@@ -57,12 +61,16 @@ def verbs_of(context: click.Context) -> click.Group:
 EVERYBODY = (status, hosts, cert, trust, explain)
 """What anybody who has signed in may run: each tells only of oneself."""
 
+_APPROVERS = (requests, approve, deny, grants, show, extend, revoke)
+_AUDITORS = (sessions, show, grants, certificates, requests, review)
+
 BY_ROLE: dict[Role, tuple[click.Command, ...]] = {
-    Role.CONTRACTOR: (),
-    Role.APPROVER: (grants, revoke),
-    Role.AUDITOR: (sessions, show, grants),
-    Role.ADMIN: (sessions, show, grants, revoke, kill),
+    Role.CONTRACTOR: (request, cancel, give_back),
+    Role.APPROVER: _APPROVERS,
+    Role.AUDITOR: _AUDITORS,
+    Role.ADMIN: (*_APPROVERS, *_AUDITORS, kill),
 }
+"""What else each role may run. Where two have a verb of one name, the later one's counts."""
 
 
 class ControlPlane:

@@ -1,23 +1,32 @@
-"""What people see of themselves by `ssh bastion …`: who I am, my grants, hosts, certificate."""
+"""What people see of themselves by `ssh bastion …`: who I am, my requests, grants, certificate."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 import click
 
+from bastion.approving import Answer
+from bastion.durations import format_duration
 from bastion.errors import Refused
 from bastion.grants import Grant, State, covered
+from bastion.inventory import Role
 from bastion.policy import Identity
+from bastion.requests import Standing
 from bastion.store.grants import Wanted
-from cli import shapes
+from bastion.store.requests import Wanted as WantedRequests
+from cli import sentences, shapes
 from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
-from cli.output import exact
-from cli.trust import FORMATS, granted_hosts, key_file, tell_trust
+from cli.output import exact, shown
+from cli.requests import PENDING, outcome, to_decide, where
+from cli.trust import FORMATS, granted_hosts, tell_trust
 from cli.verb import Verb
 
 RECENT = 10
 """Grants that are told of without being asked for more."""
+
+LATELY = timedelta(days=7)
+"""How long a request that came to nothing is told of."""
 
 
 @click.command(cls=Verb)
@@ -27,83 +36,146 @@ def overview(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is not None:
         return
     desk: Desk = ctx.obj
-    identity, now = _identity(desk), desk.services.clock.now()
+    identity, now = signed_in(desk), desk.services.clock.now()
     user = identity.user
     roles = exact(user.roles)
     desk.output.line(f"You are {user.name} ({roles}), with the key {identity.key.fingerprint}.")
     mine = desk.services.store.grants(Wanted(user=user.name), limit=RECENT)
     if mine:
         desk.output.line()
-        desk.output.table(_COLUMNS, [_row(each, now) for each in mine])
+        desk.output.table(_GRANTS, [_grant_row(each, now) for each in mine])
     desk.output.line()
-    for sentence in _next(desk, identity, mine, now):
+    for answer in _waiting(desk, RECENT):
+        desk.output.line(sentences.waiting(answer))
+    for sentence in (*_duties(desk, user.roles), *_next(desk, identity, mine, now)):
         desk.output.line(sentence)
 
 
-def _next(desk: Desk, identity: Identity, mine: Sequence[Grant], now: datetime) -> list[str]:
+def _duties(desk: Desk, roles: frozenset[Role]) -> Iterator[str]:
+    """What waits for this person to be done."""
+    requests = to_decide(desk) if Role.APPROVER in roles else 0
+    if requests:
+        waits = "1 request waits" if requests == 1 else f"{requests} requests wait"
+        yield f"{waits} for you to decide: ssh bastion requests"
+    if Role.AUDITOR in roles and desk.services.store.grants(Wanted(unreviewed=True), limit=1):
+        yield "Break-glass is open for review: ssh bastion review"
+
+
+def _next(desk: Desk, identity: Identity, mine: Sequence[Grant], now: datetime) -> Iterator[str]:
     """What one can do next, the nearest first."""
     active = [each for each in mine if each.state(now) is State.ACTIVE]
     coming = [each for each in mine if each.state(now) is State.SCHEDULED]
-    if not active and not coming:
-        return ["You have no access now: ask whoever invited you.", _HELP]
-    if not active:
-        first = min(coming, key=lambda each: each.starts_at)
-        return [f"{first} begins at {first.starts_at:%Y-%m-%d %H:%M} UTC.", _HELP]
-    user, key = identity.user.name, identity.key.fingerprint
-    certified = covered(desk.services.store.certificates(user, key), now)
-    lines = []
+    if active:
+        yield from _to_reach(desk, identity, active, now)
+    elif coming:
+        opens = {each: each.opens_at(now) or each.ends_at for each in coming}
+        first = min(coming, key=opens.__getitem__)
+        yield f"{first} begins at {shown(opens[first])} UTC."
+    elif Role.CONTRACTOR in identity.user.roles:
+        yield "You have no access now."
+        yield f"Ask for it:           {_ASK}"
+    else:
+        yield "You have no access now."
+    yield "All that you can do here: ssh bastion help"
+
+
+_ASK = "ssh bastion request HOST --login LOGIN --shell --for 2h --reason WORDS"
+
+
+def _to_reach(
+    desk: Desk, identity: Identity, active: Sequence[Grant], now: datetime
+) -> Iterator[str]:
+    user, key = identity.user.name, identity.key
+    certified = covered(desk.services.store.certificates(user, key.fingerprint), now)
     if not all(each.id in certified for each in active):
-        lines.append(f"Fetch a certificate:  {_fetch(identity)}")
+        yield f"Fetch a certificate:  {sentences.fetching(key)}"
     hosts = granted_hosts(desk.services, identity.user)
     if hosts:
         host, logins = hosts[0]
-        lines.append(f"Jump:                 ssh -J bastion {logins[0]}@{host.name}")
-    return [*lines, _HELP]
+        yield f"Jump:                 ssh -J bastion {logins[0]}@{host.name}"
 
 
-_HELP = "All that you can do here: ssh bastion help"
-_COLUMNS = ("id", "hosts", "logins", "allows", "state", "from", "until")
+_GRANTS = ("id", "hosts", "logins", "allows", "state", "from", "until")
+_REQUESTS = ("id", "hosts", "logins", "allows", "state", "for", "outcome")
 
 
-def _row(given: Grant, now: datetime) -> tuple[object, ...]:
+def _grant_row(given: Grant, now: datetime) -> tuple[object, ...]:
     return (
         str(given),
         [str(each) for each in given.hosts],
         given.logins,
-        shapes.allows(given),
+        shapes.allows(given.allows),
         given.state(now),
         given.starts_at,
         given.ends_at,
     )
 
 
-@click.command(cls=Verb, examples=["[program] status", "[program] status --json"])
+def _request_row(answer: Answer, now: datetime) -> tuple[object, ...]:
+    request = answer.request
+    return (
+        str(request),
+        where(request),
+        request.logins,
+        shapes.allows(request.allows),
+        request.standing(now),
+        format_duration(request.duration),
+        outcome(answer),
+    )
+
+
+def _like_a_grant(answer: Answer, now: datetime) -> tuple[object, ...]:
+    """A request under a grant's columns: when it begins and ends is open, unless it says."""
+    request, row = answer.request, _request_row(answer, now)
+    ends_at = None if request.starts_at is None else request.starts_at + request.duration
+    return (*row[:5], request.starts_at, ends_at)
+
+
+def _waiting(desk: Desk, limit: int) -> list[Answer]:
+    """One's own requests that wait, with what they wait for."""
+    services, now = desk.services, desk.services.clock.now()
+    wanted = WantedRequests(user=signed_in(desk).user.name, standings=PENDING, at=now)
+    found = services.inbox.requests(wanted, limit=limit)
+    return [services.approving.standing(each, now) for each in found]
+
+
+def _in_vain(desk: Desk, limit: int) -> list[Answer]:
+    """One's own requests of late that came to nothing."""
+    now = desk.services.clock.now()
+    wanted = WantedRequests(
+        user=signed_in(desk).user.name,
+        standings=frozenset(Standing) - PENDING - {Standing.APPROVED},
+        at=now,
+        since=now - LATELY,
+    )
+    return [Answer(each) for each in desk.services.inbox.requests(wanted, limit=limit)]
+
+
+@click.command(
+    cls=Verb,
+    short_help="Your requests and grants.",
+    examples=["[program] status", "[program] status --json"],
+)
 @listed
 @click.pass_obj
 def status(desk: Desk, *, form: Form) -> None:
-    """Your grants, the newest first, with their states and ends."""
+    """Your requests, with what they wait for, and your grants: the newest first.
+
+    A request that came to nothing is told of for a week.
+    """
     now = desk.services.clock.now()
-    wanted = Wanted(user=_identity(desk).user.name)
-    found = [
-        (_row(each, now), shapes.grant(each, now))
-        for each in desk.services.store.grants(wanted, limit=form.enough)
-    ]
-    tell(desk, form, "grants", _COLUMNS, found)
-
-
-@click.command(cls=Verb, examples=["[program] hosts"])
-@listed
-@click.pass_obj
-def hosts(desk: Desk, *, form: Form) -> None:
-    """The hosts that you may reach, now or soon, and as whom."""
-    found = [
-        (
-            (host.name, host.aliases, logins, f"ssh -J bastion {logins[0]}@{host.name}"),
-            {"name": host.name, "aliases": sorted(host.aliases), "logins": list(logins)},
-        )
-        for host, logins in granted_hosts(desk.services, _identity(desk).user)
-    ]
-    tell(desk, form, "hosts", ("name", "aliases", "logins", "try"), found)
+    asked = [*_waiting(desk, form.enough), *_in_vain(desk, form.enough)]
+    given = desk.services.store.grants(Wanted(user=signed_in(desk).user.name), limit=form.enough)
+    grants = [(_grant_row(each, now), shapes.grant(each, now)) for each in given]
+    if form.json or form.csv:
+        requests = [(_like_a_grant(each, now), shapes.request(each, now)) for each in asked]
+        tell(desk, form, "requests and grants", _GRANTS, [*requests, *grants])
+        return
+    if asked:
+        requests = [(_request_row(each, now), shapes.request(each, now)) for each in asked]
+        tell(desk, form, "requests", _REQUESTS, requests)
+        desk.output.line()
+    tell(desk, form, "grants", _GRANTS, grants)
 
 
 @click.command(
@@ -115,7 +187,7 @@ def hosts(desk: Desk, *, form: Form) -> None:
 @click.pass_obj
 def cert(desk: Desk, *, json: bool) -> None:
     """A certificate for the key that you signed in with, as the line of a -cert.pub file."""
-    identity, services = _identity(desk), desk.services
+    identity, services = signed_in(desk), desk.services
     issued = services.access.certificate(
         identity.user, identity.key, services.clock.now(), identity.source
     )
@@ -132,8 +204,8 @@ def cert(desk: Desk, *, json: bool) -> None:
     else:
         desk.output.out(issued.line)
     desk.output.note(
-        f"Good for {grants} until {issued.valid_before:%Y-%m-%d %H:%M} UTC; "
-        f"keep it beside your key: {_fetch(identity)}"
+        f"Good for {grants} until {shown(issued.valid_before)} UTC; "
+        f"keep it beside your key: {sentences.fetching(identity.key)}"
     )
 
 
@@ -156,15 +228,12 @@ def cert(desk: Desk, *, json: bool) -> None:
 @click.pass_obj
 def trust(desk: Desk, *, form: str) -> None:
     """What to paste: the bastion, and the hosts that you have been granted."""
-    identity = _identity(desk)
+    identity = signed_in(desk)
     tell_trust(desk, identity.user, identity.key, form)
 
 
-def _identity(desk: Desk) -> Identity:
+def signed_in(desk: Desk) -> Identity:
+    """Who signed in by SSH. Raises Refused where nobody did."""
     if desk.identity is None:
         raise Refused("This tells of whoever signed in by SSH, and nobody did.")
     return desk.identity
-
-
-def _fetch(identity: Identity) -> str:
-    return f"ssh bastion cert > {key_file(identity.key)}-cert.pub"

@@ -10,10 +10,13 @@ from click.shell_completion import shell_complete
 
 from cli import actor, door, output, person
 from cli.authority import ca
+from cli.certificates import certificates
 from cli.demo import demo
 from cli.desk import Desk
-from cli.grants import certificates, grant, grants, revoke
+from cli.granting import grant
+from cli.grants import extend, grants, review, revoke
 from cli.hosts import host
+from cli.requests import approve, deny, requests
 from cli.sessions import export, kill, replay, sessions
 from cli.setup import doctor, init, serve
 from cli.show import show
@@ -86,8 +89,13 @@ for verb in (
     host,
     ca,
     grant,
+    requests,
+    approve,
+    deny,
     grants,
+    extend,
     revoke,
+    review,
     certificates,
     sessions,
     show,

@@ -1,15 +1,17 @@
-"""Shapes: how users, hosts, grants, certificates, connections and sessions look as JSON.
+"""Shapes: how users, hosts, requests, grants, certificates and sessions look as JSON.
 
 The names are a contract with whoever reads them by program: a name is added, never changed.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bastion.grants import Grant
+from bastion.approving import Answer
+from bastion.grants import Allows, Grant
 from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import Jump
 from bastion.ledger import Entry
+from bastion.windows import Window
 from recorder import Session
 
 Shape = Mapping[str, object]
@@ -62,6 +64,47 @@ def host(given: Host) -> Shape:
     }
 
 
+def request(given: Answer, at: datetime) -> Shape:
+    """A request, with its state at a moment, and what it waits for."""
+    asked = given.request
+    return {
+        "id": str(asked),
+        "user": asked.user,
+        "asked_by": asked.asked_by,
+        "hosts": [str(selector) for selector in asked.hosts],
+        "logins": sorted(asked.logins),
+        "allows": _allows(asked.allows),
+        "duration": _seconds(asked.duration),
+        "starts_at": asked.starts_at,
+        "reason": asked.reason,
+        "ticket": asked.ticket,
+        "sources": [str(network) for network in asked.sources],
+        "window": _window(asked.window),
+        "extends": _id("G", asked.extends),
+        "emergency": asked.emergency,
+        "state": asked.standing(at),
+        "asked_at": asked.asked_at,
+        "stale_at": asked.stale_at,
+        "approvals": [
+            {
+                "by": each.by,
+                "at": each.at,
+                "duration": _seconds(each.duration),
+                "comment": each.comment,
+            }
+            for each in asked.approvals
+        ],
+        "waits_for": list(given.waits_for),
+        "people": list(given.people),
+        "decided_at": asked.decided_at,
+        "decided_by": asked.decided_by,
+        "comment": asked.comment,
+        "grant": _id("G", asked.grant),
+        "rule": asked.rule,
+        "policy": asked.policy,
+    }
+
+
 def grant(given: Grant, at: datetime) -> Shape:
     """A grant, with its state at a moment."""
     return {
@@ -69,30 +112,57 @@ def grant(given: Grant, at: datetime) -> Shape:
         "user": given.user,
         "hosts": [str(selector) for selector in given.hosts],
         "logins": sorted(given.logins),
-        "allows": {
-            "shell": given.allows.shell,
-            "commands": [str(command) for command in given.allows.commands],
-        },
+        "allows": _allows(given.allows),
         "starts_at": given.starts_at,
         "expires_at": given.ends_at,
         "state": given.state(at),
         "reason": given.reason,
         "ticket": given.ticket,
         "sources": [str(network) for network in given.sources],
+        "window": _window(given.window),
+        "watch": given.watch,
+        "hardware": given.hardware,
+        "request": _id("R", given.request),
+        "rule": given.rule,
+        "policy": given.policy,
+        "override": given.override,
+        "emergency": given.emergency,
         "granted_by": given.granted_by,
         "approved_by": list(given.approved_by),
         "granted_at": given.granted_at,
         "revoked_at": given.revoked_at,
         "revoked_by": given.revoked_by,
         "revoke_reason": given.revoke_reason,
+        "reviewed_at": given.reviewed_at,
+        "reviewed_by": given.reviewed_by,
+        "review_comment": given.review_comment,
     }
 
 
-def allows(given: Grant) -> str:
-    """What a grant allows, in a few words."""
-    if given.allows.shell:
+def allows(given: Allows) -> str:
+    """What may be run, in a few words."""
+    if given.shell:
         return "shell"
-    return "; ".join(map(str, given.allows.commands))
+    return "; ".join(map(str, given.commands))
+
+
+def _allows(given: Allows) -> Shape:
+    return {"shell": given.shell, "commands": [str(command) for command in given.commands]}
+
+
+def _window(given: Window | None) -> Shape | None:
+    if given is None:
+        return None
+    days, hours, tz = given.words()
+    return {"days": days, "hours": hours, "tz": tz}
+
+
+def _seconds(given: timedelta | None) -> int | None:
+    return None if given is None else int(given.total_seconds())
+
+
+def _id(prefix: str, number: int | None) -> str | None:
+    return None if number is None else f"{prefix}-{number}"
 
 
 def certificate(given: Entry, at: datetime) -> Shape:
@@ -111,7 +181,7 @@ def certificate(given: Entry, at: datetime) -> Shape:
         "valid_before": given.valid_before,
         "signed_at": given.signed_at,
         "source": given.source,
-        "connection": None if given.connection is None else f"C-{given.connection}",
+        "connection": _id("C", given.connection),
         "host": given.host,
         "revoked_at": given.revoked_at,
         "revoked_by": given.revoked_by,

@@ -11,6 +11,8 @@ from cli import lookup, shapes
 from cli.desk import Desk
 from cli.hosts import tell_host
 from cli.listing import as_json, described
+from cli.output import shown
+from cli.requests import tell_request
 from cli.sessions import lasted, wanted_session
 from cli.users import tell_user
 from cli.verb import Verb
@@ -19,7 +21,7 @@ from recorder import Session
 
 @click.command(
     cls=Verb,
-    short_help="One session, grant, connection, certificate, …",
+    short_help="One session, request, grant, certificate, …",
     examples=[
         "[program] show S-31",
         "[program] show G-7 --json",
@@ -30,10 +32,10 @@ from recorder import Session
 @as_json
 @click.pass_obj
 def show(desk: Desk, *, what: str, json: bool) -> None:
-    """One thing: a session S-31, a grant G-7, a connection C-31, a certificate by its serial, a
-    user or a host by name."""
+    """One thing: a session S-31, a request R-12, a grant G-7, a connection C-31, a certificate by
+    its serial, a user or a host by name."""
     prefix, dash, digits = what.strip().upper().partition("-")
-    tellers = {"S": _session, "G": _grant, "C": _connection}
+    tellers = {"S": _session, "R": tell_request, "G": _grant, "C": _connection}
     if dash and digits.isdecimal() and prefix in tellers:
         tellers[prefix](desk, names.numbered(prefix, what), json)
     elif what.strip().isdecimal():
@@ -47,7 +49,9 @@ def _named(desk: Desk, what: str, json: bool) -> None:
     try:
         name = names.host_name(what)
     except BadInput:
-        raise BadInput(f"{what[:60]!a} names nothing: write S-31, G-7, a user or a host.") from None
+        raise BadInput(
+            f"{what[:60]!a} names nothing: write S-31, R-12, G-7, a user or a host."
+        ) from None
     person, host = services.store.user(name), services.store.host(name)
     if person is not None and host is not None:
         desk.output.note(f"{name} is a user and a host; this is the user.")
@@ -107,20 +111,36 @@ def _about_grant(grant: Grant, state: str) -> list[tuple[str, object]]:
         ("grant", str(grant)),
         ("user", grant.user),
         ("state", state),
-        ("hosts", [str(each) for each in grant.hosts]),
+        ("hosts", tuple(map(str, grant.hosts))),
         ("logins", grant.logins),
-        ("allows", shapes.allows(grant)),
+        ("allows", shapes.allows(grant.allows)),
         ("from", grant.starts_at),
         ("until", grant.ends_at),
-        ("sources", [str(each) for each in grant.sources]),
+        ("hours", grant.window),
+        ("sources", tuple(map(str, grant.sources))),
+        ("keys", "hardware" if grant.hardware else None),
+        ("watched", "only while an auditor watches" if grant.watch else None),
         ("reason", grant.reason),
         ("ticket", grant.ticket),
+        ("request", None if grant.request is None else f"R-{grant.request}"),
         ("granted by", grant.granted_by),
+        ("granted", grant.granted_at),
         ("approved by", grant.approved_by),
+        ("rule", "none was asked (--override)" if grant.override else grant.rule),
+        ("policy", grant.policy),
+        ("break-glass", _review(grant)),
         ("revoked", grant.revoked_at),
         ("revoked by", grant.revoked_by),
         ("revoked for", grant.revoke_reason),
     ]
+
+
+def _review(grant: Grant) -> str | None:
+    if not grant.emergency:
+        return None
+    if grant.reviewed_at is None:
+        return "open for review"
+    return f"reviewed by {grant.reviewed_by} at {shown(grant.reviewed_at)}: {grant.review_comment}"
 
 
 def _connection(desk: Desk, number: int, json: bool) -> None:

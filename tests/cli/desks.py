@@ -3,12 +3,15 @@
 import json
 import shlex
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bastion.actor import Actor
 from bastion.addresses import Endpoint
@@ -16,6 +19,7 @@ from bastion.app import Services, opened
 from bastion.home import Home, create
 from bastion.inventory import User
 from bastion.policy import Identity
+from bastion.words import split
 from cli import door
 from cli.control import ControlPlane
 from cli.desk import Desk
@@ -26,6 +30,9 @@ from cli.verb import run
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHO2W/gGMIG6rsW3CIbwBS8QPPYHkJs/hvrmtTpz0B8P alice"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDyYDliasCYwARXnaOgg5Xr5OU8J+KrJa3uBjBFefyrr other"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILJIeOJIYwLbRycEYvBiOuvJ/FpkbBDKo7DMDoimvrZ1"
+
+Happening = Callable[[], object]
+"""What happens elsewhere while a verb waits."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,9 @@ class Words:
 
 
 class Installation:
-    """A home, and somebody who types `bastion-admin` there."""
+    """A home, and somebody who types `bastion-admin` there, from the machine's `account`."""
+
+    account = "tester"
 
     def __init__(self, directory: Path, port: int = 2222) -> None:
         """Makes the home; nothing is served."""
@@ -75,7 +84,9 @@ class Installation:
         """`bastion-admin WORDS`; fails unless it ends with `status`."""
         heard = Words()
         output = Output(heard.out.append, heard.err.append, terminal, width)
-        desk = Desk("bastion-admin", output, Actor("os:tester"), door.entered)
+        desk = Desk(
+            "bastion-admin", output, Actor(f"os:{self.account}", account=self.account), door.entered
+        )
         said = heard.said(run(admin, ["--home", str(self.home.directory), *words], desk))
         assert said.status == status, f"{words}: {said}"
         return said
@@ -86,9 +97,19 @@ class Installation:
 
 
 class Caller:
-    """Somebody on the other side of a connection, as a verb hears her: she answers `answers`."""
+    """Somebody on the other side of a connection, as a verb hears her: she answers `answers`.
 
-    def __init__(self, line: str, *, terminal: bool = False, answers: Sequence[str] = ()) -> None:
+    Each time that the verb waits, the next of `meanwhile` happens.
+    """
+
+    def __init__(
+        self,
+        line: str,
+        *,
+        terminal: bool = False,
+        answers: Sequence[str] = (),
+        meanwhile: Sequence[Happening] = (),
+    ) -> None:
         self.line = line
         self.terminal = self.colour = self.can_ask = terminal
         self.heard = Words()
@@ -98,6 +119,7 @@ class Caller:
         self.data = self.bytes.extend
         self.waited = 0.0
         self._answers = iter(answers)
+        self._meanwhile = iter(meanwhile)
 
     def columns(self) -> int:
         """A terminal as they were."""
@@ -111,6 +133,7 @@ class Caller:
     def pause(self, seconds: float) -> None:
         """Time flies."""
         self.waited += seconds
+        next(self._meanwhile, lambda: None)()
 
     def gone(self) -> bool:
         """She stays."""
@@ -130,21 +153,41 @@ class Remote:
         status: int | None = 0,
         terminal: bool = False,
         answers: Sequence[str] = (),
+        meanwhile: Sequence[Happening] = (),
     ) -> Said:
         """`ssh bastion WORDS`; fails unless it ends with `status` (None: any).
 
         `answers` are typed, one after the other, where something is asked at a terminal.
         """
-        caller = Caller(shlex.join(words), terminal=terminal, answers=answers)
+        line = shlex.join(words)
+        return self.typed(line, status, terminal=terminal, answers=answers, meanwhile=meanwhile)
+
+    def typed(
+        self,
+        line: str,
+        status: int | None = 0,
+        *,
+        terminal: bool = False,
+        answers: Sequence[str] = (),
+        meanwhile: Sequence[Happening] = (),
+    ) -> Said:
+        """The same with the line as ssh sends it: its words joined, their quotes gone."""
+        caller = Caller(line, terminal=terminal, answers=answers, meanwhile=meanwhile)
         plane = ControlPlane(self.services)
-        said = caller.heard.said(plane.run(self._identity(), words, caller))
-        assert status in (None, said.status), f"{words}: {said}"
+        said = caller.heard.said(plane.run(self._identity(), split(line), caller))
+        assert status in (None, said.status), f"{line}: {said}"
         return said
 
     def _identity(self) -> Identity:
         user: User | None = self.services.store.user(self.name)
         assert user is not None
         return Identity(user, user.keys[0], "192.0.2.7")
+
+
+def new_key() -> str:
+    """A new public key's line."""
+    public = Ed25519PrivateKey.generate().public_key()
+    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
 def free_port() -> int:

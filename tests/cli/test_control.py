@@ -14,6 +14,7 @@ from bastion.app import Services
 from bastion.inventory import Role
 from cli.arguments import PublicKeyType
 from cli.control import verbs_for
+from cli.program import admin
 from tests.cli.desks import Installation, Remote
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,7 @@ def test_contractors_see_only_their_own(alice: Remote, olga: Remote, services: S
     assert [each["name"] for each in alice("hosts", "--json").json] == ["web-1"]
     assert olga("status", "--json").json == []
     assert olga("hosts", "--json").json == []
-    for verb in ("grants", "sessions", "show", "revoke", "kill", "user", "host", "serve"):
+    for verb in ("grants", "sessions", "show", "requests", "approve", "kill", "user", "serve"):
         said = alice(verb, "G-1", status=2)
         assert said.err.startswith(f"ssh bastion: No such command '{verb}'.")
 
@@ -84,18 +85,52 @@ def test_an_unknown_verb_is_answered_with_the_nearest(alice: Remote) -> None:
     assert "See ssh bastion help cert." in alice("cert", "--frob", status=2).err
 
 
-@pytest.mark.parametrize(
-    ("role", "more"),
-    [
-        (Role.CONTRACTOR, set()),
-        (Role.APPROVER, {"grants", "revoke"}),
-        (Role.AUDITOR, {"sessions", "show", "grants"}),
-        (Role.ADMIN, {"sessions", "show", "grants", "revoke", "kill"}),
-    ],
-)
-def test_a_role_opens_its_verbs_and_no_others(role: Role, more: set[str]) -> None:
-    """The allow-list, written down a second time."""
-    assert set(verbs_for(frozenset({role})).commands) == OWN | more
+APPROVERS = {"requests", "approve", "deny", "grants", "show", "extend", "revoke"}
+AUDITORS = {"sessions", "show", "grants", "certificates", "requests", "review"}
+ROLES = {
+    Role.CONTRACTOR: {"request", "cancel", "revoke"},
+    Role.APPROVER: APPROVERS,
+    Role.AUDITOR: AUDITORS,
+    Role.ADMIN: APPROVERS | AUDITORS | {"kill"},
+}
+"""The allow-list, written down a second time."""
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_opens_its_verbs_and_no_others(role: Role) -> None:
+    """Each role by itself."""
+    assert set(verbs_for(frozenset({role})).commands) == OWN | ROLES[role]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_what_is_not_on_the_list_is_no_such_command(services: Services, role: Role) -> None:
+    """Whatever `bastion-admin` has, in any spelling, by its beginning, behind dashes."""
+    olga = Remote(services, "olga")
+    Installation.at(services.home)("user", "set", "olga", "--role", role.value)
+    mine = OWN | ROLES[role]
+    everything = set(admin.commands) | set().union(*ROLES.values()) | OWN
+    assert mine < everything
+    for verb in sorted(everything):
+        spellings = {verb.upper(), verb.capitalize(), verb[:-1], f"{verb} ", f"-{verb}", verb}
+        for word in spellings - mine:
+            said = olga(word, "G-1", status=2)
+            assert said.out == ""
+            assert said.err.startswith("ssh bastion: No such "), (word, said)
+
+
+def test_roles_add_up(services: Services) -> None:
+    """An approver who is a contractor too revokes any grant, a contractor her own."""
+    alice, desk = Remote(services, "alice"), Installation.at(services.home)
+    to = ("--login", "deploy", "--shell", "--for", "1h", "--reason", "x")
+    desk("grant", "olga", "--host", "web-1", *to)
+    others, none = (alice.typed(f"revoke {each} --reason x", 1).err for each in ("G-2", "G-9"))
+    assert others.replace("G-2", "G-9") == none
+    assert "neither" not in alice.typed("revoke 31 --reason x", 1).err
+    assert alice.typed("revoke G-1 --reason it's done").err == "G-1 is given back.\n"
+    (given_back,) = alice("status", "--json").json
+    assert (given_back["revoked_by"], given_back["revoke_reason"]) == ("alice", "it's done")
+    desk("user", "set", "alice", "--role", "contractor", "--role", "approver")
+    assert alice.typed("revoke G-2 --reason x").err == "G-2 of olga is revoked.\n"
 
 
 def test_who_revokes_is_written_down(olga: Remote, alice: Remote) -> None:
@@ -134,7 +169,7 @@ def test_no_remote_verb_takes_a_path_or_a_prompt() -> None:
 CODE = (".py", ".pyc", ".so")
 """What an import opens."""
 
-DATABASE = "bastion.db"
+DATABASE, RULES = "bastion.db", "policy.toml"
 
 WATCHED = """
 import json, sys
@@ -191,6 +226,17 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
         ["show", "1"],
         ["grants", "--csv"],
         ["grants", "--user", "-"],
+        ["requests", "--all"],
+        ["requests", "/etc/passwd"],
+        ["request", "web-1", "--login", "/etc/passwd", "--reason", "@/etc/passwd"],
+        ["request", "web-1", *to[:4], "1h", "--reason", "-"],
+        ["approve", "R-1", "--comment", "@/etc/passwd"],
+        ["deny", "R-1", "--reason", "@/etc/passwd"],
+        ["cancel", "R-1"],
+        ["extend", "G-1", "--for", "1h"],
+        ["review"],
+        ["review", "G-1", "--comment", "@/etc/passwd"],
+        ["certificates", "--csv"],
         ["revoke", "@/etc/passwd", "--reason", "-"],
         ["revoke", "G-1", "--reason", "x"],
         ["kill", "S-1", "--reason", "x"],
@@ -206,8 +252,9 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
         check=True,
     )
     told = json.loads(done.stdout)
+    expected = (*CODE, RULES)
     strange = [
-        each for each in told["seen"] if not each[1].endswith(CODE) and DATABASE not in each[1]
+        each for each in told["seen"] if not each[1].endswith(expected) and DATABASE not in each[1]
     ]
     assert strange == []
     assert all(status in (0, 1, 2) for _, status in told["ended"])

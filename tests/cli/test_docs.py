@@ -53,7 +53,12 @@ CONTRACT = {
         *("--at", "--user", "--host", "--login", "--state", "--live", "--since", "--until"),
         *("--csv", "--json"),
     },
+    "requests": {"--user", "--state", "--since", "--until", "--json", "--csv"},
+    "approve": {"--comment", "--for"},
+    "deny": {"--reason"},
+    "extend": {"--for"},
     "revoke": {"--reason"},
+    "review": {"--comment"},
     "certificates": {"--json"},
     "sessions": {
         *("--user", "--host", "--login", "--grant", "--live", "--since", "--until"),
@@ -89,6 +94,14 @@ def test_the_contract_is_kept(words: str) -> None:
         assert isinstance(command, click.Group)
         command = command.commands[word]
     assert options(command) >= CONTRACT[words]
+
+
+def test_the_contract_is_kept_over_ssh() -> None:
+    """What contractors may write when they ask."""
+    commands = verbs_for(frozenset(Role)).commands
+    asking = {"--login", "--for", "--reason", "--shell", "--sftp", "--forward", "--ticket"}
+    assert options(commands["request"]) >= asking | {"--from", "--command", "--wait", "--extend"}
+    assert options(commands["cancel"]) >= {"--json"}
 
 
 def test_a_remote_verb_is_never_a_group() -> None:

@@ -59,9 +59,10 @@ def test_the_id_is_on_stdout_and_what_is_said_about_it_beside(furnished: Install
         (("--command", "rm -rf / ; id", "--for", "1h"), "';'"),
         (("--shell", "--sftp", "read", "--for", "1h"), "--sftp comes later"),
         (("--shell", "--forward", "db:5432", "--for", "1h"), "--forward comes later"),
-        (("--shell", "--hours", "9-18", "--for", "1h"), "--hours comes later"),
-        (("--shell", "--watch-required", "--for", "1h"), "--watch-required comes later"),
-        (("--shell", "--override", "--for", "1h"), "--override comes later"),
+        (("--shell", "--hours", "9-18", "--for", "1h"), "'9-18' are no hours"),
+        (("--shell", "--days", "mon-sum", "--for", "1h"), "do you mean sun?"),
+        (("--shell", "--days", "mon", "--tz", "Europe/Berln", "--for", "1h"), "Europe/Berlin?"),
+        (("--shell", "--tz", "UTC", "--for", "1h"), "--tz means nothing without --days"),
         (("--shell", "--for", "1h", "--source", "10.0.0.1/8"), "do you mean 10.0.0.0/8?"),
         (("--shell", "--for", "9999999999h"), "is not a duration"),
     ],
@@ -97,7 +98,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(
 
 def test_a_time_without_a_zone_is_taken_as_utc_and_said(furnished: Installation) -> None:
     """On stderr, so that the answer stays what it is."""
-    to = ("--login", "deploy", "--shell", "--reason", "x", "--json")
+    to = ("--login", "deploy", "--shell", "--from", "2031-05-06T00:00Z", "--reason", "x", "--json")
     said = furnished("grant", "alice", "--host", "web-1", "--until", "2031-05-06T07:08", *to)
     assert said.json["expires_at"] == "2031-05-06T07:08:00Z"
     assert "2031-05-06T07:08 has no zone and is taken as 2031-05-06 07:08 UTC." in said.err
@@ -171,3 +172,39 @@ def test_what_a_terminal_would_act_on_is_shown_as_text(furnished: Installation) 
     assert "\x1b" not in table  # no colours without a colour terminal
     refused = furnished("show", "\x1b]0;x\x07", status=2)
     assert "\x1b" not in refused.err
+
+
+def test_a_grant_has_days_and_hours_and_a_watcher(furnished: Installation) -> None:
+    """As JSON and as a sentence; what they mean is said."""
+    to = ("--login", "deploy", "--shell", "--for", "7d", "--reason", "migration")
+    window = ("--days", "mon-sun", "--hours", "00:00-23:59", "--tz", "Europe/Berlin")
+    said = furnished("grant", "alice", "--host", "db-1", *to, *window, "--watch-required")
+    assert "mon-sun 00:00-23:59 Europe/Berlin" in said.err
+    assert "G-2 starts nothing until an auditor watches." in said.err
+    given = furnished("show", "G-2", "--json").json
+    assert given["window"] == {"days": "mon-sun", "hours": "00:00-23:59", "tz": "Europe/Berlin"}
+    assert (given["watch"], given["hardware"], given["override"]) == (True, False, False)
+    assert (given["request"], given["rule"] is None, len(given["policy"])) == (None, False, 64)
+    told = furnished("show", "G-2").out
+    assert "mon-sun 00:00-23:59 Europe/Berlin" in told
+    assert "only while an auditor watches" in told
+
+
+def test_what_the_rules_forbid_takes_an_override(ruled: Installation) -> None:
+    """Which is said, and stays with the grant."""
+    to = ("--login", "deploy", "--shell", "--for", "40d", "--reason", "long haul")
+    refused = ruled("grant", "alice", "--host", "web-1", *to, status=1)
+    assert "too long" in refused.err
+    said = ruled("grant", "alice", "--host", "web-1", *to, "--override")
+    assert "The rules were not asked for G-2" in said.err
+    given = ruled("show", "G-2", "--json").json
+    assert (given["override"], given["rule"]) == (True, None)
+    assert "none was asked (--override)" in ruled("show", "G-2").out
+
+
+def test_the_end_of_a_short_grant_is_told_to_the_second(furnished: Installation) -> None:
+    """Else it would seem to end when it begins."""
+    to = ("--login", "deploy", "--shell", "--reason", "x", "--from", "2031-05-06T07:08:00Z")
+    said = furnished("grant", "alice", "--host", "db-1", *to, "--for", "30s")
+    assert "from 2031-05-06 07:08 until 2031-05-06 07:08:30 UTC: shell." in said.err
+    assert "2031-05-06 07:08:30" in furnished("grants").out
