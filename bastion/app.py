@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from bastion import happenings
+from bastion import happenings, outside
 from bastion.access import Access
 from bastion.actor import Actor
 from bastion.admission import Admission, Places
 from bastion.approving import Approving
 from bastion.audit import Sealer, keep_sealing, seal_with
 from bastion.authority import Authority
-from bastion.channels import channels
 from bastion.chronicle import Chronicle
 from bastion.clock import Clock
 from bastion.config import Settings
@@ -35,18 +34,15 @@ from bastion.failures import Failures
 from bastion.home import Home
 from bastion.hop import Parts
 from bastion.live import Live
-from bastion.particulars import Awaited
+from bastion.outlets import Outlets
 from bastion.people import People
 from bastion.probe import Prober
-from bastion.reminders import Timing
-from bastion.requests import Request
 from bastion.revocation import Revocation, RevocationKeeper
 from bastion.rulebook import Rulebook
 from bastion.server import Front
 from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
-from bastion.store.outbox import Outbox
 from bastion.telling import Teller
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
@@ -56,6 +52,9 @@ from recorder import Archive, EndReason, Index
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+
+LAST_WORDS = 3.0
+"""Seconds for passing on the last events when the service ends."""
 
 SERVICE = Actor("bastion")
 """Who reads the rules, seals the log and passes it on: this program itself."""
@@ -152,12 +151,7 @@ async def serve(services: Services, control: Control, ready: Callable[[str], Non
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "doors"))
     await _recover(services)
     async with asyncio.TaskGroup() as group:
-        hands = _Hands(
-            crew=Crew(group),
-            live=Live(services.store, services.clock, services.settings.limits.without_database),
-            chronicle=Chronicle(services.store.tell_all, services.clock.now),
-            workers=Workers(),
-        )
+        hands = _hands(services, group)
         chores = [group.create_task(chore) for chore in _chores(services, hands)]
         server = await _listen(services, control, hands)
         try:
@@ -180,6 +174,23 @@ class _Hands:
     live: Live
     chronicle: Chronicle
     workers: Workers
+    teller: Teller
+    outlets: Outlets
+
+
+def _hands(services: Services, group: asyncio.TaskGroup) -> _Hands:
+    """Raises Misconfigured where the settings name somebody who can't be talked to."""
+    store, settings, clock = services.store, services.settings, services.clock
+    ways = outside.told_channels(services.home, settings)
+    awaited = outside.awaiting(services.approving, clock)
+    return _Hands(
+        crew=Crew(group),
+        live=Live(store, clock, settings.limits.without_database),
+        chronicle=Chronicle(store.tell_all, clock.now),
+        workers=Workers(),
+        teller=outside.teller(store, ways, settings, clock, awaited),
+        outlets=outside.outlets(services.home, store, ways, settings, clock),
+    )
 
 
 def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object, None]]:
@@ -190,27 +201,14 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
         keep_sealing(services.sealer, services.settings.audit.checkpoint),
-        _teller(services).keep_telling(),
+        hands.teller.keep_telling(),
+        hands.outlets.keep(),
     ]
     krl = services.settings.krl(services.home)
     if krl is not None:
         revocation = Revocation(services.store, services.authority)
         chores.append(RevocationKeeper(revocation, krl, services.clock, SERVICE).keep())
     return chores
-
-
-def _teller(services: Services) -> Teller:
-    """What tells people. Raises Misconfigured where a channel can't be made."""
-    settings, clock = services.settings, services.clock
-
-    def awaited(request: Request) -> Awaited:
-        answer = services.approving.standing(request, clock.now())
-        return Awaited(answer.waits_for, answer.people)
-
-    telling = settings.telling
-    ways = channels(services.home.directory, settings.notify, telling.proxy)
-    timing = Timing(telling.remind, telling.escalate, telling.before_end, telling.review)
-    return Teller(Outbox(services.store), ways, clock, timing, awaited)
 
 
 async def _put_away(services: Services, hands: _Hands) -> None:
@@ -225,6 +223,7 @@ async def _put_away(services: Services, hands: _Hands) -> None:
         await asyncio.to_thread(services.sealer.seal)
     except BastionError as error:
         log.error("the last events are not sealed: %s", error)
+    await hands.outlets.finish(LAST_WORDS)
 
 
 async def _told(services: Services, what: What) -> None:
