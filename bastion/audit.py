@@ -26,9 +26,6 @@ Seal = Callable[[bytes], str]
 ANCHOR: Final = "anchor "
 """What the cursors of anchors begin with: they count checkpoints."""
 
-REST: Final = 0.0002
-"""Seconds of rest after every hundred events, so that sessions do not wait for the judging."""
-
 _MOST_AT_ONCE = 1000
 
 
@@ -81,12 +78,17 @@ def judged_by(keys: Iterable[PublicKey]) -> Judge:
 
 
 def verified(
-    journal: Journal, signed: Judge, known: Mapping[int, str], *, rest: float = 0.0
+    journal: Journal,
+    signed: Judge,
+    known: Mapping[int, str],
+    *,
+    rest: Callable[[], None] = lambda: None,
 ) -> Verdict:
     """The verdict over the whole log. `known` are SHA-256 of checkpoints that somebody has kept.
 
-    It blocks for about 15 seconds a million events. Where sessions are carried by the same process
-    it has to `rest` (REST) now and then. Raises Unavailable.
+    It blocks for about 15 seconds a million events, and calls `rest` at least each millisecond
+    or two: where the same process carries sessions, they have to get their turn. Raises
+    Unavailable, and whatever `rest` does.
     """
     sent = journal.cursors(ANCHOR)
     with journal.evidence(rest) as evidence:

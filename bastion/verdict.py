@@ -8,7 +8,7 @@ found wrong, and how far nothing was.
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -61,9 +61,62 @@ class Verdict:
     anchored: int
 
     @property
+    def found(self) -> int:
+        """How much was found wrong."""
+        return len(self.findings) + self.more
+
+    @property
     def sound(self) -> bool:
         """Whether nothing was found wrong."""
         return not self.findings
+
+
+def proof(verdict: Verdict, known: Collection[int] = ()) -> list[str]:
+    """What is proved, and what is not: sentences. `known` are the checkpoints that were named."""
+    return [
+        _counted_up(verdict),
+        *_about_seals(verdict),
+        *_about_anchors(verdict, known),
+    ]
+
+
+def _counted_up(verdict: Verdict) -> str:
+    read = f"{verdict.events} events in {verdict.chains} chains, {verdict.checkpoints} checkpoints"
+    if verdict.sound:
+        return f"{read}: nothing was changed, is missing or was added."
+    return f"{read}: {verdict.found} findings. The log is not as it was written."
+
+
+def _about_seals(verdict: Verdict) -> Iterator[str]:
+    sealed = verdict.sealed
+    if sealed is not None:
+        yield (
+            f"Sealed up to event {sealed.events} by checkpoint {sealed.number} of "
+            f"{sealed.at:%Y-%m-%d %H:%M} UTC: only who has the seal key could write that anew."
+        )
+    if verdict.unsealed:
+        yield (
+            f"Not sealed: {verdict.unsealed} events. For these the database alone speaks; the "
+            "service seals them soon, and bastion-admin audit seal does it at once."
+        )
+
+
+def _about_anchors(verdict: Verdict, known: Collection[int]) -> Iterator[str]:
+    for number in sorted(known):
+        if number <= verdict.checkpoints and verdict.sound:
+            yield f"Checkpoint {number} is the one that you name: so is all that it speaks for."
+    if verdict.sealed is None:
+        return
+    if verdict.anchored:
+        yield (
+            f"Anchored up to checkpoint {verdict.anchored}: it was sent out, and what arrived "
+            "there proves it (--checkpoint NUMBER:SHA256)."
+        )
+    elif not known:
+        yield (
+            "Not anchored: whoever is root here could have sealed another log. Send the "
+            "checkpoints out ([audit] anchors), or keep one elsewhere."
+        )
 
 
 def judge(log: Log, signed: Judge) -> Verdict:

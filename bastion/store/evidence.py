@@ -6,8 +6,7 @@ stop at the first time that is none, and is slower.
 """
 
 import sqlite3
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
@@ -29,10 +28,10 @@ _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
 @contextmanager
-def opened(connection: Connection, rest: float) -> Iterator["Evidence"]:
+def opened(connection: Connection, rest: Callable[[], None]) -> Iterator["Evidence"]:
     """The log as this transaction sees it, for the length of the block.
 
-    After every batch of rows it rests for so many seconds, if any.
+    It calls `rest` after every batch of rows.
     """
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)  # noqa: S101 (for the type)
@@ -45,7 +44,7 @@ def opened(connection: Connection, rest: float) -> Iterator["Evidence"]:
 class Evidence:
     """The log in one consistent view."""
 
-    def __init__(self, raw: sqlite3.Connection, rest: float) -> None:
+    def __init__(self, raw: sqlite3.Connection, rest: Callable[[], None]) -> None:
         self._raw = raw
         self._rest = rest
 
@@ -90,8 +89,7 @@ class Evidence:
                 return
             yield from rows
             last = _next(rows[-1])
-            if self._rest:
-                time.sleep(self._rest)
+            self._rest()
 
     def _leniently(self, statement: str, values: tuple[int, ...]) -> sqlite3.Cursor:
         """The same rows, with what is no UTF-8 kept in its texts as surrogates."""

@@ -4,7 +4,7 @@ It blocks, and raises, as `store` does. The events are the outbox as well: whoev
 keeps a cursor here, and so loses none while away.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -123,10 +123,10 @@ class Journal:
     # Judging
 
     @contextmanager
-    def evidence(self, rest: float = 0.0) -> Iterator[evidence.Evidence]:
+    def evidence(self, rest: Callable[[], None] = lambda: None) -> Iterator[evidence.Evidence]:
         """All of it as it lies in the database, in one consistent view. Raises Unavailable.
 
-        With a `rest` (seconds) now and then, others of this process get their turn meanwhile.
+        It calls `rest` after each hundred rows or so, where others may have their turn.
         """
         with self._store.read() as connection, evidence.opened(connection, rest) as found:
             yield found
