@@ -5,7 +5,7 @@ terminal, files or programs.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -24,6 +24,7 @@ from cli.grants import extend, give_back, grants, review, revoke
 from cli.output import Output
 from cli.own import cert, overview, status, trust
 from cli.person import SignedIn
+from cli.policy import own_policy
 from cli.requests import approve, cancel, deny, requests
 from cli.sessions import kill, sessions
 from cli.show import show
@@ -36,25 +37,27 @@ PROGRAM = "ssh bastion"
     "help",
     cls=Verb,
     short_help="What you can do here.",
-    examples=["[program] help", "[program] help cert"],
+    examples=["[program] help", "[program] help cert", "[program] help policy test"],
 )
-@click.argument("verb", required=False)
+@click.argument("words", nargs=-1, metavar="[VERB]…")
 @click.pass_context
-def explain(ctx: click.Context, *, verb: str | None) -> None:
+def explain(ctx: click.Context, *, words: tuple[str, ...]) -> None:
     """What you can do here; ssh keeps `--help` behind a host's name for itself."""
-    group = ctx.find_root()
-    if verb is None:
-        group.obj.output.line(group.get_help())
-        return
-    name, found, _ = verbs_of(group).resolve_command(group, [verb])
-    if found is not None:
-        with click.Context(found, parent=group, info_name=name) as about:
-            group.obj.output.line(found.get_help(about))
+    root = ctx.find_root()
+    with ExitStack() as stack:
+        about = root
+        for word in words:
+            name, found, _ = _verbs_of(about).resolve_command(about, [word])
+            assert found is not None  # noqa: S101 (it raises what is no verb)
+            inner = click.Context(found, parent=about, info_name=name)
+            about = stack.enter_context(inner)
+        root.obj.output.line(about.get_help())
 
 
-def verbs_of(context: click.Context) -> click.Group:
-    """The group that a context belongs to."""
-    assert isinstance(context.command, click.Group)  # noqa: S101 (for the type)
+def _verbs_of(context: click.Context) -> click.Group:
+    """The group that a context belongs to. Raises UsageError where its verb has none below it."""
+    if not isinstance(context.command, click.Group):
+        raise click.UsageError(f"There is nothing below {context.info_name}.", context)
     return context.command
 
 
@@ -62,7 +65,7 @@ EVERYBODY = (status, hosts, cert, trust, explain)
 """What anybody who has signed in may run: each tells only of oneself."""
 
 _APPROVERS = (requests, approve, deny, grants, show, extend, revoke)
-_AUDITORS = (sessions, show, grants, certificates, requests, review)
+_AUDITORS = (sessions, show, grants, certificates, requests, review, own_policy)
 
 BY_ROLE: dict[Role, tuple[click.Command, ...]] = {
     Role.CONTRACTOR: (request, cancel, give_back),

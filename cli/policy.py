@@ -25,6 +25,7 @@ _MEND = "name the file of the rules, or write one (docs/policy.md)"
 @click.command(
     "check",
     cls=Verb,
+    short_help="Look for what is wrong or odd in the rules.",
     examples=["[program] policy check", "[program] policy check /tmp/new-policy.toml"],
 )
 @click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE]")

@@ -16,6 +16,8 @@ from cli.desk import Desk
 from cli.granting import grant
 from cli.grants import extend, grants, review, revoke
 from cli.hosts import host
+from cli.notices import notices, notify
+from cli.policy import policy
 from cli.requests import approve, deny, requests
 from cli.sessions import export, kill, replay, sessions
 from cli.setup import doctor, init, serve
@@ -88,6 +90,7 @@ for verb in (
     user,
     host,
     ca,
+    policy,
     grant,
     requests,
     approve,
@@ -102,6 +105,8 @@ for verb in (
     replay,
     export,
     kill,
+    notices,
+    notify,
 ):
     admin.add_command(verb)
 

@@ -20,6 +20,7 @@ _COLUMNS = ("rule", "way", "logins", "allows", "longest", "approvals", "limits")
 @click.command(
     "who-can",
     cls=Verb,
+    short_help="Who could reach HOST by the rules.",
     examples=["[program] policy who-can web-1", "[program] policy who-can web-1 --csv"],
 )
 @click.argument("host", type=HOST)
@@ -38,6 +39,7 @@ def who_can_(desk: Desk, *, host: str, form: Form) -> None:
 @click.command(
     "what-can",
     cls=Verb,
+    short_help="What USER could reach by the rules.",
     examples=["[program] policy what-can alice", "[program] policy what-can alice --json"],
 )
 @click.argument("user", type=USER)

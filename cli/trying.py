@@ -49,6 +49,7 @@ class _Tried:
 @click.command(
     "test",
     cls=Verb,
+    short_help="What the rules would say to USER about HOST.",
     examples=[
         "[program] policy test alice web-1 --login deploy --shell --for 8h",
         "[program] policy test alice web-1 --login root --way emergency --reason 'disk full'",

@@ -65,6 +65,14 @@ def test_who_has_nothing_gets_no_certificate(olga: Remote) -> None:
     assert said.err.startswith("ssh bastion: You have no grant")
 
 
+def test_a_verb_of_two_words_has_help_as_well(olga: Remote) -> None:
+    """As the sentence about a mistake says."""
+    refused = olga("policy", "who-can", status=2).err
+    assert "See ssh bastion help policy who-can." in refused
+    assert "Usage: ssh bastion policy who-can" in olga("help", "policy", "who-can").out
+    assert "No such command 'who'" in olga("help", "policy", "who", status=2).err
+
+
 def test_contractors_see_only_their_own(alice: Remote, olga: Remote, services: Services) -> None:
     """Their grants and hosts, never a list of others'."""
     assert [each["id"] for each in alice("status", "--json").json] == ["G-1"]
@@ -83,10 +91,11 @@ def test_an_unknown_verb_is_answered_with_the_nearest(alice: Remote) -> None:
     assert "certificate" in alice("help").out
     assert "Usage: ssh bastion cert" in alice("help", "cert").out
     assert "See ssh bastion help cert." in alice("cert", "--frob", status=2).err
+    assert "There is nothing below cert." in alice("help", "cert", "now", status=2).err
 
 
 APPROVERS = {"requests", "approve", "deny", "grants", "show", "extend", "revoke"}
-AUDITORS = {"sessions", "show", "grants", "certificates", "requests", "review"}
+AUDITORS = {"sessions", "show", "grants", "certificates", "requests", "review", "policy"}
 ROLES = {
     Role.CONTRACTOR: {"request", "cancel", "revoke"},
     Role.APPROVER: APPROVERS,
@@ -148,13 +157,15 @@ def test_a_terminal_gets_a_table(alice: Remote) -> None:
     assert "active" in said
 
 
-def remote_verbs() -> Iterator[click.Command]:
-    """Everything that anybody can run over SSH."""
-    group = verbs_for(frozenset(Role))
+def remote_verbs(group: click.Group | None = None) -> Iterator[click.Command]:
+    """Everything that anybody can run over SSH, below a verb of several words too."""
+    group = group or verbs_for(frozenset(Role))
     yield group
     for verb in group.commands.values():
-        assert not isinstance(verb, click.Group), "a group would need to be walked"
-        yield verb
+        if isinstance(verb, click.Group):
+            yield from remote_verbs(verb)
+        else:
+            yield verb
 
 
 def test_no_remote_verb_takes_a_path_or_a_prompt() -> None:
@@ -237,6 +248,11 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
         ["review"],
         ["review", "G-1", "--comment", "@/etc/passwd"],
         ["certificates", "--csv"],
+        ["policy", "check"],
+        ["policy", "check", "/etc/passwd"],
+        ["policy", "test", "alice", "web-1", *to[:4], "1h", "--reason", "@/etc/passwd"],
+        ["policy", "who-can", "web-1"],
+        ["policy", "what-can", "alice", "--json"],
         ["revoke", "@/etc/passwd", "--reason", "-"],
         ["revoke", "G-1", "--reason", "x"],
         ["kill", "S-1", "--reason", "x"],
