@@ -54,12 +54,14 @@ class Identity:
     """Who signed in, with which key: made when authentication completes, from that key.
 
     `signed_in_at` is when that was; a verb on a connection that is kept open has the old time.
+    `called` is the name that was typed, where it is nobody's: it makes no difference.
     """
 
     user: User
     key: PublicKey
     source: str
     signed_in_at: datetime | None = field(default=None, compare=False)
+    called: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

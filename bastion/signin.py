@@ -43,7 +43,8 @@ class SignIn:
         enrolled = next((k for k in user.keys if k.blob == key.public_data), None)
         if enrolled is None:
             return None
-        return key, Identity(user, enrolled, source)
+        called = None if username.lower() == user.name else username
+        return key, Identity(user, enrolled, source, called=called)
 
     def still(self, identity: Identity) -> Identity | None:
         """Who it is now: the account, the key or a role may have been taken away since."""

@@ -17,7 +17,7 @@ from bastion.store.requests import Wanted as WantedRequests
 from cli import sentences, shapes
 from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
-from cli.output import exact, shown
+from cli.output import exact, printable, shown
 from cli.requests import PENDING, outcome, to_decide, where
 from cli.trust import FORMATS, granted_hosts, tell_trust
 from cli.verb import Verb
@@ -40,6 +40,9 @@ def overview(ctx: click.Context) -> None:
     user = identity.user
     roles = exact(user.roles)
     desk.output.line(f"You are {user.name} ({roles}), with the key {identity.key.fingerprint}.")
+    if identity.called is not None:
+        called = printable(identity.called[:60])
+        desk.output.line(f"You signed in as {user.name}: the name {called} is nobody's here.")
     mine = desk.services.store.grants(Wanted(user=user.name), limit=RECENT)
     if mine:
         desk.output.line()

@@ -12,10 +12,11 @@ import pytest
 
 from bastion.app import Services
 from bastion.inventory import Role
+from bastion.signin import SignIn
 from cli.arguments import PublicKeyType
-from cli.control import verbs_for
+from cli.control import ControlPlane, verbs_for
 from cli.program import admin
-from tests.cli.desks import Installation, Remote
+from tests.cli.desks import Caller, Installation, Remote
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +45,24 @@ def test_one_is_told_who_one_is_and_what_to_do_next(alice: Remote, olga: Remote)
     alice("cert")
     assert "ssh bastion cert" not in alice().out
     assert "You have no access now" in olga().out
+
+
+def test_a_name_that_is_nobodys_is_told_of(services: Services, alice: Remote) -> None:
+    """The key says who it is: whoever types a name that is nobody's should know whom it is."""
+    sign_in = SignIn(services.store, services.authority, services.clock)
+    user = services.store.user("alice")
+    assert user is not None
+    names = {"alice": None, "Alice": None, "bob": "bob", "a\x1b[2J": "a\x1b[2J", "olga": ...}
+    for name, called in names.items():
+        known = sign_in.known(name, user.keys[0].blob, "192.0.2.7")
+        assert (... if known is None else known[1].called) == called
+        if known is not None:
+            heard = Caller("")
+            ControlPlane(services).run(known[1], [], heard)
+            told = "".join(heard.heard.out)
+            assert ("is nobody's here." in told) is (called is not None)
+            assert "\x1b" not in told
+    assert "nobody's" not in alice().out
 
 
 def test_a_certificate_goes_to_stdout_and_its_place_to_stderr(alice: Remote) -> None:
