@@ -14,7 +14,7 @@ from bastion import happenings
 from bastion.app import Services
 from bastion.durations import format_duration, parse_duration
 from bastion.errors import BadInput, Conflict, NotFound
-from cli import shapes
+from cli import lookup, shapes
 from cli.arguments import GRANT, HOST, LOGIN, MOMENT, SESSION, USER
 from cli.desk import Desk
 from cli.listing import Form, listed, tell
@@ -76,8 +76,18 @@ def sessions(
         (_row(each), shapes.session(each))
         for each in services.index.find(wanted, limit=form.enough)
     ]
+    if not found:
+        _demand_known(services, user, host)
     columns = ("id", "user", "host", "login", "kind", "grant", "began", "lasted", "end", "command")
     tell(desk, form, "sessions", columns, found)
+
+
+def _demand_known(services: Services, user: str | None, host: str | None) -> None:
+    """Raises NotFound: what was removed since may have sessions, and what never was is a slip."""
+    if user is not None:
+        lookup.user(services, user)
+    if host is not None:
+        lookup.host(services, host)
 
 
 def _row(session: Session) -> tuple[object, ...]:

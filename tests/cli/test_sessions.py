@@ -58,6 +58,15 @@ async def busy(furnished: Installation) -> Installation:
     return furnished
 
 
+def test_a_slip_in_a_name_is_answered_with_the_nearest(busy: Installation) -> None:
+    """But a host that was removed still has its sessions."""
+    assert "Do you mean web-1?" in busy("sessions", "--host", "wbe-1", status=1).err
+    assert "Do you mean alice?" in busy("sessions", "--user", "alcie", status=1).err
+    assert busy("sessions", "--host", "db-1").err == "No sessions.\n"
+    busy("host", "remove", "web-1", "--force")
+    assert len(busy("sessions", "--host", "web-1", "--json").json) == 2
+
+
 def test_a_session_has_the_names_of_the_contract(busy: Installation) -> None:
     """The list and `show` give the same."""
     listed = busy("sessions", "--json").json
