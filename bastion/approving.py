@@ -163,7 +163,12 @@ class Approving:
         with self._refusals_told(actor, now, user=grant.user, grant=number):
             waiting = self._waiting_extension(number, now)
             if waiting is None:
-                return self._ask_to_extend(actor, grant, duration, said or grant.reason, now)
+                try:
+                    return self._ask_to_extend(actor, grant, duration, said or grant.reason, now)
+                except Conflict:  # where somebody asks in the same moment, this agrees to that
+                    waiting = self._waiting_extension(number, now)
+                    if waiting is None:
+                        raise
             if actor.name == waiting.user:
                 raise Conflict(f"{waiting} asks for that already, and waits.")
             less, way = min(duration, waiting.duration), _way(actor, grant)
@@ -288,6 +293,8 @@ class Approving:
             barred=barred,
             hardware=ruling.rule.hardware_approvers,
             fresh=ruling.rule.approver_login,
+            requester=case.requester.name,
+            people=self._people,
         )
 
     def _answer(self, decided: Decided, now: datetime) -> Answer:

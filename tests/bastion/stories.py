@@ -142,6 +142,14 @@ class Story:
 
     # What others do
 
+    def revoke(self, number: int = 1) -> Grant:
+        """An operator ends a grant."""
+        return self.store.revoke_grant(number, ROOT, "enough", self.now)
+
+    def close(self, name: str) -> None:
+        """An account is shut."""
+        self.change(name, disabled_at=self.now)
+
     def change(self, name: str, **to: object) -> None:
         """Somebody's account becomes another."""
         user = self.store.user(name)

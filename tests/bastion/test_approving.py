@@ -1,8 +1,8 @@
 """Asking, approving, denying, extending: whole stories on a real store, by real rules."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import cast
@@ -18,9 +18,10 @@ from bastion.events import What
 from bastion.grants import Allows, State
 from bastion.inventory import Role
 from bastion.people import People
-from bastion.requests import Standing
+from bastion.requests import Request, Standing
 from bastion.rulebook import Rulebook
 from bastion.store.grants import Wanted
+from bastion.store.inbox import Decided, Inbox, Judge
 from bastion.store.requests import MOST_PENDING
 from bastion.windows import parse_window
 from tests.bastion.stories import (
@@ -885,6 +886,59 @@ def test_a_grant_that_is_wider_than_todays_rules_is_not_extended(
     with pytest.raises(Conflict, match=said):
         desk.extend("bob")
     assert desk.grants[0].ends_at == NOW + 2 * HOUR
+
+
+class Late(Inbox):
+    """Between looking and writing, something else happens."""
+
+    def __init__(self, desk: Story, meanwhile: Callable[[Story], object]) -> None:
+        super().__init__(desk.store)
+        self._other = Story(desk.store, desk.rules, desk.now)
+        self._meanwhile = meanwhile
+
+    def add(
+        self, request: Request, by: Actor, now: datetime, judge: Judge | None = None
+    ) -> Decided:
+        self._meanwhile(self._other)
+        return super().add(request, by, now, judge)
+
+
+def test_somebody_else_extends_it_meanwhile(desk: Story) -> None:
+    """What was looked at is there no more: nobody gets the sum of two decisions unseen."""
+    desk.ask()
+    desk.approve("bob")
+    desk.inbox = Late(desk, lambda other: other.extend("carol"))
+    with pytest.raises(Conflict, match="G-1 has been given another end meanwhile: look at it ag"):
+        desk.extend("bob")
+    assert desk.grants[0].ends_at == NOW + 3 * HOUR
+    assert desk.inbox.request(3) is None
+
+
+def test_somebody_else_begins_to_extend_it_meanwhile(desk: Story) -> None:
+    """Then this is the second consent, and not a second request."""
+    desk.rules = ruled(TWO_LEADS)
+    desk.ask()
+    desk.approve("bob")
+    desk.approve("carol")
+    desk.inbox = Late(desk, lambda other: other.extend("carol"))
+    answer = desk.extend("bob")
+    assert answer.grant is not None
+    assert answer.grant.ends_at == NOW + 3 * HOUR
+    assert answer.request.approvers == ("carol", "bob")
+    assert desk.inbox.request(3) is None
+
+
+def test_the_approver_is_closed_meanwhile(desk: Story) -> None:
+    """It is judged where it is written."""
+    desk.ask()
+    desk.approve("bob")
+    desk.inbox = Late(desk, lambda other: other.close("bob"))
+    with pytest.raises(Refused, match="The account bob is closed"):
+        desk.extend("bob")
+    desk.inbox = Late(desk, lambda other: other.revoke())
+    with pytest.raises(Conflict, match="G-1 was revoked"):
+        desk.extend("carol")
+    assert desk.inbox.request(2) is None
 
 
 # Break-glass
