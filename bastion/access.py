@@ -119,6 +119,8 @@ class Access:
             barred=barred_from(user, enrollers),
             hardware=ruling.rule.hardware_approvers,
             fresh=ruling.rule.approver_login,
+            requester=user.name,
+            people=self._people,
         )
         giver = self._store.user(grant.granted_by)
         signature = Signature(actor.key, actor.signed_in_at)

@@ -11,8 +11,11 @@ from itertools import islice
 
 from bastion.durations import format_duration
 from bastion.inventory import Host, PublicKey, Role, User
+from bastion.people import People
 from bastion.requests import Approval
 from bastion.rules import Kind, Need, Party
+
+NOBODY = People({})
 
 NAMED = 10
 """People who are named one by one as those who may agree."""
@@ -31,8 +34,9 @@ class Bench:
     """Those who may agree to one request. `needs` all have to be met.
 
     `barred` are the names of people who may not: the requester, who vouches for her, and who let
-    her in. `hosts` are all that are meant, for needs that look at their labels. With `hardware` an
-    approval takes a hardware key, with `fresh` a sign-in that is no older.
+    her in; nor may anybody whom the `requester` has let in. `people` says who an account is.
+    `hosts` are all that are meant, for needs that look at their labels. With `hardware` an approval
+    takes a hardware key, with `fresh` a sign-in that is no older.
     """
 
     needs: tuple[Need, ...]
@@ -40,13 +44,16 @@ class Bench:
     barred: Mapping[str, str]
     hardware: bool = False
     fresh: timedelta | None = None
+    requester: str | None = None
+    people: People = NOBODY
 
     def why_not(self, user: User | None, name: str, by: Signature, now: datetime) -> str | None:
         """Why the person called `name` may not agree, as a sentence; None where she may."""
         if user is None:
             return f"{name} is nobody that the bastion knows, so it can't approve: map the account."
-        if user.name in self.barred:
-            return self.barred[user.name]
+        barred = self._barred(user)
+        if barred is not None:
+            return barred
         if not user.may_sign_in(now):
             return f"The account {user.name} is closed."
         if Role.APPROVER not in user.roles:
@@ -54,6 +61,14 @@ class Bench:
         if not self._concerns(user):
             return f"This is not for {user.name} to decide: it takes {in_words(self.needs)}."
         return self._why_not_so(by, now)
+
+    def _barred(self, user: User) -> str | None:
+        if user.name in self.barred:
+            return self.barred[user.name]
+        enrolled_by = None if user.enrolled_by is None else self.people.person(user.enrolled_by)
+        if self.requester is None or self.requester not in (user.sponsor, enrolled_by):
+            return None
+        return f"{self.requester} let {user.name} in here, so somebody else has to approve."
 
     def _why_not_so(self, by: Signature, now: datetime) -> str | None:
         if self.hardware and (by.key is None or not by.key.hardware):
@@ -71,7 +86,7 @@ class Bench:
 
     def counts(self, user: User | None, now: datetime) -> bool:
         """Whether an approval that this person has given still counts."""
-        if user is None or user.name in self.barred or not user.may_sign_in(now):
+        if user is None or self._barred(user) is not None or not user.may_sign_in(now):
             return False
         return Role.APPROVER in user.roles and self._concerns(user)
 

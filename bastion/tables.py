@@ -107,6 +107,18 @@ user_keys = Table(
     Column("enrolled_at", Moment, nullable=False),
 )
 
+# Who has ever enrolled a key for whom: it outlives the key, as who lets in may not approve.
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user", ForeignKey("users.name"), nullable=False, index=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 hosts = Table(
     "hosts",
     metadata,

@@ -161,7 +161,7 @@ class Store:
             return users.called(connection, names)
 
     def key_enrollers(self, user: str) -> frozenset[str]:
-        """Who enrolled the account, or a key that it has: names of actors."""
+        """Who enrolled the account, or any key that it has or had: names of actors."""
         with self.read() as connection:
             return users.enrollers(connection, user)
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bastion.errors import Conflict, NotFound
 from bastion.inventory import PublicKey, Role, User
-from bastion.tables import user_keys, users
+from bastion.tables import enrolments, user_keys, users
 
 MOST_KEYS = 32
 """A user's keys are read on the way in: so many, and no more."""
@@ -55,9 +55,9 @@ def called(connection: Connection, names: Collection[str]) -> dict[str, User]:
 
 
 def enrollers(connection: Connection, name: str) -> frozenset[str]:
-    """Who enrolled the account, or a key of it that it still has."""
+    """Who enrolled the account, or any key that it has or had."""
     account = select(users.c.enrolled_by).where(users.c.name == name)
-    keys = select(_k.enrolled_by).where(_k.user == name)
+    keys = select(enrolments.c.by).where(enrolments.c.user == name)
     rows = connection.execute(union_all(account, keys))
     return frozenset(row[0] for row in rows if row[0] is not None)
 
@@ -93,6 +93,8 @@ def add_key(connection: Connection, name: str, key: PublicKey, by: str, now: dat
         holder = connection.execute(_owner, {"blob": key.blob}).scalar_one()
         whose = f"{name} has it already" if holder == name else f"it belongs to {holder}"
         raise Conflict(f"The key {key.fingerprint} can't be added: {whose}.") from None
+    kept = {"user": name, "fingerprint": key.fingerprint, "by": by, "at": now}
+    connection.execute(insert(enrolments), [kept])
 
 
 def remove_key(connection: Connection, name: str, fingerprint: str) -> PublicKey:

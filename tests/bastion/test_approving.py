@@ -183,7 +183,7 @@ def test_whoever_vouches_for_her_may_not_approve(desk: Story) -> None:
 
 
 def test_whoever_enrolled_a_key_of_hers_may_not_approve(desk: Story) -> None:
-    """Signed in, or by an account of the machine that is mapped to the same person."""
+    """Signed in, or by an account of the machine; and not when that key is taken away again."""
     desk.store.enrol_key("alice", a_key("alice-2", hardware=False), Actor("bob"), NOW)
     desk.store.enrol_key("alice", a_key("alice-3", hardware=False), Actor("os:carol"), NOW)
     desk.accounts = {"carol": "carol"}
@@ -192,7 +192,15 @@ def test_whoever_enrolled_a_key_of_hers_may_not_approve(desk: Story) -> None:
         with pytest.raises(Refused, match=f"{name} let alice in here"):
             desk.approve(name)
     desk.store.remove_key("alice", "SHA256:alice-2", ROOT, NOW)
-    assert desk.waits_for()[1] == ("bob", "dave")
+    assert desk.waits_for()[1] == ("dave",)
+
+
+def test_whom_she_vouches_for_may_not_approve(desk: Story) -> None:
+    """An approver of her own making is no second person."""
+    desk.change("bob", sponsor="alice")
+    assert "bob" not in desk.ask().people
+    with pytest.raises(Refused, match="alice let bob in here, so somebody else"):
+        desk.approve("bob")
 
 
 def test_whoever_added_her_account_may_not_approve(desk: Story) -> None:

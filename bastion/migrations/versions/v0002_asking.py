@@ -43,6 +43,23 @@ def _columns() -> None:
 
 def _asking() -> None:
     op.create_table(
+        "enrolments",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user", sa.String(length=63), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at", _moment, nullable=False),
+        sa.ForeignKeyConstraint(["user"], ["users.name"], name=op.f("fk_enrolments_user")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_enrolments")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_enrolments_user"), "enrolments", ["user"])
+    op.execute(
+        'INSERT INTO enrolments ("user", fingerprint, "by", at) '
+        'SELECT "user", fingerprint, enrolled_by, enrolled_at FROM user_keys '
+        "WHERE enrolled_by IS NOT NULL"
+    )
+    op.create_table(
         "requests",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("user", sa.String(length=63), nullable=False),
