@@ -15,9 +15,9 @@ class DoorFacts:
     """What door 1 is decided from, as it stood at one moment.
 
     `user` is None where the name is unknown or the key is not (or no longer) enrolled for it;
-    `host` where the inventory has no such name. `grants` are all of the user's that are not over,
-    and where none of them covers the host, the latest that are; `certificates` are the newest of
-    that key's. `latest_time` is the latest wall time that was ever kept: a clock behind it has
+    `host` where the inventory has no such name. `grants` are all of the user's that cover the host
+    and are not over, or where there is none, the latest that are; `certificates` are the newest
+    of that key's. `latest_time` is the latest wall time that was ever kept: a clock behind it has
     been set back.
     """
 

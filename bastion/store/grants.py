@@ -3,7 +3,7 @@
 Who a grant lets in where is judged in Python (`Grant.covers`); SQL narrows by what it can index.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -27,15 +27,18 @@ MOST_ROWS = 1000
 """A list is no longer than this; `before` gives the next page."""
 
 _g = grants.c
-_of_user = select(grants).where(_g.user == bindparam("user"))
+_mine = _g.user == bindparam("user")
+_hosts_of_user = select(_g.id, _g.hosts).where(_mine)
 _standing = _g.revoked_at.is_(None)
 _live = _standing & (_g.ends_at > bindparam("now"))
 _over = _standing & (_g.ends_at <= bindparam("now"))
-_ended = _of_user.where(_over).order_by(_g.ends_at.desc()).limit(LATEST_OVER)
-_revoked = _of_user.where(~_standing).order_by(_g.revoked_at.desc()).limit(LATEST_OVER)
-_not_over = _of_user.where(_live)
-_latest_over = union_all(select(_ended.subquery()), select(_revoked.subquery()))
-_count_live = select(func.count()).select_from(grants).where(_g.user == bindparam("user"), _live)
+_ended = _hosts_of_user.where(_over).order_by(_g.ends_at.desc()).limit(LATEST_OVER)
+_revoked = _hosts_of_user.where(~_standing).order_by(_g.revoked_at.desc()).limit(LATEST_OVER)
+_live_hosts = _hosts_of_user.where(_live)
+_latest_over_hosts = union_all(select(_ended.subquery()), select(_revoked.subquery()))
+_count_live = select(func.count()).select_from(grants).where(_mine, _live)
+_not_over = select(grants).where(_mine, _live)
+_with_ids = select(grants).where(_g.id.in_(bindparam("ids", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +85,17 @@ def find(
 def for_the_door(
     connection: Connection, user: str, host: Host | None, now: datetime
 ) -> tuple[Grant, ...]:
-    """All of a user's that are not over at `now`.
+    """A user's that cover `host`: all that are not over at `now`.
 
-    Where none of them covers `host`, the latest that are over too: then there is an end to tell of.
+    Where there is none, the latest that are over: then there is an end to tell of.
     """
-    standing = not_over(connection, user, now)
-    if host is None or any(grant.covers(host) for grant in standing):
-        return standing
-    rows = connection.execute(_latest_over, {"user": user, "now": now})
-    return standing + tuple(_grant(row) for row in rows)
+    if host is None:
+        return ()
+    for statement in (_live_hosts, _latest_over_hosts):
+        meant = _covering(connection.execute(statement, {"user": user, "now": now}), host)
+        if meant:
+            return tuple(with_ids(connection, meant).values())
+    return ()
 
 
 def not_over(connection: Connection, user: str, now: datetime) -> tuple[Grant, ...]:
@@ -110,9 +115,16 @@ def with_ids(connection: Connection, ids: Collection[int]) -> dict[int, Grant]:
     found: dict[int, Grant] = {}
     rest = iter(ids)
     while part := list(islice(rest, MOST_ROWS)):
-        for row in connection.execute(select(grants).where(_g.id.in_(part))):
+        for row in connection.execute(_with_ids, {"ids": part}):
             found[row.id] = _grant(row)
     return found
+
+
+def _covering(rows: Iterable[Row[Any]], host: Host) -> list[int]:
+    """The numbers of those whose selectors mean `host`: most do not, and need not be read whole."""
+    return [
+        row.id for row in rows if any(each.matches(host) for each in values.selectors(row.hosts))
+    ]
 
 
 def add(connection: Connection, grant: Grant, now: datetime) -> Grant:

@@ -318,8 +318,9 @@ def test_grants_that_would_cover_a_host(peopled: Store) -> None:
 
 
 def test_door_facts_are_all_that_is_needed(peopled: Store) -> None:
-    """By an alias; the user with the key, the host, the grants that are not over."""
+    """By an alias; the user with the key, the host, the grants for it that are not over."""
     one = peopled.add_grant(grant(), ROOT, NOW)
+    peopled.add_grant(grant(hosts=selectors("db-*")), ROOT, NOW)
     peopled.add_grant(grant(to="bob"), ROOT, NOW)
     facts = peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW)
     assert facts.user == peopled.user("alice")
@@ -344,11 +345,12 @@ def test_ends_are_read_where_there_is_nothing_else_to_tell(peopled: Store) -> No
     peopled.add_grant(grant(), ROOT, NOW)
     peopled.revoke_grant(3, BOB, "why", NOW)
     facts = peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW)
-    assert {g.id for g in facts.grants} == {1, 2, 3}
+    assert {g.id for g in facts.grants} == {1, 3}
     peopled.add_grant(grant(), ROOT, NOW)
     facts = peopled.door_facts("alice", "SHA256:alice-1", "prod", NOW)
-    assert {g.id for g in facts.grants} == {2, 4}
-    assert peopled.door_facts("alice", "SHA256:alice-1", "nowhere", NOW).host is None
+    assert {g.id for g in facts.grants} == {4}
+    nowhere = peopled.door_facts("alice", "SHA256:alice-1", "nowhere", NOW)
+    assert (nowhere.host, nowhere.grants) == (None, ())
 
 
 # Connections, kills, time
