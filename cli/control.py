@@ -17,6 +17,7 @@ from bastion.errors import Refused
 from bastion.inventory import Role
 from bastion.policy import Identity
 from cli.asking import request
+from cli.audit import own_audit
 from cli.certificates import certificates
 from cli.desk import Desk
 from cli.destinations import hosts
@@ -65,7 +66,7 @@ EVERYBODY = (status, hosts, cert, trust, explain)
 """What anybody who has signed in may run: each tells only of oneself."""
 
 _APPROVERS = (requests, approve, deny, grants, show, extend, revoke)
-_AUDITORS = (sessions, show, grants, certificates, requests, review, own_policy)
+_AUDITORS = (sessions, show, grants, certificates, requests, review, own_policy, own_audit)
 
 BY_ROLE: dict[Role, tuple[click.Command, ...]] = {
     Role.CONTRACTOR: (request, cancel, give_back),

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import shell_complete
 
 from cli import actor, door, output, person
+from cli.audit import audit
 from cli.authority import ca
 from cli.certificates import certificates
 from cli.demo import demo
@@ -105,6 +106,7 @@ for verb in (
     replay,
     export,
     kill,
+    audit,
     notices,
     notify,
 ):

@@ -114,7 +114,9 @@ def test_an_unknown_verb_is_answered_with_the_nearest(alice: Remote) -> None:
 
 
 APPROVERS = {"requests", "approve", "deny", "grants", "show", "extend", "revoke"}
-AUDITORS = {"sessions", "show", "grants", "certificates", "requests", "review", "policy"}
+AUDITORS = {
+    *("sessions", "show", "grants", "certificates", "requests", "review", "policy", "audit"),
+}
 ROLES = {
     Role.CONTRACTOR: {"request", "cancel", "revoke"},
     Role.APPROVER: APPROVERS,
@@ -267,6 +269,10 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
         ["review"],
         ["review", "G-1", "--comment", "@/etc/passwd"],
         ["certificates", "--csv"],
+        ["audit", "--user", "alice"],
+        ["audit", "--what", "/etc/passwd"],
+        ["audit", "verify"],
+        ["audit", "checkpoints"],
         ["policy", "check"],
         ["policy", "check", "/etc/passwd"],
         ["policy", "test", "alice", "web-1", *to[:4], "1h", "--reason", "@/etc/passwd"],

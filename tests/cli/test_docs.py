@@ -57,6 +57,8 @@ CONTRACT = {
     "policy test": {"--login", "--json"},
     "policy who-can": {"--json", "--csv"},
     "policy what-can": {"--json", "--csv"},
+    "audit": {"--follow", "--json"},
+    "audit verify": {"--json"},
     "notices": {"--json"},
     "notify test": {"--json"},
     "requests": {"--user", "--state", "--since", "--until", "--json", "--csv"},
@@ -110,7 +112,10 @@ def test_the_contract_is_kept_over_ssh() -> None:
     assert options(commands["cancel"]) >= {"--json"}
 
 
-GROUPS = {"policy": {"check", "test", "who-can", "what-can"}}
+GROUPS = {
+    "policy": {"check", "test", "who-can", "what-can"},
+    "audit": {"verify", "checkpoints"},
+}
 
 
 def test_the_remote_groups_are_written_down() -> None:

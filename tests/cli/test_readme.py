@@ -28,12 +28,11 @@ def typed() -> list[str]:
 def taken_apart(line: str) -> tuple[click.Command, list[str]]:
     """The command that a line names, and the words behind it."""
     words = shlex.split(re.split(r"\s[>|&]", line)[0])
-    if words[0] == "ssh":
-        verb = verbs_for(frozenset(Role)).commands[words[2]]
-        return verb, words[3:]
-    command: click.Command = admin
-    rest = words[1:]
-    while isinstance(command, click.Group):
+    command: click.Command = verbs_for(frozenset(Role)) if words[0] == "ssh" else admin
+    rest = words[2:] if words[0] == "ssh" else words[1:]
+    while isinstance(command, click.Group) and not (rest and rest[0].startswith("-")):
+        if not rest and command.invoke_without_command:
+            break
         command, rest = command.commands[rest[0]], rest[1:]
     return command, rest
 
