@@ -275,8 +275,8 @@ def _in_time(statement: Select[Any], wanted: Wanted, before: int | None) -> Sele
 def _ids(wanted: Wanted, limit: int, before: int | None) -> Any:  # noqa: ANN401 (a statement)
     """The numbers of a page: the newest of each of the ways to find some, put together."""
     ways = _ways(wanted)
-    if not ways:
-        return _branch(wanted, None, limit, before)
+    if len(ways) < 2:
+        return _branch(wanted, ways[0] if ways else None, limit, before)
     branches = [_branch(wanted, way, limit, before).subquery() for way in ways]
     found = union(*(select(branch.c.id) for branch in branches)).subquery()
     return select(found.c.id).order_by(found.c.id.desc()).limit(limit)

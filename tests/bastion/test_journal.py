@@ -2,15 +2,19 @@
 
 import itertools
 import random
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
+from bastion.audit import verified
 from bastion.checkpoints import Sealed
 from bastion.errors import Conflict
 from bastion.events import START, Event, Happened, What
@@ -19,6 +23,7 @@ from bastion.store.events import MOST_ROWS, Wanted
 from bastion.store.journal import Journal
 from tests.bastion.logs import Log, happened
 from tests.bastion.worlds import HOUR, NOW, SECOND
+from tests.bench.log import fill, pages
 
 PEOPLE = ("alice", "bob", "carol", "os:root")
 HOSTS = ("web-1", "db-1")
@@ -189,6 +194,58 @@ def log_of_three(tmp_path: Path) -> Log:
     with log.life(migrate=True) as journal:
         log.tell(journal, 3)
     return log
+
+
+# At a million events
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Journal]]:
+    """A log like the one that is measured, but small; with its store."""
+    file = tmp_path_factory.mktemp("large") / "bastion.db"
+    store = Store.open(f"sqlite:///{file}", migrate=True)
+    fill(file, 3000)
+    yield store, Journal(store)
+    store.close()
+
+
+def test_the_log_that_is_measured_is_a_log(large: tuple[Store, Journal]) -> None:
+    """Nothing is found wrong with it."""
+    _, journal = large
+    verdict = verified(journal, lambda *_: None, {})
+    assert (verdict.findings, verdict.events) == ((), 3000)
+
+
+NO_INDEX = {"all", "a session", "an unknown login"}
+"""What is found by going back from the newest event."""
+
+
+@pytest.mark.parametrize("name", pages(3000))
+def test_a_page_is_read_by_an_index(large: tuple[Store, Journal], name: str) -> None:
+    """In the order that is wanted: nothing is sorted that is not on the page."""
+    store, journal = large
+    plans: list[str] = []
+
+    def explain(*told: Any) -> None:  # noqa: ANN401 (SQLAlchemy's own)
+        connection, _, statement, parameters, *_ = told
+        if statement.startswith("SELECT"):
+            raw = connection.connection.driver_connection
+            rows = raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(row[3] for row in rows)
+
+    with store.read() as connection:
+        engine = connection.engine
+    event.listen(engine, "before_cursor_execute", explain)
+    wanted = pages(3000)[name]
+    try:
+        journal.events(wanted, limit=100)
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+    scans = [plan for plan in plans if re.match(r"SCAN events", plan) and "INDEX" not in plan]
+    assert bool(scans) is (name in NO_INDEX), plans
+    sorts = [plan for plan in plans if "TEMP B-TREE FOR ORDER BY" in plan]
+    ways = 2 if wanted.user else len(wanted.what or {name})
+    assert len(sorts) < ways, plans  # what several ways have found is put together, a page of each
 
 
 # Cursors
