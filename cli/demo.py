@@ -26,6 +26,26 @@ from cli.stage import Said, Stage
 from cli.verb import Verb, run
 
 LOGINS = ("deploy", "ops")
+
+RULES = """\
+[[rule]]
+name = "contractors on web"
+who = ["@contractors"]
+hosts = ["web-*"]
+logins = ["deploy"]
+allow = ["shell"]
+longest = "4h"
+approvals = [{ from = ["@leads"] }]
+
+[[rule]]
+name = "given by an operator"
+who = ["*"]
+hosts = ["*"]
+logins = ["*"]
+allow = ["shell"]
+longest = "1d"
+operators = true
+"""
 SHORT = 8
 """Seconds of the grant whose end is shown."""
 
@@ -105,7 +125,8 @@ class Story:
     def go_on(self, port: int, host_key: str) -> None:
         """Everything from the first user to the replay."""
         self._enrol(port, host_key)
-        self._give_access()
+        self._rule()
+        self._ask()
         self._work()
         self._refuse()
         self._expire()
@@ -113,7 +134,7 @@ class Story:
 
     def invite(self) -> None:
         """What to type on a terminal of one's own."""
-        config = quote(str(self.stage.config))
+        config = quote(str(self.stage.ssh("alice") / "config"))
         home = quote(str(self.stage.home))
         self.tell("It stays up until ctrl-c. On another terminal:")
         for line in (
@@ -129,14 +150,10 @@ class Story:
         self._desk.output.line(self._desk.output.styled(f"# {text}", "dim"))
 
     def _enrol(self, port: int, host_key: str) -> None:
-        key = self.stage.ssh / "id_ed25519"
         self.tell("Alice is a contractor. She has an ordinary key, and nothing else.")
-        self._typed("ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519")
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice@laptop", "-f", str(key)],
-            check=True,
-        )
-        self._do("user", "add", "alice", "--key", f"{key}.pub")
+        self._person("alice", "--group", "contractors")
+        self.tell("Bob may approve.")
+        self._person("bob", "--role", "approver", "--group", "leads")
         self.tell("Two targets. Their sshd trusts the bastion's CA, and nobody's own key.")
         file = self.stage.directory / "web-1.pub"
         file.write_text(f"{host_key}\n")
@@ -144,14 +161,37 @@ class Story:
         self._do("host", "add", "web-1", "--address", f"127.0.0.1:{port}", *known)
         self._do("host", "add", "db-1", "--address", f"127.0.0.1:{port}", *known)
 
-    def _give_access(self) -> None:
-        self.tell("Somebody gives her access: where, as whom, what, how long, why.")
-        to = ("--login", "deploy", "--shell", "--for", "1h", "--reason", "disk full on web-1")
-        self._do("grant", "alice", "--host", "web-1", *to)
+    def _person(self, name: str, *more: str) -> None:
+        """Somebody with a key and a client of one's own."""
+        key = self.stage.person(name)
+        self._typed("ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519", name)
+        make = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{name}@laptop")
+        subprocess.run([*make, "-f", str(key)], check=True)
+        self._do("user", "add", name, "--key", f"{key}.pub", *more)
+
+    def _rule(self) -> None:
+        self.tell("The rules are written before the need arises.")
+        (self.stage.home / "policy.toml").write_text(RULES)
+        self._typed("cat policy.toml")
+        self._desk.output.out(RULES)
+        self._do("policy", "check")
+
+    def _ask(self) -> None:
+        self.tell("An operator may give an access too, where a rule says so.")
+        to = ("--login", "deploy", "--shell", "--for", "1h", "--reason", "compare with web-1")
         self._do("grant", "alice", "--host", "db-1", *to)
-        self.tell("She is sent what her own OpenSSH client needs to trust the bastion.")
-        self._paste("bastion_known_hosts")
-        self._paste("config", "--format", "ssh_config")
+        self.tell("Each is sent what a stock OpenSSH client needs to trust the bastion.")
+        for name in ("alice", "bob"):
+            self._paste(name, "bastion_known_hosts")
+            self._paste(name, "config", "--format", "ssh_config")
+        self.tell("Alice asks: where, as whom, what, how long, why.")
+        self._ssh(
+            "bastion request web-1 --login deploy --shell --for 1h --reason disk full on web-1",
+            check=lambda said: "R-1" in said.text,
+        )
+        self.tell("Bob approves. What she may do is exactly what she asked for, or less.")
+        self._ssh("bastion requests", by="bob", check=lambda said: "disk full" in said.text)
+        self._ssh("bastion approve R-1", by="bob", check=lambda said: "G-2" in said.text)
         self.tell("Her key opens the control plane, where she fetches a certificate.")
         self._ssh("bastion", check=lambda said: "You are alice" in said.text)
         self._fetch_certificate()
@@ -164,8 +204,8 @@ class Story:
             status=3,
         )
         self.tell("A shell.")
-        self._typed("ssh -J bastion deploy@web-1")
-        shell = self.stage.terminal("-J", "bastion", "deploy@web-1")
+        self._typed("ssh -J bastion deploy@web-1", "alice")
+        shell = self.stage.terminal("alice", "-J", "bastion", "deploy@web-1")
         for line in ("df -h / | tail -1", "exit"):
             if not shell.until(r"[$#] $"):
                 break
@@ -180,7 +220,7 @@ class Story:
             check=lambda said: "not granted" in said.text,
             status=FAILED,
         )
-        self._do("revoke", "G-2", "--reason", "wrong host")
+        self._do("revoke", "G-1", "--reason", "wrong host")
         self._ssh(
             "-J bastion deploy@db-1",
             check=lambda said: "was revoked" in said.text,
@@ -192,8 +232,8 @@ class Story:
         to = ("--login", "ops", "--shell", "--for", f"{SHORT}s", "--reason", "a quick look")
         self._do("grant", "alice", "--host", "web-1", *to)
         self._fetch_certificate()
-        self._typed("ssh -J bastion ops@web-1")
-        shell = self.stage.terminal("-J", "bastion", "ops@web-1")
+        self._typed("ssh -J bastion ops@web-1", "alice")
+        shell = self.stage.terminal("alice", "-J", "bastion", "ops@web-1")
         if shell.until(r"[$#] $"):
             shell.type("while sleep 1; do date; done\r")
         said = shell.end()
@@ -206,17 +246,26 @@ class Story:
         self._do("show", "S-3")
         self.tell("The shell again, as it was.")
         self._do("replay", "S-2", "--speed", "2", "--idle", "0.5")
+        self.tell(
+            "Who asked for, approved, used and looked at what, and why: all of it, in a chain."
+        )
+        story = self._do("audit", "--grant", "G-2")
+        self._check("bob" in story.text, story)
+        self._do("audit", "seal")
+        self._do("audit", "verify")
 
     def _fetch_certificate(self) -> None:
-        self._typed("ssh bastion cert > ~/.ssh/id_ed25519-cert.pub")
-        said = self.stage.fetch(self.stage.ssh / "id_ed25519-cert.pub", "bastion", "cert")
+        self._typed("ssh bastion cert > ~/.ssh/id_ed25519-cert.pub", "alice")
+        file = self.stage.ssh("alice") / "id_ed25519-cert.pub"
+        said = self.stage.fetch("alice", file, "bastion", "cert")
         self._check(said.status == 0, said)
 
-    def _paste(self, name: str, *more: str) -> None:
+    def _paste(self, person: str, name: str, *more: str) -> None:
         """`trust … > ~/.ssh/NAME`, with the demo's own directory for `~/.ssh`."""
-        said, text = self._admin_says("trust", "alice", *more, f"> ~/.ssh/{name}")
+        said, text = self._admin_says("trust", person, *more, f"> ~/.ssh/{name}")
         self._check(said == 0, Said(said, text))
-        (self.stage.ssh / name).write_text(text.replace("~/.ssh/", f"{self.stage.ssh}/"))
+        own = self.stage.ssh(person)
+        (own / name).write_text(text.replace("~/.ssh/", f"{own}/"))
 
     def _do(self, *words: str) -> Said:
         """A command of ours, shown with its output; it has to go well."""
@@ -242,20 +291,23 @@ class Story:
         desk = Desk(self._desk.program, output, self._desk.actor, door.entered)
         return run(self._admin, ("--home", str(self.stage.home), *words), desk)
 
-    def _ssh(self, line: str, *, check: Callable[[Said], bool], status: int = 0) -> None:
+    def _ssh(
+        self, line: str, *, check: Callable[[Said], bool], status: int = 0, by: str = "alice"
+    ) -> None:
         """`ssh LINE`, shown with what it says."""
-        self._typed(f"ssh {line}")
-        said = self.stage.terminal(*split(line)).end()
+        self._typed(f"ssh {line}", by)
+        said = self.stage.terminal(by, *split(line)).end()
         self._check(said.status == status and check(said), said)
 
-    def _typed(self, line: str) -> None:
-        prompt = self._desk.output.styled("$", "dim")
+    def _typed(self, line: str, by: str | None = None) -> None:
+        prompt = self._desk.output.styled(f"{by}$" if by else "$", "dim")
         self._desk.output.line(f"{prompt} {self._desk.output.styled(line, 'bold cyan')}")
 
     def _shown(self, word: str) -> str:
         """A word as one would type it; the demo's directory is nobody's business."""
-        if word.startswith(f"{self.stage.ssh}/"):
-            return word.replace(str(self.stage.ssh), "~/.ssh")
+        for own in map(self.stage.ssh, ("alice", "bob")):
+            if word.startswith(f"{own}/"):
+                return word.replace(str(own), "~/.ssh")
         return quote(word.removeprefix(f"{self.stage.directory}/"))
 
     def _check(self, well: bool, said: Said) -> None:

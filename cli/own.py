@@ -230,7 +230,7 @@ def cert(desk: Desk, *, json: bool) -> None:
 )
 @click.pass_obj
 def trust(desk: Desk, *, form: str) -> None:
-    """What to paste: the bastion, and the hosts that you have been granted."""
+    """What to paste: the bastion, and the hosts that you may reach, or ask for."""
     identity = signed_in(desk)
     tell_trust(desk, identity.user, identity.key, form)
 

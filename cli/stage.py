@@ -94,30 +94,36 @@ class Terminal:
 
 
 class Stage:
-    """A directory with a home, a contractor's `.ssh`, and a bastion that serves while it is on."""
+    """A directory with a home, people's `.ssh`, and a bastion that serves while it is on."""
 
     def __init__(self, directory: Path, show: Callable[[str], object]) -> None:
         self.directory = directory
         self.home = directory / "home"
-        self.ssh = directory / "ssh"
-        self.config = self.ssh / "config"
         self._show = show
         self._server: subprocess.Popen[bytes] | None = None
-        self.ssh.mkdir(mode=0o700)
         kept = ("PATH", "LANG", "LC_ALL", "TERM")
         self.env = {name: os.environ[name] for name in kept if name in os.environ}
         self.env |= {"HOME": str(directory)}
         self.env.setdefault("TERM", "xterm")
 
-    def client(self, *words: str) -> tuple[str, ...]:
-        """The ssh that is really run: the same words, with the demo's settings."""
-        return ("ssh", "-F", str(self.config), *words)
+    def ssh(self, person: str) -> Path:
+        """What is `~/.ssh` for that person."""
+        return self.directory / person
 
-    def fetch(self, file: Path, *words: str) -> Said:
+    def person(self, name: str) -> Path:
+        """Make place for somebody, and say where the key belongs."""
+        self.ssh(name).mkdir(mode=0o700)
+        return self.ssh(name) / "id_ed25519"
+
+    def client(self, person: str, *words: str) -> tuple[str, ...]:
+        """The ssh that is really run: the same words, with the person's settings."""
+        return ("ssh", "-F", str(self.ssh(person) / "config"), *words)
+
+    def fetch(self, person: str, file: Path, *words: str) -> Said:
         """`ssh WORDS > FILE`: what it says beside is shown."""
         with file.open("wb") as out:
             done = subprocess.run(
-                self.client(*words),
+                self.client(person, *words),
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -129,9 +135,9 @@ class Stage:
         self._show(said.text)
         return said
 
-    def terminal(self, *words: str) -> Terminal:
+    def terminal(self, person: str, *words: str) -> Terminal:
         """`ssh WORDS` on a terminal."""
-        return Terminal(self.client(*words), self.env, self._show)
+        return Terminal(self.client(person, *words), self.env, self._show)
 
     def serve(self) -> None:
         """Start the bastion, and wait until it listens. Raises Unavailable."""

@@ -10,7 +10,9 @@ import click
 
 from bastion.app import Services
 from bastion.authority import Which
-from bastion.inventory import Host, PublicKey, User
+from bastion.inventory import Host, PublicKey, Role, User
+from bastion.looks import Way
+from bastion.rights import what_can
 from cli import lookup
 from cli.arguments import USER
 from cli.desk import Desk
@@ -73,7 +75,7 @@ class Bastion:
 )
 @click.pass_obj
 def trust(desk: Desk, *, user: str | None, form: str) -> None:
-    """What a contractor pastes: the bastion, and the hosts that USER has been granted."""
+    """What a contractor pastes: the bastion, and the hosts that USER may reach, or ask for."""
     person = None if user is None else lookup.user(desk.services, user)
     tell_trust(desk, person, person.keys[0] if person and person.keys else None, form)
 
@@ -82,7 +84,7 @@ def tell_trust(desk: Desk, person: User | None, key: PublicKey | None, form: str
     """The text, and where it belongs. `key` is the one that the bastion will be shown."""
     services = desk.services
     bastion = Bastion.of(services)
-    granted = [] if person is None else granted_hosts(services, person)
+    granted = [] if person is None else _known_to(services, person)
     if form == "known_hosts":
         desk.output.line(known_hosts(bastion, (host for host, _ in granted)))
         desk.output.note(f"Put this into {FILE}; ssh_config names that file.")
@@ -105,6 +107,22 @@ def granted_hosts(services: Services, person: User) -> list[tuple[Host, tuple[st
         if logins:
             found.append((host, tuple(sorted(logins))))
     return found
+
+
+def _known_to(services: Services, person: User) -> list[tuple[Host, tuple[str, ...]]]:
+    """Those, and behind them what the rules let a contractor ask for: pasted once, it is enough."""
+    granted = granted_hosts(services, person)
+    if Role.CONTRACTOR not in person.roles:
+        return granted
+    known = {host.name: host for host in services.store.hosts()}
+    logins: dict[str, list[str]] = {}
+    for right in what_can(services.rulebook.current(), person, known.values()):
+        if right.way is not Way.OPERATOR:
+            logins.setdefault(right.host, []).extend(right.logins)
+    there = {host.name for host, _ in granted}
+    asked = [(known[name], logins[name]) for name in sorted(logins) if name not in there]
+    named = [(host, tuple(dict.fromkeys(n for n in names if n != "*"))) for host, names in asked]
+    return [*granted, *named]
 
 
 def known_hosts(bastion: Bastion, hosts: Iterable[Host]) -> str:
@@ -155,7 +173,7 @@ def _host(host: Host, logins: tuple[str, ...]) -> list[str]:
     more = f"    # also as {', '.join(logins[1:])}: ssh LOGIN@{host.name}"
     return [
         f"Host {names}",
-        f"    User {logins[0]}",
+        *([f"    User {logins[0]}"] if logins else []),
         *([more] if len(logins) > 1 else []),
         f"    ProxyJump {ALIAS}",
         *_STRICT,
