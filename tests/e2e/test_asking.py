@@ -235,9 +235,10 @@ async def test_extending_lets_a_live_session_go_on(house: House, closed: None) -
     words = f"request {HOST} --login {house.alice.login} --shell --for 1h --ticket OPS-3"
     asked = await house.alice.ssh("bastion", *words.split(), "--reason", "x")
     number = asked.out.strip()
-    for who in (house.bob, house.carol):
-        done = await who.ssh("bastion", "approve", number)
-        assert done.status == 0, done.err
+    first = await house.bob.ssh("bastion", "approve", number)
+    assert first.status == 0, first.err
+    done = await house.carol.ssh("bastion", "approve", number)
+    assert done.status == 0, done.err
     grant = re.search(r"G-\d+", done.out + done.err)
     assert grant
     before = (await house.bastion.rows("grants", "--live"))[0]["expires_at"]
