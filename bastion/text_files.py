@@ -1,5 +1,7 @@
 """Text files that people write, read whole and within a limit."""
 
+import os
+import stat
 from pathlib import Path
 
 from bastion.errors import Misconfigured
@@ -14,8 +16,7 @@ def read_text(file: Path, mend: str) -> str:
     `mend` is what to do where it is missing. Raises Misconfigured.
     """
     try:
-        with file.open("rb") as opened:
-            content = opened.read(LIMIT + 1)
+        content = _content(file)
         if len(content) > LIMIT:
             raise Misconfigured(f"{file} is longer than {LIMIT} bytes: is it the right file?")
         return content.decode("utf-8-sig").replace("\r\n", "\n")
@@ -25,3 +26,18 @@ def read_text(file: Path, mend: str) -> str:
         raise Misconfigured(f"{file} is not UTF-8 text: write it again as UTF-8.") from None
     except OSError as error:
         raise Misconfigured(f"{file} can't be read: {error.strerror}.") from None
+
+
+def _content(file: Path) -> bytes:
+    """As much as is looked at. A pipe would keep whoever opens it, for ever, waiting for a writer.
+
+    Raises OSError; Misconfigured for what is no plain file.
+    """
+    with open(file, "rb", opener=_at_once) as opened:
+        if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            return opened.read(LIMIT + 1)
+    raise Misconfigured(f"{file} is no plain file: put one in its place.")
+
+
+def _at_once(file: str, flags: int) -> int:
+    return os.open(file, flags | os.O_NONBLOCK)

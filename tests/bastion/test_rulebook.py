@@ -216,3 +216,17 @@ def test_looking_costs_next_to_nothing(file: Path, store: Store) -> None:
             rulebook.current()
         spent.append((time.process_time() - begun) / 1000)
     assert min(spent) < 20e-6
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_in_the_place_of_the_file_holds_nobody_up(file: Path, store: Store) -> None:
+    """What is no plain file is a mistake like others: it is told, and the old rules stay."""
+    rulebook = book(file, store)
+    rulebook.current()
+    file.unlink()
+    os.mkfifo(file)
+    assert names(rulebook.current()) == ["one"]
+    assert rulebook.problem == f"{file} is no plain file: put one in its place."
+    file.unlink()
+    file.write_text(TWO)
+    assert names(rulebook.current()) == ["two"]
