@@ -36,7 +36,8 @@ class Bench:
     `barred` are the names of people who may not: the requester, who vouches for her, and who let
     her in; nor may anybody whom the `requester` has let in. `people` says who an account is.
     `hosts` are all that are meant, for needs that look at their labels. With `hardware` an approval
-    takes a hardware key, with `fresh` a sign-in that is no older.
+    takes a hardware key, with `fresh` a sign-in that is no older. `given` are the fingerprints of
+    keys that the requester has enrolled for others: none of them is a second person's.
     """
 
     needs: tuple[Need, ...]
@@ -46,6 +47,7 @@ class Bench:
     fresh: timedelta | None = None
     requester: str | None = None
     people: People = NOBODY
+    given: frozenset[str] = frozenset()
 
     def why_not(self, user: User | None, name: str, by: Signature, now: datetime) -> str | None:
         """Why the person called `name` may not agree, as a sentence; None where she may."""
@@ -60,7 +62,16 @@ class Bench:
             return f"{user.name} is no approver."
         if not self._concerns(user):
             return f"This is not for {user.name} to decide: it takes {in_words(self.needs)}."
-        return self._why_not_so(by, now)
+        return self._why_not_by(user, by.key) or self._why_not_so(by, now)
+
+    def _why_not_by(self, user: User, key: PublicKey | None) -> str | None:
+        if key is None:
+            return None
+        if all(each.fingerprint != key.fingerprint for each in user.keys):
+            return f"The key {key.fingerprint} is not enrolled for {user.name} any more."
+        if key.fingerprint in self.given:
+            return f"{self.requester} gave {user.name} that key: sign in with another one."
+        return None
 
     def _barred(self, user: User) -> str | None:
         if user.name in self.barred:
@@ -104,12 +115,14 @@ class Bench:
         ]
 
     def _stands(self, user: User, approval: Approval, version: str) -> bool:
-        """Not where the key that signed in was taken away since, or is not what is demanded.
+        """Not where the key that signed in was taken away since, or would not do today.
 
         How old a sign-in was is not kept: only the rules that it was judged by can say so.
         """
         key = next((k for k in user.keys if k.fingerprint == approval.fingerprint), None)
         if key is None and (approval.fingerprint is not None or self.hardware):
+            return False
+        if key is not None and key.fingerprint in self.given:
             return False
         if self.hardware and key is not None and not key.hardware:
             return False

@@ -13,19 +13,18 @@ from datetime import datetime, timedelta
 
 from bastion import happenings, petition
 from bastion.actor import Actor
-from bastion.approvals import Bench, Signature, barred_from
-from bastion.errors import BadInput, BastionError, Conflict, NotFound, Refused
+from bastion.errors import BastionError, Conflict, NotFound, Refused
 from bastion.events import What
 from bastion.granting import allowed
-from bastion.grants import Grant, State
+from bastion.grants import Grant
 from bastion.inventory import User
+from bastion.judging import Judging, demand_running
 from bastion.names import free_text
 from bastion.people import People
-from bastion.petition import Wish, agreement, shorter, wished
-from bastion.policy import clock
+from bastion.petition import Wish, agreement, shorter
 from bastion.requests import Approval, Request, Standing
 from bastion.rules import Rules
-from bastion.ruling import Ruling, Way
+from bastion.ruling import Way
 from bastion.store import Store
 from bastion.store.inbox import Case, Decided, Inbox, Outcome
 from bastion.store.requests import Wanted
@@ -60,6 +59,7 @@ class Approving:
         self._inbox = inbox
         self._rules = rules
         self._people = people
+        self._judging = Judging(people)
         self._lifetime = lifetime
 
     # Asking
@@ -71,7 +71,7 @@ class Approving:
         Conflict where too many requests wait.
         """
         self._store.demand_right_clock(now)
-        actor, rules = self._person(actor), self._rules()
+        actor, rules = self._present(actor, now), self._rules()
         user = self._open_user(wish.user, now)
         petition.demand_possible(wish, now)
         inventory = self._store.hosts()
@@ -86,7 +86,7 @@ class Approving:
 
     def cancel(self, actor: Actor, number: int, now: datetime) -> Request:
         """Withdraw one's own request. Raises NotFound, also for somebody else's; Conflict."""
-        actor = self._person(actor)
+        actor = self._present(actor, now)
         request = self._inbox.request(number)
         if not _operates(actor) and (request is None or actor.name not in _askers(request)):
             raise NotFound(f"There is no request R-{number} of yours.")
@@ -104,14 +104,9 @@ class Approving:
         name = self._person(actor).name
         case = self._inbox.case(request.id, name)
         try:
-            ruling = self._ruling(self._rules(), case, now)
+            return self._judging.may_agree(self._rules(), case, name, now)
         except BastionError:
             return False
-        bench = self._bench(case, ruling)
-        user, agreed = case.people.get(name), _agreed(bench, case, ruling)
-        if user in agreed and bench.unmet(agreed, now):
-            return False
-        return bench.counts(user, now)
 
     # Deciding
 
@@ -130,14 +125,14 @@ class Approving:
         Raises Refused where it is not this person's to decide, Conflict, NotFound, BadInput.
         """
         self._store.demand_right_clock(now)
-        actor = self._person(actor)
+        actor = self._present(actor, now)
         said = None if comment is None else free_text(comment, "comment")
         with self._refusals_told(actor, now, request=number):
             return self._agree(actor, number, now, duration=duration, comment=said)
 
     def deny(self, actor: Actor, number: int, reason: str, now: datetime) -> Request:
         """Turn a request down. Raises NotFound, Conflict, Refused: one's own is withdrawn."""
-        actor, request = self._person(actor), self._inbox.request(number)
+        actor, request = self._present(actor, now), self._inbox.request(number)
         if request is not None and actor.name == request.user:
             raise Refused(f"{request} is your own: withdraw it with cancel {request}.")
         return self._inbox.deny(number, actor, free_text(reason, "reason"), now)
@@ -157,7 +152,7 @@ class Approving:
         Raises NotFound, Conflict where it is over, Refused, BadInput.
         """
         self._store.demand_right_clock(now)
-        actor = self._person(actor)
+        actor = self._present(actor, now)
         said = None if reason is None else free_text(reason, "reason")
         grant = self._running(number, now)
         with self._refusals_told(actor, now, user=grant.user, grant=number):
@@ -193,7 +188,7 @@ class Approving:
             if actor.name == grant.user:
                 return None, Outcome()
             approval = agreement(actor, rules.version, None, None, now)
-            return approval, self._judged(rules, case, actor, approval, Way.REQUEST)[0]
+            return approval, self._judging.judge(rules, case, actor, approval).outcome
 
         return self._answer(self._inbox.add(request, actor, now, judge), now)
 
@@ -213,89 +208,12 @@ class Approving:
         def judge(case: Case) -> tuple[Approval, Outcome]:
             less = shorter(case.request, duration)
             approval = agreement(actor, rules.version, less, comment, now)
-            outcome, told = self._judged(rules, case, actor, approval, way)
-            warnings.extend(told)
-            return approval, outcome
+            judged = self._judging.judge(rules, case, actor, approval, way)
+            warnings.extend(judged.warnings)
+            return approval, judged.outcome
 
         decided = self._inbox.approve(number, actor, now, judge)
         return replace(self._answer(decided, now), warnings=tuple(warnings))
-
-    def _judged(
-        self, rules: Rules, case: Case, actor: Actor, approval: Approval, way: Way
-    ) -> tuple[Outcome, tuple[str, ...]]:
-        """What comes of a request when `approval` is added to those that it has."""
-        request, now = case.request, approval.at
-        ruling = self._ruling(rules, case, now, way)
-        if way is Way.OPERATOR and not ruling.needs:
-            return self._outcome(case, ruling, (actor.name,), approval)
-        bench = self._bench(case, ruling)
-        user, agreed = case.people.get(actor.name), _agreed(bench, case, ruling)
-        if user in agreed and bench.unmet(agreed, now):
-            raise Conflict(f"You have approved {request} already; it takes somebody else too.")
-        signature = Signature(actor.key, actor.signed_in_at)
-        refused = bench.why_not(user, actor.name, signature, now)
-        if refused is not None or user is None:
-            raise Refused(refused or "")
-        if bench.unmet([*agreed, user], now):
-            return Outcome(), ()
-        counted = [each.name for each in agreed if bench.counts(each, now)]
-        by = tuple(dict.fromkeys([*counted, user.name]))
-        return self._outcome(case, ruling, by, approval)
-
-    def _outcome(
-        self, case: Case, ruling: Ruling, by: tuple[str, ...], last: Approval
-    ) -> tuple[Outcome, tuple[str, ...]]:
-        """What everybody has agreed to: the shortest of what they said."""
-        request = case.request
-        said = [each.duration or request.duration for each in (*request.approvals, last)]
-        duration = min(said)
-        if case.extends is not None:
-            return Outcome(until=case.extends.ends_at + duration), ()
-        wish = replace(wished(request), duration=duration)
-        try:
-            judged = petition.granted(wish, ruling, case.requester, case.inventory, last.at)
-        except (BadInput, NotFound, Refused) as error:
-            raise _no_more(request, str(error)) from None
-        grant = replace(judged.grant, approved_by=by, granted_by=by[-1])
-        return Outcome(grant=grant), judged.warnings
-
-    def _ruling(self, rules: Rules, case: Case, now: datetime, way: Way = Way.REQUEST) -> Ruling:
-        """What the rules say today. Raises Conflict where they allow it no more."""
-        request = case.request
-        if not case.requester.may_sign_in(now):
-            raise Conflict(f"The account {request.user} is closed; {request} can't be approved.")
-        for host in request.hosts:
-            if host.exact and not any(host.matches(each) for each in case.inventory):
-                raise _no_more(request, f"There is no host {host} any more.")
-        if case.extends is None:
-            asking = petition.asking_for(wished(request), case.requester)
-        else:
-            self._demand_running(case.extends, now)
-            longer, why = request.duration, request.reason
-            asking = petition.extending(case.extends, longer, case.requester, why, way)
-        try:
-            ruling = allowed(rules, asking, case.inventory)
-        except BastionError as error:
-            raise _no_more(request, str(error)) from None
-        if case.extends is not None:
-            petition.demand_within(case.extends, ruling)
-        return ruling
-
-    def _bench(self, case: Case, ruling: Ruling) -> Bench:
-        request = case.request
-        barred = barred_from(case.requester, self._people.persons(case.enrollers))
-        if request.extends is None and request.asked_by not in barred:
-            asker = request.asked_by
-            barred[asker] = f"{asker} asked for it, so somebody else has to approve."
-        return Bench(
-            needs=ruling.needs,
-            hosts=tuple(h for h in case.inventory if any(s.matches(h) for s in request.hosts)),
-            barred=barred,
-            hardware=ruling.rule.hardware_approvers,
-            fresh=ruling.rule.approver_login,
-            requester=case.requester.name,
-            people=self._people,
-        )
 
     def _answer(self, decided: Decided, now: datetime) -> Answer:
         request = decided.request
@@ -303,15 +221,10 @@ class Approving:
             return Answer(request, decided.grant)
         case = self._inbox.case(request.id, request.user)
         try:
-            ruling = self._ruling(self._rules(), case, now)
+            lacking = self._judging.lacking(self._rules(), case, self._store.users(), now)
         except BastionError as error:
             return Answer(request, warnings=(str(error),))
-        bench = self._bench(case, ruling)
-        agreed = _agreed(bench, case, ruling)
-        people = bench.eligible(self._store.users(), [each.name for each in agreed], now)
-        # Rules that have come to want less: whoever approves it next is enough.
-        waits_for = tuple(map(str, bench.unmet(agreed, now))) or ("any approver",)
-        return Answer(request, None, waits_for, tuple(people))
+        return Answer(request, None, lacking.needs, lacking.people)
 
     @contextmanager
     def _refusals_told(self, actor: Actor, now: datetime, **about: object) -> Iterator[None]:
@@ -332,6 +245,18 @@ class Approving:
             return actor
         return replace(actor, name=name, account=actor.account or actor.name.removeprefix("os:"))
 
+    def _present(self, actor: Actor, now: datetime) -> Actor:
+        """The same, if she may still be here: who signed in may have been shut out since."""
+        actor = self._person(actor)
+        user = None if actor.key is None else self._store.user(actor.name)
+        if user is None or actor.key is None:
+            return actor
+        if not user.may_sign_in(now):
+            raise Refused(f"The account {user.name} is closed.")
+        if all(key.blob != actor.key.blob for key in user.keys):
+            raise Refused(f"The key {actor.key.fingerprint} is not enrolled for you any more.")
+        return actor
+
     def _open_user(self, name: str, now: datetime) -> User:
         user = self._store.user(name)
         if user is None:
@@ -344,15 +269,8 @@ class Approving:
         grant = self._store.grant(number)
         if grant is None:
             raise NotFound(f"There is no grant G-{number}.")
-        self._demand_running(grant, now)
+        demand_running(grant, now)
         return grant
-
-    def _demand_running(self, grant: Grant, now: datetime) -> None:
-        state = grant.state(now)
-        if state is State.REVOKED:
-            raise Conflict(f"{grant} was revoked at {clock(grant.revoked_at)}: ask for a new one.")
-        if now >= grant.ends_at:
-            raise Conflict(f"{grant} ended at {clock(grant.ends_at)}: ask for a new one.")
 
     def _waiting_extension(self, number: int, now: datetime) -> Request | None:
         pending = frozenset({Standing.PENDING})
@@ -372,14 +290,3 @@ def _way(actor: Actor, grant: Grant) -> Way:
 
 def _askers(request: Request) -> frozenset[str]:
     return frozenset({request.user, request.asked_by})
-
-
-def _agreed(bench: Bench, case: Case, ruling: Ruling) -> list[User]:
-    """Who has agreed so far in a way that stands today."""
-    return bench.agreed(case.request.approvals, case.people, ruling.version)
-
-
-def _no_more(request: Request, why: str) -> Conflict:
-    """Why nobody can agree to a request that once could be asked for."""
-    stopped = why if why.endswith(".") else f"{why}."
-    return Conflict(f"{request} can't be approved any more. {stopped} Let {request.user} ask anew.")

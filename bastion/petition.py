@@ -156,6 +156,8 @@ def shorter(request: Request, duration: timedelta | None) -> timedelta | None:
     """What an approver says instead of the time that was asked for. Raises BadInput if longer."""
     if duration is None or duration == request.duration:
         return None
+    if duration <= timedelta():
+        raise BadInput("An approval for no time at all is none: deny it instead.")
     if duration > request.duration:
         asked = format_duration(request.duration)
         raise BadInput(f"{request} asks for {asked}: an approval may be shorter, never longer.")

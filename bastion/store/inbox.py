@@ -6,7 +6,7 @@ in the same millisecond are one after the other here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -29,8 +29,8 @@ class Case:
 
     `people` are the requester, whoever approved so far, and the actor, by name; who is not there
     does not exist.
-    `enrollers` gave the requester the account or a key. `extends` is the grant that is to last
-    longer.
+    `enrollers` gave the requester the account or a key; `givers` are who enrolled which key of the
+    `people`, by its fingerprint. `extends` is the grant that is to last longer.
     """
 
     request: Request
@@ -38,6 +38,7 @@ class Case:
     enrollers: frozenset[str]
     people: dict[str, User]
     inventory: list[Host]
+    givers: dict[str, frozenset[str]] = field(default_factory=dict)
     extends: Grant | None = None
 
 
@@ -203,5 +204,6 @@ def _case(connection: Connection, request: Request, by: str) -> Case:
         enrollers=users.enrollers(connection, request.user),
         people=people,
         inventory=hosts.inventory(connection),
+        givers=users.givers(connection, people.keys()),
         extends=None if request.extends is None else grants.get(connection, request.extends),
     )

@@ -1,5 +1,6 @@
 """Users and their keys: the statements. Each takes a connection and gives back values."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from itertools import groupby, islice
@@ -60,6 +61,17 @@ def enrollers(connection: Connection, name: str) -> frozenset[str]:
     keys = select(enrolments.c.by).where(enrolments.c.user == name)
     rows = connection.execute(union_all(account, keys))
     return frozenset(row[0] for row in rows if row[0] is not None)
+
+
+def givers(connection: Connection, names: Collection[str]) -> dict[str, frozenset[str]]:
+    """Who has ever enrolled which key of these users: by its fingerprint."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    columns = (enrolments.c.fingerprint, enrolments.c.by)
+    for fingerprint, by in connection.execute(
+        select(*columns).where(enrolments.c.user.in_(sorted(names)[:MOST_NAMES]))
+    ):
+        found[fingerprint].add(by)
+    return {fingerprint: frozenset(by) for fingerprint, by in found.items()}
 
 
 def add(connection: Connection, user: User, by: str, now: datetime) -> None:

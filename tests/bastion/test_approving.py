@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import cast
@@ -293,6 +294,8 @@ def test_the_shortest_counts(desk: Story) -> None:
     desk.ask()
     with pytest.raises(BadInput, match="R-1 asks for 2h: an approval may be shorter, never longer"):
         desk.approve("bob", duration=3 * HOUR)
+    with pytest.raises(BadInput, match="for no time at all is none: deny it instead"):
+        desk.approve("bob", duration=timedelta())
     desk.approve("bob", duration=2 * HOUR)
     desk.approve("carol", duration=30 * MINUTE)
     grant = desk.approve("dave", duration=HOUR).grant
@@ -596,6 +599,61 @@ def test_the_key_that_approved_is_taken_away(desk: Story) -> None:
     request = desk.inbox.request(1)
     assert request is not None
     assert sorted(request.approvers) == ["bob", "carol"]
+
+
+def test_a_key_that_was_taken_away_decides_nothing(desk: Story) -> None:
+    """Also on a connection that is open still: by whichever verb."""
+    desk.ask()
+    desk.approve("bob")
+    desk.ask()
+    for name in ("alice", "bob"):
+        desk.store.remove_key(name, f"SHA256:{name}-1", ROOT, NOW)
+    last = desk.journal.last()
+    gone = "The key SHA256:(alice|bob)-1 is not enrolled for you any more"
+    for verb in (
+        desk.ask,
+        partial(desk.approve, "bob", 2),
+        partial(desk.deny, "bob", 2),
+        partial(desk.cancel, "alice", 2),
+        partial(desk.extend, "bob"),
+        partial(desk.extend, "alice"),
+    ):
+        with pytest.raises(Refused, match=gone):
+            verb()
+    desk.close("carol")
+    with pytest.raises(Refused, match="The account carol is closed"):
+        desk.deny("carol", 2)
+    assert desk.journal.last() == last + 1
+
+
+def test_the_key_is_taken_away_in_the_moment_of_approving(desk: Story) -> None:
+    """It is judged where it is written."""
+    desk.ask()
+    desk.approve("bob")
+    taken = Late(desk, lambda other: other.store.remove_key("bob", "SHA256:bob-1", ROOT, NOW))
+    desk.inbox = taken
+    with pytest.raises(Refused, match="The key SHA256:bob-1 is not enrolled for bob any more"):
+        desk.extend("bob")
+
+
+def test_a_key_that_the_requester_gave_is_hers(desk: Story) -> None:
+    """She enrolled it for bob: whoever holds it, it is no second person's."""
+    desk.accounts = {"kim": "alice"}
+    desk.store.enrol_key("bob", a_key("bob-2", hardware=False), Actor("os:kim"), NOW)
+    desk.ask()
+    with pytest.raises(Refused, match="alice gave bob that key: sign in with another one"):
+        desk.approving.approve(desk.by("bob", key="bob-2"), 1, desk.now)
+    assert desk.approve("bob").grant is not None
+
+
+def test_a_key_that_the_requester_gave_again_counts_no_more(desk: Story) -> None:
+    """What it had approved before does not either."""
+    desk.rules = ruled(TWO_LEADS)
+    desk.ask()
+    desk.approve("bob")
+    desk.store.remove_key("bob", "SHA256:bob-1", ROOT, NOW)
+    desk.store.enrol_key("bob", a_key("bob-1", hardware=False), Actor("alice"), NOW)
+    assert desk.waits_for()[0] == ("2 of @leads",)
 
 
 def test_the_rules_become_stricter_meanwhile(desk: Story) -> None:
