@@ -186,7 +186,7 @@ def _hands(services: Services, group: asyncio.TaskGroup) -> _Hands:
     return _Hands(
         crew=Crew(group),
         live=Live(store, clock, settings.limits.without_database),
-        chronicle=Chronicle(store.tell_all, clock.now),
+        chronicle=Chronicle(services.journal.tell_all, clock.now),
         workers=Workers(),
         teller=outside.teller(store, ways, settings, clock, awaited),
         outlets=outside.outlets(services.home, store, ways, settings, clock),

@@ -26,6 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
 )
 
 SCHEMA = "0002"
@@ -344,6 +345,16 @@ events = Table(
     Index(None, "user", "id"),
     Index(None, "host", "id"),
     Index(None, "grant", "id"),
+    *(
+        Index(
+            f"ix_events_{name}_id",
+            name,
+            "id",
+            sqlite_where=text(f'"{name}" IS NOT NULL'),
+            postgresql_where=text(f'"{name}" IS NOT NULL'),
+        )
+        for name in ("request", "connection", "session", "login")
+    ),
 )
 
 # The end of each chain, moved along with every event: a chain that was cut short is shorter.

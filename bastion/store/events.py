@@ -284,12 +284,20 @@ def _ids(wanted: Wanted, limit: int, before: int | None) -> Any:  # noqa: ANN401
 
 def _ways(wanted: Wanted) -> list[ColumnElement[bool]]:
     """What an index finds at once, the narrowest that is wanted; none where no index fits."""
-    if wanted.grant is not None:
-        return [_e.grant == wanted.grant]
+    for column, number in (
+        (_e.session, wanted.session),
+        (_e.request, wanted.request),
+        (_e.connection, wanted.connection),
+        (_e.grant, wanted.grant),
+    ):
+        if number is not None:
+            return [column == number]
     if wanted.user is not None:
         return [_e.user == wanted.user, _e.actor == wanted.user]
     if wanted.host is not None:
         return [_e.host == wanted.host]
+    if wanted.login is not None and not wanted.what:
+        return [_e.login == wanted.login]
     return [_e.what == what.value for what in sorted(wanted.what or ())]
 
 

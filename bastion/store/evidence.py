@@ -97,14 +97,21 @@ class Evidence:
         return self._raw.execute(statement, values)
 
 
-_ACTS = ("update", "delete")
+_ACTS = ("update", "delete", "replace")
+_TWINS = {"events": "id = NEW.id OR (node = NEW.node AND boot = NEW.boot AND seq = NEW.seq)"}
 
 
 def guard(table: str, act: str) -> str:
-    """The trigger that refuses `act` on `table`, as the migrations have written it."""
+    """The trigger that refuses `act` on `table`, as the migrations have written it.
+
+    To insert in the place of a row is an act of its own: SQLite deletes silently for it.
+    """
+    refused = f"BEGIN SELECT RAISE(ABORT, '{table} are never changed'); END"
+    if act != "replace":
+        return f"CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table} {refused}"
+    twin = f"SELECT 1 FROM {table} WHERE {_TWINS.get(table, 'id = NEW.id')}"  # noqa: S608 (ours)
     return (
-        f"CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{table} are never changed'); END"
+        f"CREATE TRIGGER {table}_no_replace BEFORE insert ON {table} WHEN EXISTS ({twin}) {refused}"
     )
 
 

@@ -430,14 +430,6 @@ class Store:
         with self._write(now) as connection:
             return self._told(connection, happened, now)
 
-    def tell_all(self, told: Collection[tuple[Happened, datetime]]) -> None:
-        """Keep several, in one transaction."""
-        if not told:
-            return
-        with self._write(max(at for _, at in told)) as connection:
-            for happened, at in told:
-                self._told(connection, happened, at)
-
     @contextmanager
     def writing(self, now: datetime) -> Iterator[Connection]:
         """A transaction for another room of the store's; it keeps `now` too."""

@@ -95,11 +95,11 @@ class Log:
         """The database in the hands of somebody who drops the triggers, and puts them back."""
         with closing(sqlite3.connect(self.file, isolation_level=None)) as raw:
             for table in GUARDED:
-                for act in ("update", "delete"):
+                for act in ("update", "delete", "replace"):
                     raw.execute(f"DROP TRIGGER {table}_no_{act}")
             yield raw
             for table in GUARDED:
-                for act in ("update", "delete"):
+                for act in ("update", "delete", "replace"):
                     raw.execute(guard(table, act))
 
 

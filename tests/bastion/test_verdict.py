@@ -58,7 +58,14 @@ def test_an_empty_log_is_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["events", "checkpoints"])
-@pytest.mark.parametrize("act", ["UPDATE {} SET id = id + 100", "DELETE FROM {}"])
+@pytest.mark.parametrize(
+    "act",
+    [
+        "UPDATE {} SET id = id + 100",
+        "DELETE FROM {}",
+        "INSERT OR REPLACE INTO {0} SELECT * FROM {0} WHERE id = 2",
+    ],
+)
 def test_the_database_refuses_to_change_and_to_forget(log: Log, table: str, act: str) -> None:
     """Also for somebody who has the file and a client."""
     raw = sqlite3.connect(log.file)

@@ -150,6 +150,15 @@ def _log() -> None:
     op.create_index(op.f("ix_events_at"), "events", ["at"])
     for column in ("what", "actor", "user", "host", "grant"):
         op.create_index(op.f(f"ix_events_{column}_id"), "events", [column, "id"])
+    for column in ("request", "connection", "session", "login"):
+        known = sa.text(f'"{column}" IS NOT NULL')
+        op.create_index(
+            op.f(f"ix_events_{column}_id"),
+            "events",
+            [column, "id"],
+            sqlite_where=known,
+            postgresql_where=known,
+        )
     op.create_table(
         "heads",
         sa.Column("node", sa.String(length=64), nullable=False),
@@ -197,10 +206,14 @@ def _telling() -> None:
 
 
 def _refusals() -> None:
-    """Written once: the database itself refuses to change or to forget a row of these."""
+    """Written once: the database itself refuses to change, forget or replace a row of these."""
+    twins = {"events": "id = NEW.id OR (node = NEW.node AND boot = NEW.boot AND seq = NEW.seq)"}
     for table in ("events", "checkpoints", "policies"):
+        refused = f"BEGIN SELECT RAISE(ABORT, '{table} are never changed'); END"
         for act in ("update", "delete"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} are never changed'); END"
-            )
+            op.execute(f"CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table} {refused}")
+        twin = f"SELECT 1 FROM {table} WHERE {twins.get(table, 'id = NEW.id')}"  # noqa: S608 (ours)
+        op.execute(
+            f"CREATE TRIGGER {table}_no_replace BEFORE insert ON {table} "
+            f"WHEN EXISTS ({twin}) {refused}"
+        )
