@@ -20,7 +20,7 @@ from bastion.authority.public_keys import LIMIT
 from bastion.commands import Command, parse
 from bastion.durations import parse_duration, parse_time
 from bastion.errors import BadInput
-from bastion.inventory import PublicKey, Selector
+from bastion.inventory import PublicKey, Selector, parse_selector
 from cli.desk import Desk
 
 T = TypeVar("T")
@@ -79,14 +79,6 @@ class PublicKeyType(click.ParamType[PublicKey, object]):
         return read_public_key_file(Path(text).expanduser())
 
 
-def selector(text: str) -> Selector:
-    """`web-1`, `web-*`, or `label:env=prod,tier=web`. Raises BadInput."""
-    kind, colon, rest = text.partition(":")
-    if kind.lower() == "label" and colon:
-        return Selector(labels=frozenset(names.label(part) for part in rest.split(",")))
-    return Selector(pattern=names.host_pattern(text))
-
-
 def later(option: str) -> Callable[[click.Context, click.Parameter, object], object]:
     """A callback for an option of the contract that can't be done yet: a clear refusal."""
 
@@ -116,7 +108,7 @@ LISTEN: Final[Read[Endpoint]] = Read("host:port", parse_endpoint)
 ADDRESS: Final[Read[Endpoint]] = Read("host[:port]", _target)
 COMMAND: Final[Read[Command]] = Read("command", parse, phrase=True)
 WORDS: Final[Read[str]] = Read("words", str, phrase=True)
-SELECTOR: Final[Read[Selector]] = Read("host", selector)
+SELECTOR: Final[Read[Selector]] = Read("host", parse_selector)
 USER: Final[Read[str]] = Read("user", names.user_name)
 HOST: Final[Read[str]] = Read("host", names.host_name)
 LOGIN: Final[Read[str]] = Read("login", names.login_name)
