@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from bastion.errors import Conflict, NotFound
 from bastion.grants import Certificate
@@ -71,14 +83,8 @@ def find(
     statement = _narrowed(select(certificates), wanted)
     if before is not None:
         statement = statement.where(_c.serial < before)
-    statement = statement.order_by(_c.serial.desc())
-    found: list[Entry] = []
-    for row in connection.execution_options(yield_per=MOST_ROWS).execute(statement):
-        if len(found) >= min(limit, MOST_ROWS):
-            break
-        if wanted.grant is None or wanted.grant in row.grants:
-            found.append(_entry(row))
-    return found
+    statement = statement.order_by(_c.serial.desc()).limit(max(0, min(limit, MOST_ROWS)))
+    return [_entry(row) for row in connection.execute(statement)]
 
 
 def sign(connection: Connection, draft: Draft, signing: Callable[[int], Signed]) -> Signed:
@@ -149,6 +155,8 @@ def _narrowed(statement: Select[Any], wanted: Wanted) -> Select[Any]:
         statement = statement.where(_c.kind == wanted.kind.value)
     if wanted.user is not None:
         statement = statement.where(_c.user == wanted.user)
+    if wanted.grant is not None:
+        statement = statement.where(_counts_for(wanted.grant))
     if wanted.live_at is not None:
         statement = statement.where(
             _c.valid_after <= wanted.live_at,
@@ -156,6 +164,12 @@ def _narrowed(statement: Select[Any], wanted: Wanted) -> Select[Any]:
             _c.revoked_at.is_(None) | (_c.revoked_at > wanted.live_at),
         )
     return statement
+
+
+def _counts_for(grant: int) -> ColumnElement[bool]:
+    """Whether the list of numbers, as JSON without blanks, has this one."""
+    bare = func.replace(func.replace(type_coerce(_c.grants, Text), "[", ","), "]", ",")
+    return bare.contains(f",{grant},")
 
 
 def _certificate(row: Row[Any]) -> Certificate:

@@ -22,6 +22,7 @@ from bastion.store.grants import MOST_LIVE, _columns
 from bastion.store.grants import Wanted as WantedGrants
 from bastion.store.jumps import Wanted as WantedJumps
 from bastion.store.users import MOST_KEYS
+from bastion.windows import parse_window
 from tests.bastion.worlds import BOB, HOUR, NOW, ROOT, SECOND, grant, host, key, selectors, user
 
 
@@ -296,6 +297,30 @@ def test_grants_are_listed_newest_first_and_narrowed(peopled: Store) -> None:
     assert ids(states=frozenset({State.ACTIVE}), at=NOW - SECOND, user="alice") == [3, 1]
     assert [g.id for g in peopled.grants_not_over("alice", NOW)] == [4]
     assert peopled.live_grants_state({1, 3, 99}).keys() == {1, 3}
+
+
+def test_a_list_has_all_that_are_meant(peopled: Store) -> None:
+    """Whatever SQL narrows by, no grant is left out that says of itself that it is wanted."""
+    peopled.add_host(host("db"), ROOT, NOW - 3 * HOUR)
+    hours = parse_window("mon", "10:00-14:00", "UTC")  # NOW is a Monday's noon
+    made = (
+        grant(hosts=selectors(named), logins={login}, starts_at=begins, ends_at=begins + 2 * HOUR)
+        for named in ("prod-host", "prod", "pr?d-h*", "*", "label:env=prod", "prod-host-2")
+        for login in ("deploy", "de_loy")
+        for begins in (NOW - 3 * HOUR, NOW - HOUR, NOW + HOUR)
+    )
+    for number, one in enumerate(made, 1):
+        peopled.add_grant(replace(one, window=hours if number % 2 else None), ROOT, NOW - 3 * HOUR)
+        if number % 5 == 0 and one.ends_at > NOW:
+            peopled.revoke_grant(number, BOB, "why", NOW)
+    everything = peopled.grants()
+    for states in (*({state} for state in State), set[State](), set(State) - {State.EXPIRED}):
+        for at in (NOW - HOUR, NOW, NOW + HOUR, NOW + 2 * HOUR, NOW + 8 * HOUR):
+            for login in (None, "deploy", "de_loy", "d*"):
+                for named in (None, "prod", "db"):
+                    asked = None if named is None else peopled.host(named)
+                    wanted = WantedGrants(None, asked, login, frozenset(states), at)
+                    assert peopled.grants(wanted) == [g for g in everything if wanted.takes(g)]
 
 
 def test_many_grants_are_asked_for_by_number(peopled: Store) -> None:
