@@ -99,6 +99,14 @@ class Desk:
         """Whether the person has left, or wants no more: to be asked within long work."""
         return self._person.gone()
 
+    def say_what_is_broken(self) -> None:
+        """To whoever is on the machine: that the rules can't be read, and which are in force."""
+        if self.identity is not None or self._services is None:
+            return
+        problem = self._services.rulebook.problem
+        if problem is not None:
+            self.output.note(f"{problem} The rules before it stay in force.")
+
     def later(self, act: Callable[[], None]) -> None:
         """Do this when the verb has ended, however it ends."""
         self._stack.callback(act)

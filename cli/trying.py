@@ -135,12 +135,11 @@ def test(
 
 
 def rules_in_force(desk: Desk) -> Rules:
-    """The rules in force; where the file is broken since, that is said."""
+    """The rules in force. Over SSH it is said here where the file is broken since."""
     rules = desk.services.rulebook.current()
-    if desk.services.rulebook.problem is not None:
-        version = rules.version[:SHORT]
-        problem = desk.services.rulebook.problem
-        desk.output.note(f"{problem} The rules before it, version {version}, are in force.")
+    problem = desk.services.rulebook.problem
+    if problem is not None and desk.identity is not None:
+        desk.output.note(f"{problem} The rules before it stay in force.")
     return rules
 
 

@@ -78,7 +78,10 @@ def run(command: click.Command, words: Sequence[str], desk: Desk) -> int:
     """
     try:
         with desk, command.make_context(desk.program, list(words), obj=desk) as context:
-            command.invoke(context)
+            try:
+                command.invoke(context)
+            finally:
+                desk.say_what_is_broken()
     except click.exceptions.Exit as left:
         return left.exit_code
     except (KeyboardInterrupt, click.Abort):
