@@ -14,15 +14,28 @@ class Crew:
 
     def __init__(self, group: asyncio.TaskGroup):
         self._group = group
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[object, object, None], what: str) -> None:
         """Run `work` beside everything else; `what` names it in the log."""
         guarded = self._guarded(work, what)
         try:
-            self._group.create_task(guarded, name=what)
+            task = self._group.create_task(guarded, name=what)
         except RuntimeError:  # everything is ending: what is left open is closed at the end
             guarded.close()
             work.close()
+        else:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until all that was started is done, also what it starts; at most so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            log.error("%d tasks were not done in time", len(self._tasks))
 
     async def _guarded(self, work: Coroutine[object, object, None], what: str) -> None:
         try:
