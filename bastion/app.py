@@ -26,7 +26,13 @@ from bastion.clock import Clock
 from bastion.config import Settings
 from bastion.control import Control
 from bastion.crew import Crew
-from bastion.duties import MINUTE, tell_failures, tell_failures_before, watch_rules
+from bastion.duties import (
+    MINUTE,
+    reread_rules,
+    tell_failures,
+    tell_failures_before,
+    watch_rules,
+)
 from bastion.enrolment import Enrolment
 from bastion.errors import BastionError, Unavailable
 from bastion.events import What
@@ -54,7 +60,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024
 
 LAST_WORDS = 3.0
-"""Seconds for passing on the last events when the service ends."""
+"""Seconds for telling the last events when the service ends, and as many for passing them on."""
 
 SERVICE = Actor("bastion")
 """Who reads the rules, seals the log and passes it on: this program itself."""
@@ -154,6 +160,7 @@ async def serve(services: Services, control: Control, ready: Callable[[str], Non
         hands = _hands(services, group)
         chores = [group.create_task(chore) for chore in _chores(services, hands)]
         server = await _listen(services, control, hands)
+        loop.add_signal_handler(signal.SIGHUP, _heed_rules, services.rulebook, hands.crew)
         try:
             ready(", ".join(_address(sock.getsockname()) for sock in server.sockets))
             await _told(services, What.SERVICE_STARTED)
@@ -213,6 +220,7 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
 
 async def _put_away(services: Services, hands: _Hands) -> None:
     """Keep what has not been kept yet."""
+    await hands.crew.settle(LAST_WORDS)  # how sessions ended is told by it
     now = services.clock.now()
     tell_failures_before(services.failures, hands.chronicle, now + MINUTE)
     await hands.chronicle.close()
@@ -320,6 +328,11 @@ async def _drained(
     await asyncio.wait(ways, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for way in ways:
         way.cancel()
+
+
+def _heed_rules(rulebook: Rulebook, crew: Crew) -> None:
+    """SIGHUP: without this it would end the process."""
+    crew.start(reread_rules(rulebook), "reading the rules")
 
 
 async def _heard(event: asyncio.Event) -> None:

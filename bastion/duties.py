@@ -41,6 +41,15 @@ async def watch_rules(rulebook: Rulebook) -> None:
     await every(LOOK, lambda: asyncio.to_thread(rulebook.current), "the rules")
 
 
+async def reread_rules(rulebook: Rulebook) -> None:
+    """Read the rules, changed or not, and say what came of it: somebody waits to hear it."""
+    await asyncio.to_thread(rulebook.reload)
+    if rulebook.problem is None:
+        log.info("the rules were read anew")
+    else:
+        log.error("the rules stay as they were: %s", rulebook.problem)
+
+
 async def tell_failures(failures: Failures, chronicle: Chronicle, clock: Clock) -> None:
     """An event for each source and minute in which sign-ins failed."""
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -141,7 +142,10 @@ def readable_by_all(file: Path) -> bool:
 
 
 def test_serve_says_when_it_listens_and_ends_in_peace(tmp_path: Path) -> None:
-    """READY for systemd (sd_notify(3)), a second one is refused, SIGTERM ends it with 0."""
+    """READY for systemd (sd_notify(3)), a second one is refused, SIGHUP reads the rules anew.
+
+    SIGTERM ends it with 0.
+    """
     home, port = tmp_path / "home", free_port()
     assert ran("--home", str(home), "init", "--listen", f"127.0.0.1:{port}").returncode == 0
     notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -160,12 +164,25 @@ def test_serve_says_when_it_listens_and_ends_in_peace(tmp_path: Path) -> None:
         assert second.returncode == 1
         assert f"served already, by the process {server.pid}" in second.stderr
         assert ran("--home", str(home), "doctor", "--offline").returncode == 0
+        server.send_signal(signal.SIGHUP)
+        assert server.stderr is not None
+        before = read_until(server.stderr, "the rules were read anew")
         server.send_signal(signal.SIGTERM)
         _, said = server.communicate(timeout=20)
         assert notices.recv(100) == b"STOPPING=1"
     assert server.returncode == 0
-    assert f"bastion-admin: listening on 127.0.0.1:{port}\n" in said
+    assert f"bastion-admin: listening on 127.0.0.1:{port}\n" in before
     assert "Traceback" not in said
+
+
+def read_until(said: IO[str], wanted: str) -> str:
+    """What is said up to the line with `wanted`; all of it, where there is none."""
+    lines = []
+    for line in said:
+        lines.append(line)
+        if wanted in line:
+            break
+    return "".join(lines)
 
 
 def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
