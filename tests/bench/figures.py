@@ -82,6 +82,16 @@ def below(what: str, unit: str, proxyjump: float | None, bastion: float, most: f
     return Row(what, unit, proxyjump, bastion, ratio, f"≤ {most:g} {unit}", bastion <= most)
 
 
+def above(what: str, unit: str, bastion: float, least: float) -> Row:
+    """Something of the bastion's alone, which must reach `least`."""
+    return Row(what, unit, None, bastion, None, f"≥ {least:g} {unit}", bastion >= least)
+
+
+def known(what: str, unit: str, bastion: float) -> Row:
+    """Something of the bastion's alone, with nothing that has to be reached."""
+    return Row(what, unit, None, bastion, None)
+
+
 def percentile(values: Sequence[float], number: int) -> float:
     """The `number`th percentile (1 to 99) of at least two values."""
     return quantiles(values, n=100, method="inclusive")[number - 1]

@@ -1,0 +1,119 @@
+"""How many certificates a second, on one processor: the signer alone, and into the ledger.
+
+A line of the ledger, the event that tells of it and the certificate are one transaction, and on
+the disk before anybody sees the certificate. The disk is the same as all the rest's.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncssh
+
+from bastion.actor import Actor
+from bastion.addresses import Endpoint
+from bastion.app import Services, opened
+from bastion.authority.public_keys import public_key_of
+from bastion.grants import Allows, Grant
+from bastion.home import create
+from bastion.inventory import Role, User, parse_selector
+from bastion.ledger import Draft, Kind, Signed
+from tests.bench.figures import Row, above
+
+GOAL = 50
+LIFE = timedelta(hours=1)
+
+_SHELL = Allows(shell=True)  # noqa: S604 - a value of ours; no process is started
+
+
+def measure(seconds: float) -> list[Row]:
+    """Each for so many seconds."""
+    with _home() as services, _one_processor():
+        verbs = _Verbs(services)
+        return [
+            _rate("certificates a second, signed", verbs.signed, seconds),
+            _rate("certificates a second, for targets, with their keys", verbs.target, seconds),
+            _rate("certificates a second, signed into the ledger", verbs.ledger, seconds),
+            _rate("certificates a second, by the verb `cert`", verbs.cert, seconds),
+        ]
+
+
+def _rate(what: str, work: Callable[[], object], seconds: float) -> Row:
+    work()  # the first one pays for what is loaded once
+    times, begun = 0, time.perf_counter()
+    while (taken := time.perf_counter() - begun) < seconds:
+        work()
+        times += 1
+    return above(what, "/s", times / taken, GOAL)
+
+
+class _Verbs:
+    """A contractor with one grant, and what is signed for her."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._key = public_key_of(asyncssh.generate_private_key("ssh-ed25519"))
+        now, operator = datetime.now(UTC), Actor("os:root")
+        contractor = frozenset({Role.CONTRACTOR})
+        self._user = User(name="alice", roles=contractor, keys=(self._key,))
+        services.store.add_user(self._user, operator, now)
+        grant = Grant(
+            id=0,
+            user="alice",
+            hosts=(parse_selector("prod-host"),),
+            logins=frozenset({"deploy"}),
+            allows=_SHELL,
+            starts_at=now,
+            ends_at=now + LIFE,
+            reason="to measure",
+        )
+        self._grant = services.store.add_grant(grant, operator, now)
+
+    def signed(self, serial: int = 1) -> Signed:
+        """A contractor's certificate, decoded and verified; kept nowhere."""
+        now = datetime.now(UTC)
+        sign = self._services.authority.sign_user
+        return sign(self._key, "alice", serial, now, now + LIFE)
+
+    def target(self) -> object:
+        """What one connection to a target logs in with."""
+        return self._services.authority.target_credential(
+            "deploy", "prod-host", "C-1 alice G-1", force_command=None, pty=True, now=_now()
+        )
+
+    def ledger(self) -> Signed:
+        """The same as `signed`, with its line and its event."""
+        draft = Draft(Kind.USER, "alice", frozenset({self._grant.id}), _now())
+        return self._services.store.sign_into_ledger(draft, self.signed)
+
+    def cert(self) -> object:
+        """What `ssh bastion cert` does."""
+        return self._services.access.certificate(self._user, self._key, _now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextmanager
+def _home() -> Iterator[Services]:
+    with TemporaryDirectory(prefix="bench-") as place:
+        listen = Endpoint("127.0.0.1", 61_022)  # where nobody listens
+        made = create(Path(place) / "home", listen, ("bastion",), "machine", _now())
+        with opened(made.home) as services:
+            yield services
+
+
+@contextmanager
+def _one_processor() -> Iterator[None]:
+    """This thread stays on one processor, for the length of the block."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
