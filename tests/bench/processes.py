@@ -72,6 +72,16 @@ def resident(pid: int) -> int:
     return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:")
 
 
+def forget_peak() -> None:
+    """This process's memory is at its highest now: what was before does not count."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> int:
+    """VmHWM in bytes: the most that this process has had resident since `forget_peak`."""
+    return _kilobytes(Path("/proc/self/status"), "VmHWM:")
+
+
 def proportional(pid: int) -> int:
     """PSS in bytes: a page that n processes share counts for one nth."""
     return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
