@@ -123,7 +123,10 @@ class Enrolment:
     def set_host(
         self, actor: Actor, host: Host, now: datetime, *, widen: bool = False
     ) -> HostChanged:
-        """The host of that name as `host` says, by the rules of `add_host`. Raises NotFound too."""
+        """The host of that name as `host` says, by the rules of `add_host`. Raises NotFound too.
+
+        Where none of its keys stays it is another machine, and all its grants let in anew.
+        """
         _check(host)
         lets_in = self._let_in(self._host(host.name), host, now, widen=widen)
         self._store.replace_host(host, actor, now)
@@ -184,10 +187,17 @@ class Enrolment:
     ) -> tuple[Grant, ...]:
         """The grants that cover `host`, and did not cover what it was. Raises Conflict."""
         covering = self._store.grants_covering(host, now)
-        fresh = [g for g in covering if before is None or not g.covers(before)]
-        if fresh and not widen:
-            raise Conflict(f"This would let in {_listed(fresh)}: say --widen if that is meant.")
-        return tuple(fresh)
+        if before is not None and _same_machine(before, host):
+            covering = [g for g in covering if not g.covers(before)]
+        if covering and not widen:
+            raise Conflict(f"This would let in {_listed(covering)}: say --widen if that is meant.")
+        return tuple(covering)
+
+
+def _same_machine(before: Host, host: Host) -> bool:
+    """Whether it can still prove to be what it was: whose key stays, moves; else it is another."""
+    known = {key.blob for key in (*before.host_keys, *before.host_cas)}
+    return any(key.blob in known for key in (*host.host_keys, *host.host_cas))
 
 
 def _roles(roles: frozenset[Role]) -> frozenset[Role]:

@@ -209,3 +209,20 @@ def test_a_host_whose_grants_are_over_is_removed(enrolment: Enrolment, peopled: 
     """Nobody is locked out of anything."""
     peopled.add_grant(grant(ends_at=NOW), ROOT, NOW - HOUR)
     assert enrolment.remove_host(ROOT, "prod-host", NOW).name == "prod-host"
+
+
+def test_another_machine_under_a_name_that_is_granted_needs_a_word(
+    enrolment: Enrolment, peopled: Store
+) -> None:
+    """A machine that keeps a key may move; one with none of the keys is as if it were added."""
+    peopled.add_grant(grant(hosts=selectors("prod-host")), ROOT, NOW)
+    moved = replace(host("prod-host"), address="10.0.0.9")
+    assert enrolment.set_host(ROOT, moved, NOW).lets_in == ()
+    another = replace(moved, host_keys=(key("another"),))
+    with pytest.raises(Conflict, match=r"let in alice \(G-1\): say --widen"):
+        enrolment.set_host(ROOT, another, NOW)
+    both = replace(moved, host_keys=(*moved.host_keys, key("another")))
+    assert enrolment.set_host(ROOT, both, NOW).lets_in == ()
+    assert enrolment.set_host(ROOT, another, NOW).lets_in == ()
+    changed = enrolment.set_host(ROOT, moved, NOW, widen=True)
+    assert [each.id for each in changed.lets_in] == [1]
