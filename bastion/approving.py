@@ -6,7 +6,7 @@ machine acts as the user that it is mapped to. Every refusal is a sentence, and 
 knows of it then. Deciding runs within one transaction (`store.inbox`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -97,16 +97,29 @@ class Approving:
         given = None if request.grant is None else self._store.grant(request.grant)
         return self._answer(Decided(request, given), now)
 
+    def standings(self, found: Sequence[Request], now: datetime) -> list[Answer]:
+        """The same for several that wait; those that are decided come without their grants."""
+        waiting = [each for each in found if each.standing(now) is Standing.PENDING]
+        users = self._store.users() if waiting else []
+        cases = {case.request.id: case for case in self._inbox.cases(waiting)}
+        return [
+            self._waiting(cases[each.id], users, now) if each.id in cases else Answer(each)
+            for each in found
+        ]
+
     def may_decide(self, actor: Actor, request: Request, now: datetime) -> bool:
         """Whether this person may agree to it as things stand, and has not yet."""
         if request.standing(now) is not Standing.PENDING:
             return False
         name = self._person(actor).name
-        case = self._inbox.case(request.id, name)
-        try:
-            return self._judging.may_agree(self._rules(), case, name, now)
-        except BastionError:
-            return False
+        return self._may_agree(self._inbox.case(request.id, name), name, now)
+
+    def to_decide(self, actor: Actor, found: Sequence[Request], now: datetime) -> list[Request]:
+        """Those of several that this person may agree to."""
+        name = self._person(actor).name
+        waiting = [each for each in found if each.standing(now) is Standing.PENDING]
+        cases = self._inbox.cases(waiting, name)
+        return [case.request for case in cases if self._may_agree(case, name, now)]
 
     # Deciding
 
@@ -220,11 +233,20 @@ class Approving:
         if request.standing(now) is not Standing.PENDING:
             return Answer(request, decided.grant)
         case = self._inbox.case(request.id, request.user)
+        return self._waiting(case, self._store.users(), now)
+
+    def _waiting(self, case: Case, users: Sequence[User], now: datetime) -> Answer:
         try:
-            lacking = self._judging.lacking(self._rules(), case, self._store.users(), now)
+            lacking = self._judging.lacking(self._rules(), case, users, now)
         except BastionError as error:
-            return Answer(request, warnings=(str(error),))
-        return Answer(request, None, lacking.needs, lacking.people)
+            return Answer(case.request, warnings=(str(error),))
+        return Answer(case.request, None, lacking.needs, lacking.people)
+
+    def _may_agree(self, case: Case, name: str, now: datetime) -> bool:
+        try:
+            return self._judging.may_agree(self._rules(), case, name, now)
+        except BastionError:
+            return False
 
     @contextmanager
     def _refusals_told(self, actor: Actor, now: datetime, **about: object) -> Iterator[None]:

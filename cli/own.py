@@ -139,7 +139,7 @@ def _waiting(desk: Desk, limit: int) -> list[Answer]:
     services, now = desk.services, desk.services.clock.now()
     wanted = WantedRequests(user=signed_in(desk).user.name, standings=PENDING, at=now)
     found = services.inbox.requests(wanted, limit=limit)
-    return [services.approving.standing(each, now) for each in found]
+    return services.approving.standings(found, now)
 
 
 def _in_vain(desk: Desk, limit: int) -> list[Answer]:

@@ -80,7 +80,7 @@ def requests(
         _tell(desk, form, services.inbox.requests(wanted, limit=form.enough))
         return
     waiting = services.inbox.requests(wanted, limit=LOOKED_AT)
-    mine = [each for each in waiting if _may_decide(desk, each)] or waiting
+    mine = services.approving.to_decide(desk.actor, waiting, services.clock.now()) or waiting
     _tell(desk, form, mine)
     if len(mine) < len(waiting):
         others = len(waiting) - len(mine)
@@ -91,21 +91,16 @@ def _wait(number: int) -> str:
     return "waits" if number == 1 else "wait"
 
 
-def _may_decide(desk: Desk, request: Request) -> bool:
-    services = desk.services
-    return services.approving.may_decide(desk.actor, request, services.clock.now())
-
-
 def to_decide(desk: Desk) -> int:
     """How many requests wait for whoever is at the desk."""
-    wanted = Wanted(standings=PENDING, at=desk.services.clock.now())
-    waiting = desk.services.inbox.requests(wanted, limit=LOOKED_AT)
-    return sum(_may_decide(desk, each) for each in waiting)
+    services, now = desk.services, desk.services.clock.now()
+    waiting = services.inbox.requests(Wanted(standings=PENDING, at=now), limit=LOOKED_AT)
+    return len(services.approving.to_decide(desk.actor, waiting, now))
 
 
 def _tell(desk: Desk, form: Form, found: list[Request]) -> None:
     now = desk.services.clock.now()
-    answers = [desk.services.approving.standing(each, now) for each in found[: form.enough]]
+    answers = desk.services.approving.standings(found[: form.enough], now)
     rows = [(_row(each, now), shapes.request(each, now)) for each in answers]
     tell(desk, form, "requests", COLUMNS, rows)
 
@@ -158,7 +153,7 @@ def tell_request(desk: Desk, number: int, json: bool) -> None:
         return
     for warning in answer.warnings:
         desk.output.note(f"{desk.program}: {warning}")
-    if _may_decide(desk, request):
+    if services.approving.may_decide(desk.actor, request, now):
         desk.output.note(f"Decide: {desk.program} approve {request}")
         desk.output.note(f"    or: {desk.program} deny {request} --reason WORDS")
 

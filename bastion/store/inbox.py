@@ -5,7 +5,7 @@ judgement is handed in, and runs within the transaction that keeps what came of 
 in the same millisecond are one after the other here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -91,6 +91,12 @@ class Inbox:
         """What `R-<number>` would be decided from by `by`, to be looked at. Raises NotFound."""
         with self._store.read() as connection:
             return _case(connection, _known(connection, number), by)
+
+    def cases(self, found: Collection[Request], by: str | None = None) -> list[Case]:
+        """The same for several that were found, in one view. Raises NotFound."""
+        with self._store.read() as connection:
+            inventory = hosts.inventory(connection) if found else []
+            return [_case(connection, each, by or each.user, inventory) for each in found]
 
     def add(
         self, request: Request, by: Actor, now: datetime, judge: Judge | None = None
@@ -193,7 +199,9 @@ def _known(connection: Connection, number: int) -> Request:
     return request
 
 
-def _case(connection: Connection, request: Request, by: str) -> Case:
+def _case(
+    connection: Connection, request: Request, by: str, inventory: list[Host] | None = None
+) -> Case:
     people = users.called(connection, {request.user, by, *request.approvers})
     requester = people.get(request.user)
     if requester is None:
@@ -203,7 +211,7 @@ def _case(connection: Connection, request: Request, by: str) -> Case:
         requester=requester,
         enrollers=users.enrollers(connection, request.user),
         people=people,
-        inventory=hosts.inventory(connection),
+        inventory=hosts.inventory(connection) if inventory is None else inventory,
         givers=users.givers(connection, people.keys()),
         extends=None if request.extends is None else grants.get(connection, request.extends),
     )

@@ -244,3 +244,18 @@ def test_nobody_approves_or_grants_to_herself_by_an_account(
     to = ("--login", "deploy", "--shell", "--for", "1h", "--reason", "x")
     refused = ruled("grant", "alice", "--host", "web-1", *to, status=1)
     assert "Nobody grants to herself" in refused.err
+
+
+def test_a_list_tells_what_each_request_would(bob: Remote, alice: Remote) -> None:
+    """Looked at together or one by one: whom it waits for, and who may decide, are the same."""
+    dave = Remote(bob.services, "dave")
+    bob("approve", "R-2")
+    bob.typed("deny R-1 --reason x")
+    alice.typed(f"request web-1 {TO}")
+    listed = {each["id"]: each for each in bob("requests", "--all", "--json").json}
+    assert sorted(listed) == ["R-1", "R-2", "R-3"]
+    for name, told in listed.items():
+        assert bob("show", name, "--json").json == told
+    for somebody in (bob, dave):
+        decidable = {name for name in listed if "Decide" in somebody("show", name).err}
+        assert set(ids(somebody)) == decidable != set()
