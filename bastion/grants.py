@@ -96,6 +96,10 @@ class Grant:
             return State.EXPIRED
         return State.SCHEDULED if now < opens_at else State.ACTIVE
 
+    def usable(self, now: datetime) -> bool:
+        """Whether it opens a door at `now`. Revoked is revoked, whatever the clock said then."""
+        return self.revoked_at is None and self.state(now) is State.ACTIVE
+
     def opens_at(self, now: datetime) -> datetime | None:
         """From when on it can be used: `now`, or later; None where it never can again."""
         begins = max(now, self.starts_at)

@@ -45,13 +45,25 @@ class Cuttable(Protocol):
 
 @dataclass(slots=True)
 class _Open:
-    """An open session, and when it was last spoken to about its end."""
+    """An open session, when it ends, and when it was last spoken to about that.
+
+    `until` is worked out once: a window's close takes long to find, and it is asked for each
+    session many times a second.
+    """
 
     session: int
     cuttable: Cuttable
     grant: Grant
     identity: Identity
+    until: datetime
     told: timedelta
+
+    def take(self, grant: Grant, now: datetime) -> None:
+        """The grant as it is by now; of another end the person is told anew."""
+        until = _until(grant, now)
+        if until != self.until:
+            self.until, self.told = until, until - now
+        self.grant = grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +119,8 @@ class Live:
     def open(self, session: int, cuttable: Cuttable, grant: Grant, identity: Identity) -> None:
         """A session is open from now on."""
         now = self._clock.now()
-        told = grant.closes_at(now) - now
-        self._sessions[session] = _Open(session, cuttable, grant, identity, told)
+        until = _until(grant, now)
+        self._sessions[session] = _Open(session, cuttable, grant, identity, until, until - now)
         self._version, self._joined = None, True
 
     def closed(self, session: int) -> None:
@@ -194,9 +206,8 @@ class Live:
         now = self._clock.now()
         for entry in list(self._sessions.values()):
             fresh = news.grants.get(entry.grant.id, entry.grant)
-            if fresh.ends_at != entry.grant.ends_at:
-                entry.told = fresh.closes_at(now) - now
-            entry.grant = fresh
+            if fresh != entry.grant:
+                entry.take(fresh, now)
             entry.identity = news.renewed(entry.identity)
             if entry.session in news.kills:
                 entry.cuttable.cut(EndReason.KILLED, "this session was ended by an operator.")
@@ -214,29 +225,28 @@ class Live:
 
     def _judge_session(self, entry: _Open, now: datetime) -> None:
         grant, shut_out = entry.grant, _shut_out(entry.identity, now)
-        state = grant.state(now)
         if shut_out is not None:
             entry.cuttable.cut(EndReason.REVOKED, f"{shut_out}; this session is over.")
-        elif state is State.REVOKED:
+        elif grant.revoked_at is not None:
             entry.cuttable.cut(EndReason.REVOKED, f"{grant} was revoked; this session is over.")
         elif now >= grant.ends_at:
             sentence = f"{grant} ended at {clock_text(grant.ends_at)}; this session is over."
             entry.cuttable.cut(EndReason.EXPIRED, sentence)
-        elif state is not State.ACTIVE:
+        elif now >= entry.until:
             sentence = f"the hours of {grant} ({grant.window}) are over; this session is over."
             entry.cuttable.cut(EndReason.EXPIRED, sentence)
         else:
-            self._warn(entry, grant.closes_at(now), now)
+            self._warn(entry, now)
 
-    def _warn(self, entry: _Open, ends_at: datetime, now: datetime) -> None:
-        left = ends_at - now
+    def _warn(self, entry: _Open, now: datetime) -> None:
+        left = entry.until - now
         due = [warning for warning in WARNINGS if left <= warning < entry.told]
         if not due:
             return
         entry.told = left
         minutes = max(1, round(left.total_seconds() / 60))
         ends = f"{entry.grant} ends in {minutes} minute{'s' if minutes > 1 else ''}"
-        entry.cuttable.warn(f"{ends}, at {clock_text(ends_at)}.")
+        entry.cuttable.warn(f"{ends}, at {clock_text(entry.until)}.")
 
     def _unheard(self, error: BastionError) -> None:
         silence = self._clock.now() - self._heard
@@ -244,6 +254,11 @@ class Live:
             return
         log.error("no answer from the store for %s: %s", silence, error)
         self.cut_all(EndReason.LOST, "the bastion has lost its database; this session is over.")
+
+
+def _until(grant: Grant, now: datetime) -> datetime:
+    """When a session that goes on at `now` ends: at once, where the hours have just run out."""
+    return grant.closes_at(now) if grant.state(now) is State.ACTIVE else now
 
 
 def _shut_out(identity: Identity, now: datetime) -> str | None:

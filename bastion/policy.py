@@ -169,7 +169,7 @@ def may_reach(knock: Knock, now: datetime) -> Reach | Denial:
     mine = [g for g in knock.grants if g.user == identity.user.name and g.covers(host)]
     if not mine:
         return _nothing_there(Reason.NO_GRANT, knock.asked)
-    active = [g for g in mine if g.state(now) is State.ACTIVE]
+    active = [g for g in mine if g.usable(now)]
     if not active:
         return _over(mine, now)
     near = [g for g in active if g.usable_from(identity.source)]
@@ -188,7 +188,7 @@ def may_reach(knock: Knock, now: datetime) -> Reach | Denial:
 
 def may_login(reach: Reach, login: str, now: datetime) -> Permit | Denial:
     """Door 2, at the inner user name."""
-    active = [g for g in reach.grants if g.state(now) is State.ACTIVE]
+    active = [g for g in reach.grants if g.usable(now)]
     if not active:
         return _over(reach.grants, now)
     grants = tuple(g for g in active if login in g.logins)
@@ -200,8 +200,11 @@ def may_login(reach: Reach, login: str, now: datetime) -> Permit | Denial:
 
 
 def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
-    """Door 3, at shell, exec and subsystem. Of several grants, the one that ends last is used."""
-    standing = [g for g in permit.grants if g.state(now) is State.ACTIVE]
+    """Door 3, at shell, exec and subsystem. Of several grants, the one that lasts longest is used.
+
+    That counts the hours: one that ends later may close sooner.
+    """
+    standing = [g for g in permit.grants if g.usable(now)]
     if not standing:
         return _over(permit.grants, now)
     active = [g for g in standing if not g.watch]
@@ -212,16 +215,16 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
         return Denial(Reason.MODE, "subsystems, and with them sftp and scp, are not granted here.")
     shells = [g for g in active if g.allows.shell]
     if shells:
-        return _run(permit, max(shells, key=_end), ask, None)
+        return _run(permit, _lasting(shells, now), ask, None)
     if ask.mode is Mode.SHELL:
         return Denial(Reason.MODE, f"a shell is not granted here. {_allowed(active)}")
     if ask.terminal:
         sentence = "a terminal is not granted with commands: on one, a pager could start a shell."
         return Denial(Reason.TERMINAL, f"{sentence} Leave -t away.")
-    return _may_exec(permit, active, ask)
+    return _may_exec(permit, active, ask, now)
 
 
-def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask) -> Run | Denial:
+def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) -> Run | Denial:
     if permit.host.shell_type is None:
         sentence = f"commands can't be run on {permit.host.name}: its shell type is not known."
         return Denial(Reason.SHELL_TYPE, sentence)
@@ -234,15 +237,16 @@ def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask) -> Run | Denial
     allowing = [g for g in active if asked in g.allows.commands]
     if not allowing:
         return Denial(Reason.COMMAND, f"that command is not granted here. {_allowed(active)}")
-    return _run(permit, max(allowing, key=_end), ask, asked.argv)
+    return _run(permit, _lasting(allowing, now), ask, asked.argv)
 
 
 def _run(permit: Permit, grant: Grant, ask: Ask, argv: tuple[str, ...] | None) -> Run:
     return Run(_DOOR, permit.identity, permit.host, permit.login, grant, ask, argv)
 
 
-def _end(grant: Grant) -> datetime:
-    return grant.ends_at
+def _lasting(grants: Sequence[Grant], now: datetime) -> Grant:
+    """The one by which a session that begins now goes on for longest."""
+    return max(grants, key=lambda grant: (grant.closes_at(now), grant.ends_at))
 
 
 def _allowed(grants: Iterable[Grant]) -> str:
@@ -257,11 +261,11 @@ def _nothing_there(reason: Reason, asked: str) -> Denial:
 
 def _over(grants: Sequence[Grant], now: datetime) -> Denial:
     """The most useful of several ends: one to come, else the latest one past."""
-    coming = [g for g in grants if g.state(now) is State.SCHEDULED]
+    coming = [g for g in grants if g.revoked_at is None and g.state(now) is State.SCHEDULED]
     if coming:
         return Denial(Reason.NOT_BEGUN, _begins(coming, now))
     grant = max(grants, key=lambda g: g.revoked_at or g.ends_at)
-    if grant.state(now) is State.REVOKED:
+    if grant.revoked_at is not None:
         return Denial(Reason.REVOKED, f"{grant} was revoked at {clock(grant.revoked_at)}.")
     ended = f"ended at {clock(grant.ends_at)}"
     if now < grant.ends_at:

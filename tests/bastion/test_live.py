@@ -151,6 +151,24 @@ async def test_a_session_ends_with_the_hours_of_its_grant() -> None:
     assert world.session.cuts == [(EndReason.EXPIRED, sentence)]
 
 
+async def test_more_time_is_no_more_hours() -> None:
+    """A grant that is prolonged in the moment in which its hours end lets nobody stay."""
+    world = World()
+    window = parse_window("mon", "10:00-12:30", None)
+    await world.look_after(replace(GRANT, window=window))
+    world.at = NOON + timedelta(minutes=30)
+    longer = replace(GRANT, window=window, ends_at=GRANT.ends_at + timedelta(hours=1))
+    await world.look_after(longer)
+    assert [reason for reason, _ in world.session.cuts] == [EndReason.EXPIRED]
+
+
+async def test_a_revocation_counts_whatever_the_clock_said_then() -> None:
+    """A clock that was ahead, and was put right since, gives nothing back."""
+    world = World()
+    await world.look_after(replace(GRANT, revoked_at=NOON + timedelta(minutes=30)))
+    assert [reason for reason, _ in world.session.cuts] == [EndReason.REVOKED]
+
+
 async def test_a_revocation_is_felt_at_the_next_look() -> None:
     """The session is told that its grant was revoked."""
     world = World()

@@ -186,7 +186,7 @@ def allowed_by(world: World) -> set[int]:
         and world.login in g.logins
         and g.starts_at <= first
         and last < g.ends_at
-        and (g.revoked_at is None or last < g.revoked_at)
+        and g.revoked_at is None
         and open_throughout(g.window, world.times)
         and (asking.identity.key == TOKEN or not g.hardware)
         and not g.watch
@@ -426,6 +426,29 @@ def test_outside_of_its_hours_it_says_when_they_begin() -> None:
     assert isinstance(answer, Denial)
     assert answer.reason is Reason.EXPIRED
     assert "has no hours left" in answer.sentence
+
+
+def test_a_revocation_counts_whatever_the_clock_said_then() -> None:
+    """A clock that was ahead, and was put right since, gives nothing back."""
+    ahead = replace(grant(), revoked_at=NOW + HOUR)
+    answer = may_reach(knock(ahead), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.REVOKED
+    coming = replace(ahead, window=parse_window("mon", "12:30-13:00", None))
+    answer = may_reach(knock(coming), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.REVOKED
+
+
+@pytest.mark.parametrize("asked", [SHELL_ASK, ask("uptime")])
+def test_a_session_goes_by_the_grant_that_keeps_it_longest(asked: Ask) -> None:
+    """One that ends later may close sooner, with its hours: then people would be thrown out."""
+    plain = replace(grant(7), ends_at=NOW + 2 * HOUR)
+    hours = parse_window("mon", "10:00-12:30", None)
+    hourly = replace(grant(8), ends_at=NOW + 24 * HOUR, window=hours)
+    answer = may_run(admitted(plain, hourly), asked, NOW)
+    assert isinstance(answer, Run)
+    assert answer.grant == plain
 
 
 def test_a_grant_for_hardware_keys_takes_one() -> None:
