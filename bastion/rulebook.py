@@ -88,13 +88,26 @@ class Rulebook:
         self.problem = problem
 
     def _kept(self) -> Rules | None:
-        """The last good rules; none where those of an older bastion can't be read any more."""
+        """The last good rules; none where those of an older bastion can't be read any more.
+
+        Only those that the log knows of: it is sealed, while the table could be written to.
+        """
         kept = self._store.last_policy()
         try:
-            return None if kept is None else parse_rules(kept.text, "The rules kept before")
+            rules = None if kept is None else parse_rules(kept.text, "The rules kept before")
         except Misconfigured as error:
             log.error("%s", error)
             return None
+        if rules is not None and rules.version != self._logged():
+            log.error("The rules kept before are not those that the log knows of.")
+            return None
+        return rules
+
+    def _logged(self) -> object:
+        """The version of the rules that came into force last, as the log has it."""
+        with self._store.read() as connection:
+            last = events.find(connection, Wanted(what=frozenset({What.RULES_CHANGED})), limit=1)
+        return last[0].happened.details.get("version") if last else None
 
     def _told(self, problem: str) -> bool:
         """Whether another process has told of it: each command line is a process of its own."""

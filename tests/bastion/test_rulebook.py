@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from bastion.actor import Actor
 from bastion.errors import Misconfigured, Unavailable
 from bastion.events import What
 from bastion.rulebook import Rulebook
-from bastion.rules import Rules
+from bastion.rules import Rules, parse_rules
 from bastion.store import Store, events
+from bastion.tables import policies
 from tests.bastion.rulesets import WHOLE
 from tests.bastion.worlds import NOW
 
@@ -230,3 +232,16 @@ def test_a_pipe_in_the_place_of_the_file_holds_nobody_up(file: Path, store: Stor
     file.unlink()
     file.write_text(TWO)
     assert names(rulebook.current()) == ["two"]
+
+
+def test_rules_that_were_written_into_the_database_are_not_in_force(
+    file: Path, store: Store
+) -> None:
+    """With a broken file the kept rules count, but only those that the log knows of."""
+    book(file, store).current()
+    forged = {"version": parse_rules(TWO, file).version, "text": TWO, "by": "os:root", "at": NOW}
+    with store.writing(NOW) as connection:
+        connection.execute(insert(policies), [forged])
+    file.write_text(BROKEN)
+    with pytest.raises(Misconfigured, match="nothing is allowed"):
+        book(file, store).current()
