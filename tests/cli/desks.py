@@ -2,10 +2,11 @@
 
 import json
 import shlex
+import shutil
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -77,6 +78,11 @@ class Installation:
         found = cls.__new__(cls)
         found.home = home
         return found
+
+    def copied(self, directory: Path) -> Self:
+        """Another that is the same, in `directory`."""
+        shutil.copytree(self.home.directory, directory)
+        return self.at(replace(self.home, directory=directory))
 
     def __call__(
         self, *words: str, status: int = 0, terminal: bool = False, width: int = 80
