@@ -62,10 +62,11 @@ def end(connection: Connection, number: int, now: datetime) -> Jump | None:
     return None if row is None else _jump(row)
 
 
-def end_all(connection: Connection, now: datetime) -> int:
-    """End what a process that is gone has left open; how many there were."""
-    statement = update(connections).where(_c.ended_at.is_(None))
-    return connection.execute(statement, {"ended_at": now}).rowcount
+def end_all(connection: Connection, now: datetime) -> list[Jump]:
+    """End what a process that is gone has left open; what there was, by number."""
+    statement = update(connections).where(_c.ended_at.is_(None)).values(ended_at=now)
+    ended = map(_jump, connection.execute(statement.returning(connections)))
+    return sorted(ended, key=lambda jump: jump.id)
 
 
 def get(connection: Connection, number: int) -> Jump | None:

@@ -363,7 +363,10 @@ class Store:
     def close_left_open(self, now: datetime) -> int:
         """End the connections that a process that is gone has left open; how many."""
         with self._write(now) as connection:
-            return jumps.end_all(connection, now)
+            ended = jumps.end_all(connection, now)
+            told = [(happenings.of_end(jump), now) for jump in ended]
+            events.append_all(connection, self.chain, told)
+            return len(ended)
 
     def connection(self, number: int) -> Jump | None:
         """The jump `C-<number>`."""

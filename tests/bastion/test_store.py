@@ -14,12 +14,15 @@ from bastion import tables
 from bastion.actor import Actor
 from bastion.commands import parse
 from bastion.errors import Conflict, NotFound
+from bastion.events import What
 from bastion.grants import Allows, State
 from bastion.inventory import Role, User
 from bastion.jumps import Jump
 from bastion.store import Store
+from bastion.store.events import Wanted as WantedEvents
 from bastion.store.grants import MOST_LIVE, _columns
 from bastion.store.grants import Wanted as WantedGrants
+from bastion.store.journal import Journal
 from bastion.store.jumps import Wanted as WantedJumps
 from bastion.store.users import MOST_KEYS
 from bastion.windows import parse_window
@@ -410,6 +413,9 @@ def test_what_a_dead_process_left_open_is_closed(peopled: Store) -> None:
     assert peopled.close_left_open(NOW + HOUR) == 0
     ends = [c.ended_at for c in peopled.connections()]
     assert ends == [NOW + SECOND, NOW + SECOND, NOW]
+    closed = WantedEvents(what=frozenset({What.CONNECTION_CLOSED}))
+    told = [event.happened.connection for event in Journal(peopled).events(closed)]
+    assert told == [3, 2, 1]
 
 
 def test_connections_are_narrowed(peopled: Store) -> None:
