@@ -311,6 +311,8 @@ class Outlets:
             await self._drain(lane)
         except BastionError as error:
             log.warning("%s", error)
+        except Exception:  # the others go on, and so does the end of the service
+            log.exception("%s: passing on failed", lane.outlet.name)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(lane.thread, lane.outlet.close)
 

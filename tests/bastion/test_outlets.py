@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -313,3 +313,30 @@ def test_a_name_that_is_too_long_is_still_its_own() -> None:
     long = [cursor_name(f"file {'a' * 100}/{number}/{'b' * 50}") for number in range(3)]
     assert len(set(long)) == 3
     assert max(map(len, long)) <= 128
+
+
+class _Broken:
+    """An outlet with a mistake of ours in it."""
+
+    name = "broken"
+
+    def step(self, now: datetime) -> bool:
+        raise ValueError("a mistake")
+
+    def close(self) -> None:
+        pass
+
+    def interrupt(self) -> None:
+        pass
+
+
+async def test_a_mistake_in_one_outlet_keeps_no_other_from_its_last_words(
+    journal: Journal, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rest goes out when the service ends, and the mistake is in the log."""
+    tell(journal, 3)
+    file = tmp_path / "audit.jsonl"
+    kept = Outlets(journal, [_Broken(), EventOutlet(journal, FileSink(file))], Ticking())
+    await kept.finish(5)
+    assert ids(file) == [1, 2, 3]
+    assert "broken: passing on failed" in caplog.text
