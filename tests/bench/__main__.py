@@ -3,6 +3,7 @@
     --quick          small sizes, under a minute: to see that all of it works
     --megabytes N    how much a bulk transfer carries
     --only PART…     some parts only: connecting keystrokes bulk idle signing years
+                     ending
     --json FILE      the figures for a program
 
 It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tests.bench import bulk, connecting, idle, keystrokes, questions, signing
+from tests.bench import bulk, connecting, ending, idle, keystrokes, questions, signing
 from tests.bench.figures import Row, document, table
 from tests.bench.stage import Stage, stage
 from tests.bench.years import Years
@@ -32,8 +33,11 @@ from tests.bench.years import Years
 LONGEST = 14 * 60
 """Seconds after which it gives up."""
 
-BY_ITSELF = ("signing", "years")
-"""What needs nobody at the other end."""
+BY_ITSELF = ("signing", "years", "ending")
+"""What is not beside ProxyJump, and makes its own bastion."""
+
+SESSIONS = 5
+"""Of each of the people whose grants end."""
 
 PARTS = ("connecting", "keystrokes", "bulk", "idle", *BY_ITSELF)
 
@@ -51,6 +55,7 @@ class Sizes:
     signing: float
     doors: int
     years: Years
+    people: int
 
 
 FULL = Sizes(
@@ -70,6 +75,7 @@ FULL = Sizes(
         certificates=200_000,
         events=1_000_000,
     ),
+    people=100,
 )
 QUICK = Sizes(
     connections=5,
@@ -88,6 +94,7 @@ QUICK = Sizes(
         certificates=10_000,
         events=20_000,
     ),
+    people=8,
 )
 
 
@@ -124,6 +131,8 @@ def _everything(sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
         yield "signing", signing.measure(sizes.signing)
     if "years" in parts:
         yield "years", questions.measure(sizes.years, sizes.doors)
+    if "ending" in parts:
+        yield "ending", ending.measure(sizes.people, SESSIONS)
 
 
 def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
