@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from bastion.actor import Actor
 from bastion.approvals import Bench, Signature, barred_from, in_words
 from bastion.authority import Authority
-from bastion.errors import NotFound, Refused
+from bastion.errors import Conflict, NotFound, Refused
 from bastion.granting import Granted, Proposal, allowed, judge, under
 from bastion.grants import Grant
-from bastion.inventory import PublicKey, User
+from bastion.inventory import PublicKey, Role, User
 from bastion.jumps import Kill
 from bastion.ledger import Draft, Entry, Kind, Signed
 from bastion.names import free_text
@@ -136,9 +136,14 @@ class Access:
 
     def review(self, actor: Actor, number: int, comment: str, now: datetime) -> Grant:
         """Close the review of a break-glass grant. Raises NotFound, Conflict, Refused."""
-        grant = self._store.grant(number)
-        if grant is not None and grant.user == self._people.person(actor.name):
+        grant, name = self._store.grant(number), self._people.person(actor.name)
+        if grant is not None and grant.user == name:
             raise Refused(f"{grant} was your own: somebody else has to look at it.")
+        reviewer = self._store.user(name)
+        if reviewer is None or not reviewer.roles & {Role.AUDITOR, Role.ADMIN}:
+            raise Refused(f"{name} is no auditor, and only an auditor can close a review.")
+        if grant is not None and grant.revoked_at is None and now < grant.ends_at:
+            raise Conflict(f"{grant} is still open: revoke it first, or wait for its end.")
         return self._store.review_grant(number, actor, free_text(comment, "comment"), now)
 
     def revoke_certificate(self, actor: Actor, serial: int, reason: str, now: datetime) -> Entry:

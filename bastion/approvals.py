@@ -37,7 +37,8 @@ class Bench:
     her in; nor may anybody whom the `requester` has let in. `people` says who an account is.
     `hosts` are all that are meant, for needs that look at their labels. With `hardware` an approval
     takes a hardware key, with `fresh` a sign-in that is no older. `given` are the fingerprints of
-    keys that the requester has enrolled for others: none of them is a second person's.
+    keys that the requester has enrolled for others: none of them is a second person's. `machines`
+    is what stands behind the hosts' names now: a consent is for what stood there then.
     """
 
     needs: tuple[Need, ...]
@@ -48,6 +49,7 @@ class Bench:
     requester: str | None = None
     people: People = NOBODY
     given: frozenset[str] = frozenset()
+    machines: str | None = None
 
     def why_not(self, user: User | None, name: str, by: Signature, now: datetime) -> str | None:
         """Why the person called `name` may not agree, as a sentence; None where she may."""
@@ -125,6 +127,8 @@ class Bench:
         if key is not None and key.fingerprint in self.given:
             return False
         if self.hardware and key is not None and not key.hardware:
+            return False
+        if approval.machines != self.machines:  # another machine has taken the name
             return False
         return self.fresh is None or approval.policy == version
 

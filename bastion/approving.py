@@ -17,7 +17,7 @@ from bastion.errors import BastionError, Conflict, NotFound, Refused
 from bastion.events import What
 from bastion.granting import allowed
 from bastion.grants import Grant
-from bastion.inventory import User
+from bastion.inventory import User, machines
 from bastion.judging import Judging, demand_running
 from bastion.names import free_text
 from bastion.people import People
@@ -79,7 +79,9 @@ class Approving:
         with self._refusals_told(actor, now, user=user.name, details=details):
             ruling = allowed(rules, petition.asking_for(wish, user), inventory)
         judged = petition.granted(wish, ruling, user, inventory, now)
-        request = petition.written(wish, judged.grant, actor, now, self._lifetime)
+        request = replace(
+            petition.written(wish, judged.grant, actor, now, self._lifetime), sponsor=user.sponsor
+        )
         outcome = Outcome() if ruling.needs else Outcome(grant=judged.grant)
         decided = self._inbox.add(request, actor, now, lambda _: (None, outcome))
         return replace(self._answer(decided, now), warnings=judged.warnings)
@@ -168,6 +170,8 @@ class Approving:
         actor = self._present(actor, now)
         said = None if reason is None else free_text(reason, "reason")
         grant = self._running(number, now)
+        if grant.emergency:
+            raise Refused(f"{grant} is break-glass and does not last longer: ask for an access.")
         with self._refusals_told(actor, now, user=grant.user, grant=number):
             waiting = self._waiting_extension(number, now)
             if waiting is None:
@@ -190,7 +194,14 @@ class Approving:
         ruling = allowed(rules, asking, self._store.hosts())
         petition.demand_within(grant, ruling)
         request = petition.lengthening(
-            grant, duration, reason, ruling, by=actor, now=now, lifetime=self._lifetime
+            grant,
+            duration,
+            reason,
+            ruling,
+            by=actor,
+            sponsor=user.sponsor,
+            now=now,
+            lifetime=self._lifetime,
         )
 
         def judge(case: Case) -> tuple[Approval | None, Outcome]:
@@ -200,7 +211,7 @@ class Approving:
                 return None, Outcome(until=grant.ends_at + duration)
             if actor.name == grant.user:
                 return None, Outcome()
-            approval = agreement(actor, rules.version, None, None, now)
+            approval = agreement(actor, rules.version, _behind(case), now)
             return approval, self._judging.judge(rules, case, actor, approval).outcome
 
         return self._answer(self._inbox.add(request, actor, now, judge), now)
@@ -220,7 +231,8 @@ class Approving:
 
         def judge(case: Case) -> tuple[Approval, Outcome]:
             less = shorter(case.request, duration)
-            approval = agreement(actor, rules.version, less, comment, now)
+            behind = _behind(case)
+            approval = agreement(actor, rules.version, behind, now, duration=less, comment=comment)
             judged = self._judging.judge(rules, case, actor, approval, way)
             warnings.extend(judged.warnings)
             return approval, judged.outcome
@@ -312,3 +324,8 @@ def _way(actor: Actor, grant: Grant) -> Way:
 
 def _askers(request: Request) -> frozenset[str]:
     return frozenset({request.user, request.asked_by})
+
+
+def _behind(case: Case) -> str:
+    """The machines that a consent is given for."""
+    return machines(case.request.hosts, case.inventory)

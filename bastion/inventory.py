@@ -5,6 +5,8 @@ Keys are carried as the library-free `PublicKey`; `authority` makes one out of a
 """
 
 import fnmatch
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -131,6 +133,21 @@ class Selector:
         if self.exact:
             return self.pattern in host.names
         return fnmatch.fnmatchcase(host.name, self.pattern)
+
+
+def machines(selectors: Iterable[Selector], hosts: Iterable[Host]) -> str:
+    """SHA-256 (hex) of what stands behind the hosts that are named: where, and with which keys.
+
+    Patterns and labels mean whatever they match; a name means the machine that had it.
+    """
+    named = [selector for selector in selectors if selector.exact]
+    told = [
+        f"{host.name} {host.address} {host.port} {key.fingerprint}"
+        for host in hosts
+        if any(selector.matches(host) for selector in named)
+        for key in (*host.host_keys, *host.host_cas)
+    ]
+    return hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()
 
 
 def parse_selector(text: str) -> Selector:

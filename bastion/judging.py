@@ -14,7 +14,7 @@ from bastion.approvals import Bench, Signature, barred_from
 from bastion.errors import BadInput, BastionError, Conflict, NotFound, Refused
 from bastion.granting import allowed
 from bastion.grants import Grant
-from bastion.inventory import User
+from bastion.inventory import User, machines
 from bastion.people import People
 from bastion.policy import clock
 from bastion.requests import Approval, Request
@@ -114,6 +114,10 @@ class Judging:
     def _bench(self, case: Case, ruling: Ruling) -> Bench:
         request, requester = case.request, case.requester.name
         barred = barred_from(case.requester, self._people.persons(case.enrollers))
+        if request.sponsor is not None and request.sponsor not in barred:
+            barred[request.sponsor] = (
+                f"{request.sponsor} vouched for {requester} when it was asked."
+            )
         if request.extends is None and request.asked_by not in barred:
             asker = request.asked_by
             barred[asker] = f"{asker} asked for it, so somebody else has to approve."
@@ -131,6 +135,7 @@ class Judging:
             requester=requester,
             people=self._people,
             given=frozenset(given),
+            machines=machines(request.hosts, case.inventory),
         )
 
 

@@ -165,7 +165,13 @@ def shorter(request: Request, duration: timedelta | None) -> timedelta | None:
 
 
 def agreement(
-    actor: Actor, policy: str, duration: timedelta | None, comment: str | None, now: datetime
+    actor: Actor,
+    policy: str,
+    machines: str,
+    now: datetime,
+    *,
+    duration: timedelta | None = None,
+    comment: str | None = None,
 ) -> Approval:
     """Somebody's yes, as it is kept. `policy` is the version of the rules."""
     return Approval(
@@ -176,6 +182,7 @@ def agreement(
         source=actor.source,
         fingerprint=None if actor.key is None else actor.key.fingerprint,
         policy=policy,
+        machines=machines,
     )
 
 
@@ -225,6 +232,7 @@ def lengthening(
     ruling: Ruling,
     *,
     by: Actor,
+    sponsor: str | None,
     now: datetime,
     lifetime: timedelta,
 ) -> Request:
@@ -245,6 +253,7 @@ def lengthening(
         window=grant.window,
         extends=grant.id,
         source=by.source,
+        sponsor=sponsor,
         rule=ruling.rule.name,
         policy=ruling.version,
     )

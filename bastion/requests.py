@@ -29,7 +29,7 @@ class Approval:
     """Somebody agreed. `duration` is a shorter one than was asked for, where one was said.
 
     `fingerprint` is the key that signed in, if one did; `policy` the version of the rules that
-    it was judged by.
+    it was judged by; `machines` is what stood behind the hosts' names (`inventory.machines`).
     """
 
     by: str
@@ -39,6 +39,7 @@ class Approval:
     source: str = "local"
     fingerprint: str | None = None
     policy: str | None = None
+    machines: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class Request:
 
     It begins at `starts_at`, or when it is approved, and lasts `duration`. Where `extends` is a
     grant's number it asks for that one to last `duration` longer. `emergency` is break-glass:
-    given at once, reviewed afterwards. `decision` is APPROVED, DENIED or CANCELLED once there is
-    one; `grant` what came of it.
+    given at once, reviewed afterwards. `sponsor` vouched for the user then. `decision` is APPROVED,
+    DENIED or CANCELLED once there is one; `grant` what came of it.
     """
 
     id: int
@@ -68,6 +69,7 @@ class Request:
     extends: int | None = None
     emergency: bool = False
     source: str = "local"
+    sponsor: str | None = None
     rule: str | None = None
     policy: str | None = None
     approvals: tuple[Approval, ...] = ()

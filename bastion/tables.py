@@ -212,6 +212,7 @@ requests = Table(
     Column("extends", ForeignKey("grants.id")),
     Column("emergency", Boolean, nullable=False),
     Column("source", Text, nullable=False),
+    Column("sponsor", String(63)),
     Column("rule", Text),
     Column("policy", String(64)),
     Column("asked_at", Moment, nullable=False),
@@ -239,6 +240,7 @@ approvals = Table(
     Column("source", Text, nullable=False),
     Column("fingerprint", String(64)),
     Column("policy", String(64)),
+    Column("machines", String(64)),
     UniqueConstraint("request", "by"),
     sqlite_autoincrement=True,
 )

@@ -28,7 +28,7 @@ from cli.person import SignedIn
 from cli.policy import own_policy
 from cli.requests import approve, cancel, deny, requests
 from cli.sessions import kill, sessions
-from cli.show import show
+from cli.show import show, show_asked
 from cli.verb import Noun, Verb, run
 
 PROGRAM = "ssh bastion"
@@ -65,7 +65,7 @@ def _verbs_of(context: click.Context) -> click.Group:
 EVERYBODY = (status, hosts, cert, trust, explain)
 """What anybody who has signed in may run: each tells only of oneself."""
 
-_APPROVERS = (requests, approve, deny, grants, show, extend, revoke)
+_APPROVERS = (requests, approve, deny, grants, show_asked, extend, revoke)
 _AUDITORS = (sessions, show, grants, certificates, requests, review, own_policy, own_audit)
 
 BY_ROLE: dict[Role, tuple[click.Command, ...]] = {

@@ -44,6 +44,24 @@ def show(desk: Desk, *, what: str, json: bool) -> None:
         _named(desk, what, json)
 
 
+@click.command(
+    "show",
+    cls=Verb,
+    short_help="One request or grant.",
+    examples=["[program] show R-12", "[program] show G-7 --json"],
+)
+@click.argument("what", metavar="ID")
+@as_json
+@click.pass_obj
+def show_asked(desk: Desk, *, what: str, json: bool) -> None:
+    """One thing that approvers decide: a request R-12, a grant G-7."""
+    prefix, dash, digits = what.strip().upper().partition("-")
+    tellers = {"R": tell_request, "G": _grant}
+    if not (dash and digits.isdecimal() and prefix in tellers):
+        raise BadInput(f"{what[:60]!a} names nothing that is decided: write R-12 or G-7.")
+    tellers[prefix](desk, names.numbered(prefix, what), json)
+
+
 def _named(desk: Desk, what: str, json: bool) -> None:
     services = desk.services
     try:

@@ -24,7 +24,7 @@ _CHECKPOINTS = "SELECT id, at, body, signature FROM checkpoints"
 _HEADS = "SELECT node, boot, seq, hash, sealed FROM heads"
 
 _GUARDED = ("events", "checkpoints", "policies")
-_TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+_TRIGGERS = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
 @contextmanager
@@ -64,13 +64,13 @@ class Evidence:
             return self._leniently(_HEADS, ()).fetchall()
 
     def open_tables(self) -> list[str]:
-        """The tables in which the database no longer refuses to change or to forget a row."""
-        found = dict(self._raw.execute(_TRIGGERS).fetchall())
-        return [
-            table
-            for table in _GUARDED
-            if any(found.get(f"{table}_no_{act}") != guard(table, act) for act in _ACTS)
-        ]
+        """The tables that the database no longer guards as it should, or does more with."""
+        found = {name: (table, sql) for name, table, sql in self._raw.execute(_TRIGGERS)}
+        ours = {
+            f"{table}_no_{act}": (table, guard(table, act)) for table in _GUARDED for act in _ACTS
+        }
+        odd = {table for name, (table, sql) in ours.items() if found.get(name) != (table, sql)}
+        return sorted(odd | {table for name, (table, _) in found.items() if name not in ours})
 
     def _numbered(self, statement: str) -> Iterator[Row]:
         """Rows in the order of their numbers. After one that is no UTF-8 it goes on, slower."""

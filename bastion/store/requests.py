@@ -102,6 +102,7 @@ def approve(connection: Connection, number: int, approval: Approval) -> None:
         "source": approval.source,
         "fingerprint": approval.fingerprint,
         "policy": approval.policy,
+        "machines": approval.machines,
     }
     connection.execute(insert(approvals), [row])
 
@@ -187,6 +188,7 @@ def _approval(row: Row[Any]) -> Approval:
         source=row.source,
         fingerprint=row.fingerprint,
         policy=row.policy,
+        machines=row.machines,
     )
 
 
@@ -202,6 +204,7 @@ def _columns(request: Request) -> dict[str, object]:
         "extends": request.extends,
         "emergency": request.emergency,
         "source": request.source,
+        "sponsor": request.sponsor,
         "rule": request.rule,
         "policy": request.policy,
         "asked_at": request.asked_at,
@@ -228,6 +231,7 @@ def _request(row: Row[Any], given: Sequence[Approval]) -> Request:
         extends=row.extends,
         emergency=row.emergency,
         source=row.source,
+        sponsor=row.sponsor,
         rule=row.rule,
         policy=row.policy,
         approvals=tuple(given),

@@ -196,6 +196,27 @@ def test_whoever_enrolled_a_key_of_hers_may_not_approve(desk: Story) -> None:
     assert desk.waits_for()[1] == ("dave",)
 
 
+def test_who_vouched_for_her_when_she_asked_may_not_approve(desk: Story) -> None:
+    """A sponsor does not become an approver by being replaced meanwhile."""
+    desk.change("alice", sponsor="bob")
+    desk.ask()
+    desk.change("alice", sponsor=None)
+    with pytest.raises(Refused, match="bob vouched for alice when it was asked"):
+        desk.approve("bob")
+
+
+def test_a_consent_is_for_the_machine_that_had_the_name(desk: Story) -> None:
+    """Another one takes it: who agreed to the first has to agree to the second."""
+    desk.rules = ruled('approvals = [{ from = ["@leads"], count = 2 }]')
+    desk.ask()
+    desk.approve("bob")
+    web = desk.store.host("web-1")
+    assert web is not None
+    desk.store.replace_host(replace(web, address="10.9.9.9"), ROOT, NOW)
+    assert desk.approve("carol").grant is None
+    assert desk.approve("bob").grant is not None
+
+
 def test_whom_she_vouches_for_may_not_approve(desk: Story) -> None:
     """An approver of her own making is no second person."""
     desk.change("bob", sponsor="alice")
@@ -1064,6 +1085,7 @@ def test_requests_that_wait_do_not_stand_in_the_way_of_an_emergency(desk: Story)
 def test_somebody_else_looks_at_it_afterwards(desk: Story) -> None:
     """Open for review until an auditor has closed it, once; not by herself, by whatever account."""
     desk.rules = ruled(BREAK_GLASS)
+    desk.change("erin", roles=frozenset({Role.APPROVER, Role.AUDITOR}))
     desk.ask(wish(HOUR, emergency=True))
     people = People({"kim": "alice"})
     rules = lambda: desk.rules  # noqa: E731
@@ -1073,15 +1095,21 @@ def test_somebody_else_looks_at_it_afterwards(desk: Story) -> None:
     for actor in (desk.by("alice"), Actor("os:kim"), Actor("alice", account="kim")):
         with pytest.raises(Refused, match="G-1 was your own: somebody else has to look at it"):
             access.review(actor, 1, "all well", desk.now)
+    with pytest.raises(Conflict, match="G-1 is still open: revoke it first"):
+        access.review(desk.by("erin"), 1, "all well", desk.now)
     desk.now += DAY
+    for actor in (desk.by("bob"), ROOT):
+        with pytest.raises(Refused, match="only an auditor can close a review"):
+            access.review(actor, 1, "all well", desk.now)
     assert access.review(desk.by("erin"), 1, "all well", desk.now).reviewed_by == "erin"
     assert desk.store.grants(unreviewed) == []
     with pytest.raises(Conflict, match="G-1 was reviewed by erin already"):
-        access.review(desk.by("bob"), 1, "all well", desk.now)
+        access.review(desk.by("erin"), 1, "all well", desk.now)
     desk.rules = ruled("automatic = true")
     desk.ask()
+    desk.now += DAY
     with pytest.raises(Conflict, match="G-2 was not given by break-glass"):
-        access.review(desk.by("bob"), 2, "all well", desk.now)
+        access.review(desk.by("erin"), 2, "all well", desk.now)
 
 
 # Whom it is told

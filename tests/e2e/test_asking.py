@@ -223,6 +223,9 @@ async def test_break_glass_is_open_until_somebody_has_looked(
     assert (await erin.jump("echo", "in")).out == "in\n"
     listed = await house.dora.ssh("bastion", "review", "--json")
     assert grant[0] in listed.out
+    early = await house.dora.ssh("bastion", "review", grant[0], "--comment", "fine")
+    assert (early.status, "still open" in early.err) == (1, True)
+    await house.bastion.admin("revoke", grant[0], "--reason", "the fire is out")
     closed_by = await house.dora.ssh(
         "bastion", "review", grant[0], "--comment", "it", "did", "burn"
     )
