@@ -3,7 +3,7 @@
     --quick          small sizes, under a minute: to see that all of it works
     --megabytes N    how much a bulk transfer carries
     --only PART…     some parts only: connecting keystrokes bulk idle signing years
-                     ending
+                     ending asking
     --json FILE      the figures for a program
 
 It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
@@ -19,13 +19,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tests.bench import bulk, connecting, ending, idle, keystrokes, questions, signing
+from tests.bench import asking, bulk, connecting, ending, idle, keystrokes, questions, signing
 from tests.bench.figures import Row, document, table
 from tests.bench.stage import Stage, stage
 from tests.bench.years import Years
@@ -33,7 +33,7 @@ from tests.bench.years import Years
 LONGEST = 14 * 60
 """Seconds after which it gives up."""
 
-BY_ITSELF = ("signing", "years", "ending")
+BY_ITSELF = ("signing", "years", "ending", "asking")
 """What is not beside ProxyJump, and makes its own bastion."""
 
 SESSIONS = 5
@@ -56,6 +56,7 @@ class Sizes:
     doors: int
     years: Years
     people: int
+    asked: int
 
 
 FULL = Sizes(
@@ -76,6 +77,7 @@ FULL = Sizes(
         events=1_000_000,
     ),
     people=100,
+    asked=20,
 )
 QUICK = Sizes(
     connections=5,
@@ -95,6 +97,7 @@ QUICK = Sizes(
         events=20_000,
     ),
     people=8,
+    asked=4,
 )
 
 
@@ -133,6 +136,9 @@ def _everything(sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
         yield "years", questions.measure(sizes.years, sizes.doors)
     if "ending" in parts:
         yield "ending", ending.measure(sizes.people, SESSIONS)
+    if "asking" in parts:
+        few = min(sizes.years.events, 20_000)  # nothing here looks at more of them
+        yield "asking", asking.measure(replace(sizes.years, events=few), sizes.asked)
 
 
 def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
