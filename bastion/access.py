@@ -85,6 +85,11 @@ class Access:
         self, actor: Actor, proposal: Proposal, user: User, judged: Granted, now: datetime
     ) -> Granted:
         """The same as the rules want it. Raises Refused, BadInput."""
+        if not self._rules().rules:
+            raise Refused(
+                "There are no rules in policy.toml, so nothing may be given: write one with "
+                "operators = true (docs/policy.md), or say --override."
+            )
         grant, inventory = judged.grant, self._store.hosts()
         asking = Asking(
             user=user,

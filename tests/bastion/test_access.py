@@ -249,3 +249,14 @@ def test_a_kill_is_kept_for_whoever_carries_the_session(access: Access, store: S
     assert (kill.session, kill.by, kill.reason) == (31, "bob", "odd")
     with pytest.raises(BadInput, match="The reason"):
         access.kill(BOB, 31, "\x1b", NOW)
+
+
+def test_without_any_rule_it_says_what_to_write(
+    store: Store, authority: Authority, alice: User
+) -> None:
+    """As in a home that was made before there were rules."""
+    none = parse_rules("", "policy.toml")
+    access = Access(store, authority, LIFETIME, lambda: none, People({}))
+    with pytest.raises(Refused, match="no rules in policy.toml.*operators = true"):
+        access.grant(BOB, proposal(), NOW)
+    assert access.grant(BOB, proposal(), NOW, override=True).grant.override
