@@ -257,6 +257,6 @@ def test_without_any_rule_it_says_what_to_write(
     """As in a home that was made before there were rules."""
     none = parse_rules("", "policy.toml")
     access = Access(store, authority, LIFETIME, lambda: none, People({}))
-    with pytest.raises(Refused, match="no rules in policy.toml.*operators = true"):
+    with pytest.raises(Refused, match=r"no rules in policy\.toml.*operators = true"):
         access.grant(BOB, proposal(), NOW)
     assert access.grant(BOB, proposal(), NOW, override=True).grant.override
