@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from bastion.embedded import new_host_key, target
 from bastion.errors import BastionError, Unavailable
 from cli import door
 from cli.desk import Desk
-from cli.stage import Said, Stage
+from cli.stage import PATIENCE, Said, Stage
 from cli.verb import Verb, run
 
 LOGINS = ("deploy", "ops")
@@ -241,6 +242,7 @@ class Story:
 
     def _look_back(self) -> None:
         self.tell("Everything was recorded before it was shown.")
+        self._settled()
         listed = self._do("sessions")
         self._check("expired" in listed.text and "S-3" in listed.text, listed)
         self._do("show", "S-3")
@@ -253,6 +255,16 @@ class Story:
         self._check("bob" in story.text, story)
         self._do("audit", "seal")
         self._do("audit", "verify")
+
+    def _settled(self) -> None:
+        """Wait until the recording of what has just been cut is closed."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            heard: list[str] = []
+            self._run(("sessions", "--live", "--csv"), heard.append)
+            if len("".join(heard).splitlines()) <= 1:
+                return
+            time.sleep(0.05)
 
     def _fetch_certificate(self) -> None:
         self._typed("ssh bastion cert > ~/.ssh/id_ed25519-cert.pub", "alice")
