@@ -36,7 +36,7 @@ from bastion.tables import grants
 MOST_LIVE = 500
 """Grants of one user that are not over: door 1 reads them all, so there is a limit."""
 
-LATEST_OVER = 32
+LATEST_OVER = 16
 """Ended ones, and as many revoked ones, that door 1 may read too, to say what happened."""
 
 MOST_ROWS = 1000

@@ -25,9 +25,9 @@ from bastion.grants import Certificate
 from bastion.ledger import Draft, Entry, Kind, Signed
 from bastion.tables import certificates
 
-LATEST = 16
+LATEST = 8
 """Certificates of one key that door 1 reads: the newest; a newer one counts for all that an
-older one did, save what was revoked. More of them would be half of what the door takes."""
+older one did, save what was revoked. More of them would be most of what the door takes."""
 
 MOST_ROWS = 1000
 
