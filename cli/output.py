@@ -9,14 +9,15 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
 
 import orjson
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +33,9 @@ SHORT = 20
 
 GAP = 2
 """Blanks between two columns."""
+
+INDENT = 5
+"""Blanks before the further lines of a row that is too wide for one."""
 
 _COLOURS = {
     "active": "green",
@@ -116,22 +120,19 @@ class Output:
         return self._render(Text(text, style=style), len(text) + 1).rstrip("\n")
 
     def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        """A table as wide as the terminal at most, or lines that it may break: nothing is cut."""
-        widths = _widths(columns, rows)
-        least = sum(min(width, SHORT) + GAP for width in widths) - GAP
-        if least > self.columns:
-            return _aligned(columns, rows)
-        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="")
-        for column, width in zip(columns, widths, strict=True):
-            heading = Text(column.upper(), style="bold")
-            table.add_column(heading, overflow="fold", no_wrap=width <= SHORT)
-        for row in rows:
-            table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-        return "".join(
-            f"{line.rstrip()}\n" for line in self._render(table, self.columns).splitlines()
+        """A table as wide as the terminal at most: nothing is cut."""
+        widths, room = _widths(columns, rows), self.columns
+        headings = [Text(column.upper(), style="bold") for column in columns]
+        styled = [[Text(cell, style=_COLOURS.get(cell, "")) for cell in row] for row in rows]
+        lines = _lines(widths, room)
+        table = (
+            _table(headings, styled, widths)
+            if len(lines) == 1
+            else Group(*_stacked([headings, *styled], widths, lines, room))
         )
+        return "".join(f"{line.rstrip()}\n" for line in self._render(table, room).splitlines())
 
-    def _render(self, what: Table | Text, width: int) -> str:
+    def _render(self, what: RenderableType, width: int) -> str:
         console = Console(
             file=io.StringIO(),
             width=width,
@@ -206,6 +207,54 @@ def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     table = [columns, *rows]
     return [max(cell_len(row[number]) for row in table) for number in range(len(columns))]
+
+
+def _lines(widths: Sequence[int], room: int) -> list[range]:
+    """Which columns are on which line of a row: as many on each as have room, in their order."""
+    lines, begin, used = [], 0, 0
+    for number, width in enumerate(widths):
+        least = min(width, SHORT)
+        if number > begin and used + least > room:
+            lines.append(range(begin, number))
+            begin, used = number, INDENT
+        used += least + GAP
+    return [*lines, range(begin, len(widths))]
+
+
+def _table(
+    headings: Sequence[Text], rows: Iterable[Sequence[Text]], widths: Sequence[int]
+) -> Table:
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="")
+    for heading, width in zip(headings, widths, strict=True):
+        table.add_column(heading, overflow="fold", no_wrap=width <= SHORT)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _stacked(
+    rows: Iterable[Sequence[Text]], widths: Sequence[int], lines: Sequence[range], room: int
+) -> Iterator[RenderableType]:
+    """Each row as several lines; what is in a column stands below its heading."""
+    shares = [_shares([widths[number] for number in line], room - INDENT) for line in lines]
+    for row in rows:
+        for line, share in zip(lines, shares, strict=True):
+            table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=False)
+            for width in share:
+                table.add_column(width=width, overflow="fold")
+            table.add_row(*(row[number] for number in line))
+            yield Padding(table, (0, 0, 0, INDENT if line.start else 0), expand=False)
+
+
+def _shares(widths: Sequence[int], room: int) -> list[int]:
+    """How wide the columns of one line are: the long ones have what the others leave."""
+    spare = room - sum(min(width, SHORT) + GAP for width in widths) + GAP
+    shares = []
+    for width in widths:
+        more = max(0, min(width - SHORT, spare))
+        spare -= more
+        shares.append(min(width, SHORT) + more)
+    return shares
 
 
 def _harmless(text: str) -> str:

@@ -41,8 +41,9 @@ def test_a_table_has_headings_and_colours() -> None:
 def test_nothing_is_cut(cells: list[str], width: int) -> None:
     """However narrow the terminal is, every letter is there."""
     table = told([tuple(cells)], width=width)
-    rows = "".join(table.splitlines()[1:])
-    assert sorted(rows.replace(" ", "")) == sorted("".join(cells).replace(" ", ""))
+    assert max(map(len, table.splitlines())) <= width
+    there = sorted(letter for letter in "".join(table.split()) if not letter.isupper())
+    assert there == sorted("".join(cells).replace(" ", ""))
 
 
 def test_a_long_cell_is_broken_into_lines_of_its_own() -> None:
@@ -50,6 +51,20 @@ def test_a_long_cell_is_broken_into_lines_of_its_own() -> None:
     lines = told([("G-1", "active", "word " * 30)], width=60).splitlines()
     assert max(map(len, lines)) <= 60
     assert lines[1].startswith("G-1  active  word")
+
+
+def test_a_row_that_is_too_wide_goes_on_below_its_headings() -> None:
+    """No word is broken by the terminal, and each row has the same shape."""
+    heard: list[str] = []
+    moment = datetime(2026, 11, 23, 18, 5, 7, tzinfo=UTC)
+    columns = ("id", "user", "hosts", "state", "from", "until", "reason")
+    rows = [("G-1", "alice", "prod-host", "active", moment, moment, "disk full")] * 2
+    Output(heard.append, heard.append, True, 60).table(columns, rows)
+    row = (
+        "G-1  alice  prod-host  active  2026-11-23 18:05:07\n     2026-11-23 18:05:07  disk full\n"
+    )
+    heading = "ID   USER   HOSTS      STATE   FROM\n     UNTIL                REASON\n"
+    assert "".join(heard) == heading + row * 2
 
 
 @given(st.text())
@@ -90,7 +105,7 @@ def test_a_width_is_believed_within_reason(width: int, taken: int) -> None:
 def test_a_table_follows_the_width_of_the_terminal() -> None:
     """As wide as it is when it is drawn; what is not believed is taken as 80."""
     told: list[str] = []
-    widths = iter([60, 60, 120, 120, 0, 0])
+    widths = iter([60, 120, 0])
     output = Output(told.append, told.append, terminal=True, window=lambda: next(widths))
     for _ in range(3):
         output.table(("id", "command"), [("S-1", "word " * 40)])
