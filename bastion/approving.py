@@ -102,7 +102,7 @@ class Approving:
     def standings(self, found: Sequence[Request], now: datetime) -> list[Answer]:
         """The same for several that wait; those that are decided come without their grants."""
         waiting = [each for each in found if each.standing(now) is Standing.PENDING]
-        users = self._store.users() if waiting else []
+        users = self._inbox.approvers() if waiting else []
         cases = {case.request.id: case for case in self._inbox.cases(waiting)}
         return [
             self._waiting(cases[each.id], users, now) if each.id in cases else Answer(each)
@@ -245,7 +245,7 @@ class Approving:
         if request.standing(now) is not Standing.PENDING:
             return Answer(request, decided.grant)
         case = self._inbox.case(request.id, request.user)
-        return self._waiting(case, self._store.users(), now)
+        return self._waiting(case, self._inbox.approvers(), now)
 
     def _waiting(self, case: Case, users: Sequence[User], now: datetime) -> Answer:
         try:

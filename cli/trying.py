@@ -232,7 +232,7 @@ def _people(desk: Desk, asking: Asking, ruling: Ruling) -> list[str]:
         barred=barred_from(asking.user, enrollers),
         hardware=ruling.rule.hardware_approvers,
     )
-    return bench.eligible(services.store.users(), (), services.clock.now())
+    return bench.eligible(services.inbox.approvers(), (), services.clock.now())
 
 
 def _shape(tried: _Tried) -> Shape:

@@ -17,7 +17,7 @@ from bastion.actor import Actor
 from bastion.errors import NotFound
 from bastion.events import Happened, What
 from bastion.grants import Grant
-from bastion.inventory import Host, User
+from bastion.inventory import Host, Role, User
 from bastion.requests import Approval, Request, Standing
 from bastion.store import events, grants, hosts, requests, users
 from bastion.store.store import Store
@@ -86,6 +86,11 @@ class Inbox:
         """The newest first, at most `limit`; for the next page, `before` is the last one's id."""
         with self._store.read() as connection:
             return requests.find(connection, wanted or requests.Wanted(), limit, before)
+
+    def approvers(self) -> list[User]:
+        """All whose role lets them approve, by name."""
+        with self._store.read() as connection:
+            return users.having(connection, Role.APPROVER)
 
     def case(self, number: int, by: str) -> Case:
         """What `R-<number>` would be decided from by `by`, to be looked at. Raises NotFound."""

@@ -6,7 +6,18 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, union_all, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    select,
+    type_coerce,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from bastion.errors import Conflict, NotFound
@@ -37,6 +48,12 @@ def find(connection: Connection, name: str) -> User | None:
 def everyone(connection: Connection) -> list[User]:
     """All users by name, with their keys."""
     return _users(connection.execute(_joined))
+
+
+def having(connection: Connection, role: Role) -> list[User]:
+    """All with this role among theirs, by name, with their keys."""
+    kept = type_coerce(users.c.roles, Text)
+    return _users(connection.execute(_joined.where(kept.contains(f'"{role.value}"'))))
 
 
 def owner(connection: Connection, blob: bytes) -> User | None:

@@ -22,6 +22,7 @@ from bastion.store import Store
 from bastion.store.events import Wanted as WantedEvents
 from bastion.store.grants import MOST_LIVE, _columns
 from bastion.store.grants import Wanted as WantedGrants
+from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
 from bastion.store.jumps import Wanted as WantedJumps
 from bastion.store.users import MOST_KEYS
@@ -138,6 +139,14 @@ def test_times_come_back_in_utc(store: Store) -> None:
     assert alice.until.utcoffset() == timedelta(0)
     with pytest.raises(StatementError, match="without a zone"):
         store.add_user(user("bob", until=datetime(2026, 1, 1)), ROOT, NOW)  # noqa: DTZ001
+
+
+def test_approvers_are_those_who_have_the_role(peopled: Store) -> None:
+    """Among other roles or alone; a group of that name gives nothing."""
+    peopled.update_user(replace(user("alice"), groups=frozenset({"approver"})), ROOT, NOW)
+    both = frozenset({Role.APPROVER, Role.AUDITOR})
+    peopled.update_user(replace(user("bob"), roles=both), ROOT, NOW)
+    assert Inbox(peopled).approvers() == [peopled.user("bob")]
 
 
 # Hosts
