@@ -150,7 +150,7 @@ def _usage(desk: Desk, error: click.ClickException) -> str:
 
 def _sentence(text: str) -> str:
     text = " ".join(text.split())
-    return text if text.endswith((".", "?", ")")) else f"{text}."
+    return text if text.endswith((".", "?", ".)", "?)")) else f"{text}."
 
 
 def _capital(text: str) -> str:

@@ -127,7 +127,7 @@ def test_two_approvals_are_two_people(bob: Remote, dave: Remote, bastion: Servic
         ("approve R-9", 1, "There is no request R-9"),
         ("approve", 2, "Missing argument"),
         ("approve G-1", 2, "is not an id: write it as in R-7"),
-        ("approve R-1 R-2", 2, "extra argument (R-2)"),
+        ("approve R-1 R-2", 2, "extra argument (R-2). See"),
         ("approve R-1 --for 0h", 2, "no time at all"),
         (f"approve R-1 --comment {'x' * 501}", 2, "The comment has 501 characters"),
         ("approve R-1 --comment a\x1b[31mb", 2, "control characters"),
