@@ -96,7 +96,7 @@ def rotate(desk: Desk, *, name: str, retire: bool, force: bool, json: bool) -> N
 )
 @click.pass_obj
 def krl(desk: Desk, *, output: Path | None) -> None:
-    """The list of what is revoked, for the RevokedKeys of a target's sshd.
+    """The list of what is revoked, for a target's RevokedKeys.
 
     It names the certificates that were revoked and are not over, contractors' and targets', and
     the CAs that are retired. It is judged by ssh-keygen before it is renamed into its place, as
