@@ -22,7 +22,7 @@ pieces = st.recursive(
         st.lists(st.lists(inner, max_size=3).map("".join), min_size=1, max_size=3).map("|".join),
         times,
     ),
-    max_leaves=6,
+    max_leaves=3,  # `re` takes years for some that are nested deeper
 )
 bodies = st.lists(pieces, max_size=4).map("".join)
 patterns = st.builds(
@@ -32,7 +32,7 @@ patterns = st.builds(
     bodies,
     st.sampled_from(["", "$"]),
 )
-texts = st.text("abcAB-. 1]", max_size=8)
+texts = st.text("abcAB-. 1]", max_size=5)
 
 
 @given(pattern=patterns, text=texts)
