@@ -9,9 +9,10 @@ import pytest
 from hypothesis import settings
 
 # No deadline: a machine under load is not a bug. CI tries the same examples each time, so that a
-# change is judged by what it changed; at home the search goes on.
+# change is judged by what it changed; at home the search goes on, and a long one goes far.
 settings.register_profile("home", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+settings.register_profile("long", deadline=None, print_blob=True, max_examples=20_000)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 

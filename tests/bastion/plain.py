@@ -29,7 +29,7 @@ MOST_WAITING = 20
 
 
 class Plain:
-    """All of it. Numbers of requests and grants count from 1."""
+    """All of it. Numbers of requests and grants count from 1; hosts are machines by their names."""
 
     def __init__(self, now: datetime, rules: list[PlainRule]) -> None:
         self.now = now
@@ -37,7 +37,7 @@ class Plain:
         self.rules = rules
         self.version = 0
         self.people: dict[str, PlainPerson] = {}
-        self.hosts: set[str] = set()
+        self.hosts: dict[str, int] = {}
         self.requests: list[PlainRequest] = []
         self.grants: list[PlainGrant] = []
         self.certificates: list[PlainCertificate] = []
@@ -52,15 +52,14 @@ class Plain:
 
     def rule_for(self, way: str, asked: PlainRequest, whole: timedelta) -> PlainRule | None:
         """The first that fits in everything, for `whole` as the time."""
-        groups = {f"@{group}" for group in self.people[asked.user].groups}
+        groups, start = {f"@{name}" for name in self.people[asked.user].groups}, asked.start
         for rule in self.rules:
             consent = rule.automatic or bool(rule.needs)
-            ways = {"request": consent, "operator": consent or rule.operators}
-            start = asked.start
+            operator, emergency = consent or rule.operators, rule.emergency
             if (
-                {**ways, "emergency": rule.emergency}[way]
+                {"request": consent, "operator": operator, "emergency": emergency}[way]
                 and rule.who & (groups | {asked.user})
-                and asked.host in rule.hosts & self.hosts
+                and asked.host in rule.hosts & self.hosts.keys()
                 and whole <= rule.longest
                 and (asked.hours is None or within(asked.hours, rule.hours))
                 and (start is None or opens(rule.hours, start) < start + whole)
@@ -85,13 +84,13 @@ class Plain:
         asker = self.people[request.user]
         if person is None or person.closed or not person.approver:
             return False
-        if name in {request.user, asker.sponsor} | {giver for _, giver in asker.given}:
+        let_her_in = {asker.sponsor, request.sponsor} | {giver for _, giver in asker.given}
+        if name == request.user or name in let_her_in:
             return False
         if person.sponsor == request.user:
             return False
-        return any(self.is_one_of(name, names) for names, _ in self.needs(rule, "request")) or (
-            not self.needs(rule, "request")
-        )
+        needs = self.needs(rule, "request")
+        return not needs or any(self.is_one_of(name, names) for names, _ in needs)
 
     def is_one_of(self, name: str, names: frozenset[str]) -> bool:
         """By name, or in a group."""
@@ -100,7 +99,7 @@ class Plain:
     def stands(self, yes: PlainApproval, request: PlainRequest, rule: PlainRule) -> bool:
         """Whether a yes of before is still one: by a key of her own, of the kind that is wanted."""
         person = self.people.get(yes.by)
-        if person is None:
+        if person is None or yes.machine != self.hosts[request.host]:
             return False
         if yes.key is not None and not self.is_her_own(yes.key, person, request.user):
             return False
@@ -158,7 +157,11 @@ class Plain:
             return False
         inside, stale_at = asked.inside or rule.inside, self.now + REQUEST_WAITS
         request = replace(
-            asked, hours=asked.hours or rule.hours, inside=inside, stale_at=stale_at, approvals=[]
+            asked,
+            hours=asked.hours or rule.hours,
+            inside=inside,
+            stale_at=stale_at,
+            sponsor=self.people[asked.user].sponsor,
         )
         if self.granted(request, rule, request.duration, []) is None:
             return False
@@ -172,11 +175,7 @@ class Plain:
 
     def waiting(self, user: str) -> int:
         """How many of hers wait."""
-        return sum(r.user == user and self.standing(r) == "pending" for r in self.requests)
-
-    def standing(self, request: PlainRequest) -> str:
-        """Where it stands."""
-        return request.decision or ("stale" if self.now >= request.stale_at else "pending")
+        return sum(r.user == user and r.standing(self.now) == "pending" for r in self.requests)
 
     def granted(
         self, request: PlainRequest, rule: PlainRule, duration: timedelta, by: list[str]
@@ -210,12 +209,13 @@ class Plain:
 
     def agree(self, by: Doer, request: PlainRequest, less: timedelta | None, way: str) -> bool:
         """The same by whatever verb."""
-        if self.standing(request) != "pending" or (less or request.duration) > request.duration:
+        if request.standing(self.now) != "pending" or (less or request.duration) > request.duration:
             return False
         rule = self.rule_today(request, way)
         if rule is None:
             return False
-        yes = PlainApproval(by.name, by.key, self.version, less or request.duration)
+        how_long, machine = less or request.duration, self.hosts[request.host]
+        yes = PlainApproval(by.name, by.key, self.version, how_long, machine)
         if way == "operator" and not self.needs(rule, way):
             return self.settle(request, rule, yes, [by.name])
         agreed = self.who_agreed(request, rule)
@@ -276,13 +276,13 @@ class Plain:
         if not 1 <= number <= len(self.requests) or not self.present(by):
             return None
         request = self.requests[number - 1]
-        return request if self.standing(request) == "pending" else None
+        return request if request.standing(self.now) == "pending" else None
 
     # To last longer
 
     def rule_to_extend(self, grant: PlainGrant, longer: timedelta, way: str) -> PlainRule | None:
         """The rule that lets it last so much longer: over all of its time, and no wider."""
-        if grant.revoked or self.now >= grant.end:
+        if grant.over(self.now):
             return None
         rule = self.rule_for(way, self.longer(grant, longer), grant.end + longer - grant.start)
         if rule is None or (rule.hours and not grant.hours):
@@ -300,14 +300,14 @@ class Plain:
 
     def extend(self, by: Doer, number: int, longer: timedelta) -> bool:
         """Let it last longer, or ask for it, or agree to it."""
-        if not self.clock_is_right() or not 1 <= number <= len(self.grants):
+        grant = self.grant(number)
+        if grant is None or not self.clock_is_right() or not self.present(by):
             return False
-        grant = self.grants[number - 1]
-        if not self.present(by) or grant.revoked or self.now >= grant.end:
+        if grant.over(self.now) or grant.emergency:
             return False
         way = "operator" if by.operator and by.name != grant.user else "request"
         for request in reversed(self.requests):
-            if request.extends == number and self.standing(request) == "pending":
+            if request.extends == number and request.standing(self.now) == "pending":
                 if by.name == grant.user:
                     return False
                 return self.agree(by, request, min(longer, request.duration), way)
@@ -320,7 +320,8 @@ class Plain:
         rule = self.rule_to_extend(grant, longer, way)
         if rule is None or self.people[grant.user].closed:
             return False
-        request = replace(self.longer(grant, longer), extends=number, asker=by.name, start=None)
+        asked, sponsor = self.longer(grant, longer), self.people[grant.user].sponsor
+        request = replace(asked, extends=number, asker=by.name, sponsor=sponsor, start=None)
         if not self.needs(rule, way):
             grant.end += longer
             request.decision, request.grant = "approved", number
@@ -338,20 +339,22 @@ class Plain:
 
     def revoke(self, number: int) -> bool:
         """End it now."""
-        if not 1 <= number <= len(self.grants):
-            return False
-        grant = self.grants[number - 1]
-        if grant.revoked or self.now >= grant.end:
+        grant = self.grant(number)
+        if grant is None or grant.over(self.now):
             return False
         grant.revoked = True
         return True
 
+    def grant(self, number: int) -> PlainGrant | None:
+        """The one of that number."""
+        return self.grants[number - 1] if 1 <= number <= len(self.grants) else None
+
     def review(self, by: Doer, number: int) -> bool:
         """Look at what was taken in an emergency."""
-        if not 1 <= number <= len(self.grants):
+        person, grant = self.people.get(by.name), self.grant(number)
+        if person is None or grant is None or grant.user == by.name:
             return False
-        grant = self.grants[number - 1]
-        if not grant.emergency or grant.reviewed or by.name == grant.user:
+        if not grant.emergency or grant.reviewed or not person.auditor or not grant.over(self.now):
             return False
         grant.reviewed = True
         return True
@@ -377,11 +380,6 @@ class Plain:
         self.certificates.append(PlainCertificate(key, set(counted), self.now, ends))
         return True
 
-    def usable(self, grant: PlainGrant) -> bool:
-        """Whether it holds at this moment."""
-        in_time = grant.start <= self.now < grant.end
-        return not grant.revoked and in_time and opens(grant.hours, self.now) == self.now
-
     def may_enter(self, user: str, key: str, host: str, *, inside: bool) -> bool:
         """Whether somebody gets a shell as deploy on a host."""
         person = self.people[user]
@@ -396,7 +394,7 @@ class Plain:
         return host in self.hosts and any(
             grant.user == user
             and grant.host == host
-            and self.usable(grant)
+            and grant.usable(self.now)
             and (inside or not grant.inside)
             and (hardware(key) or not grant.hardware)
             and number in shown

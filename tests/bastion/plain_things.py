@@ -35,6 +35,7 @@ class PlainPerson:
     name: str
     groups: set[str]
     approver: bool
+    auditor: bool
     keys: set[str]
     given: set[tuple[str, str]] = field(default_factory=set)
     sponsor: str | None = None
@@ -43,12 +44,16 @@ class PlainPerson:
 
 @dataclass
 class PlainApproval:
-    """A yes: by whom, with which key (None on the machine), under which rules, for how long."""
+    """A yes: by whom, with which key (None on the machine), under which rules, for how long.
+
+    `machine` is the one that had the host's name then.
+    """
 
     by: str
     key: str | None
     rules: int
     duration: timedelta
+    machine: int
 
 
 @dataclass
@@ -63,11 +68,16 @@ class PlainRequest:
     hours: Hours | None = None
     inside: bool = False
     asker: str | None = None
+    sponsor: str | None = None
     extends: int | None = None
     emergency: bool = False
     approvals: list[PlainApproval] = field(default_factory=list)
     decision: str | None = None
     grant: int | None = None
+
+    def standing(self, now: datetime) -> str:
+        """Where it stands."""
+        return self.decision or ("stale" if now >= self.stale_at else "pending")
 
 
 @dataclass
@@ -85,6 +95,14 @@ class PlainGrant:
     approved_by: list[str]
     revoked: bool = False
     reviewed: bool = False
+
+    def over(self, now: datetime) -> bool:
+        """Revoked, or past its end."""
+        return self.revoked or now >= self.end
+
+    def usable(self, now: datetime) -> bool:
+        """Whether it holds at this moment."""
+        return self.start <= now and not self.over(now) and opens(self.hours, now) == now
 
 
 @dataclass

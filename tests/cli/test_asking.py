@@ -225,6 +225,8 @@ def test_break_glass_is_given_at_once_and_reviewed(alice: Remote, bastion: Servi
     assert "ssh bastion review" in rita().out
     assert "which and what was found" in rita("review", "G-2", status=2).err
     assert "which and what was found" in rita.typed("review --comment all well", 2).err
+    assert "is still open" in rita.typed("review G-2 --comment done", 1).err
+    assert Remote(bastion, "bob").typed("revoke G-2 --reason it is up again").status == 0
     closed = rita.typed("review G-2 --comment it's as described --json").json
     assert (closed["reviewed_by"], closed["review_comment"]) == ("rita", "it's as described")
     assert rita("review").err == "No grants to review.\n"
