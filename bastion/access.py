@@ -147,7 +147,8 @@ class Access:
         reviewer = self._store.user(name)
         if reviewer is None or not reviewer.roles & {Role.AUDITOR, Role.ADMIN}:
             raise Refused(f"{name} is no auditor, and only an auditor can close a review.")
-        if grant is not None and grant.revoked_at is None and now < grant.ends_at:
+        emergency = grant is not None and grant.emergency and grant.revoked_at is None
+        if grant is not None and emergency and now < grant.ends_at:
             raise Conflict(f"{grant} is still open: revoke it first, or wait for its end.")
         return self._store.review_grant(number, actor, free_text(comment, "comment"), now)
 
