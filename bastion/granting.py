@@ -67,6 +67,7 @@ def judge(
     warnings = [
         *_about_hosts(selectors, hosts),
         *_about_commands(proposal.allows, selectors, hosts),
+        *_about_forwards(proposal.allows),
         *_about_the_end(proposal, user),
         *_about_the_hours(proposal, starts_at),
     ]
@@ -145,7 +146,9 @@ def _check_sizes(proposal: Proposal) -> None:
     ):
         if number == 0:
             raise BadInput(f"The grant names no {what}.")
-    parts = (proposal.hosts, proposal.logins, proposal.allows.commands, proposal.sources)
+    allows = proposal.allows
+    named = (allows.commands, allows.sftp, allows.forwards)
+    parts = (proposal.hosts, proposal.logins, proposal.sources, *named)
     if any(len(part) > MOST for part in parts):
         raise BadInput(f"The grant names more than {MOST} things of one kind: give several grants.")
 
@@ -162,7 +165,7 @@ def _about_commands(
     allows: Allows, selectors: Sequence[Selector], hosts: Sequence[Host]
 ) -> list[str]:
     """Commands need a known shell: only for those is the quoting of a command line certain."""
-    if allows.shell:
+    if allows.shell or not allows.commands:
         return []
     exact = {str(selector) for selector in selectors if selector.exact}
     meant = [host for host in hosts if any(selector.matches(host) for selector in selectors)]
@@ -177,6 +180,16 @@ def _about_commands(
         f"{command.argv[0]} may start other programs, a shell among them: {command}"
         for command in allows.commands
         if command.may_start_others
+    ]
+
+
+def _about_forwards(allows: Allows) -> list[str]:
+    """A port of the target itself may be anybody's service there, its sshd too."""
+    return [
+        f"{forward} leads to the host itself: whatever listens there can be reached, and SSH to "
+        "its own sshd would be recorded as bytes only."
+        for forward in allows.forwards
+        if forward.local and forward.port in (None, 22)
     ]
 
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from bastion.commands import Command
+from bastion.files import Files
+from bastion.forwards import Forward
 from bastion.inventory import Host, Selector
 from bastion.windows import Window
 
@@ -25,13 +27,18 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Allows:
-    """What may be run: a shell (and with it any exec), or exact command lines."""
+    """What may be done: a shell (and with it any exec), or command lines; files; forwards.
+
+    Each is allowed where it is named: a shell brings no files and no forwards with it.
+    """
 
     shell: bool = False
     commands: tuple[Command, ...] = ()
+    sftp: tuple[Files, ...] = ()
+    forwards: tuple[Forward, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.shell and not self.commands:
+        if not (self.shell or self.commands or self.sftp or self.forwards):
             raise ValueError("a grant that allows nothing is no grant")
 
 

@@ -57,6 +57,8 @@ class Key(StrEnum):
     LOGINS = "logins"
     ALLOW = "allow"
     COMMANDS = "commands"
+    FILES = "files"
+    FORWARDS = "forwards"
     LONGEST = "longest"
     HOURS = "hours"
     SOURCES = "sources"
@@ -119,13 +121,24 @@ def _logins_fit(rule: Rule, case: Case) -> bool:
 
 
 def _modes_fit(rule: Rule, case: Case) -> bool:
-    return Mode.SHELL in rule.modes or not case.asking.allows.shell
+    lacking = modes(case.asking.allows) - rule.modes
+    return not lacking or (lacking == {Mode.COMMAND} and Mode.SHELL in rule.modes)
 
 
 def _commands_fit(rule: Rule, case: Case) -> bool:
     if Mode.SHELL in rule.modes or rule.commands is None:
         return True
     return rule.commands.issuperset(case.asking.allows.commands)
+
+
+def _files_fit(rule: Rule, case: Case) -> bool:
+    asked, wide = case.asking.allows.sftp, rule.files
+    return wide is None or all(any(one.within(other) for other in wide) for one in asked)
+
+
+def _forwards_fit(rule: Rule, case: Case) -> bool:
+    asked, wide = case.asking.allows.forwards, rule.forwards
+    return wide is None or all(any(one.within(other) for other in wide) for one in asked)
 
 
 def _hours_fit(rule: Rule, case: Case) -> bool:
@@ -175,14 +188,26 @@ LOOKS: tuple[tuple[Key, _Test, Callable[[Rule], str], Callable[[Case], str]], ..
     (
         Key.ALLOW,
         _modes_fit,
-        lambda rule: listed(sorted(rule.modes, reverse=True)),
-        lambda case: Mode.SHELL if case.asking.allows.shell else Mode.COMMAND,
+        lambda rule: listed(mode for mode in Mode if mode in rule.modes),
+        lambda case: listed((m for m in Mode if m in modes(case.asking.allows)), "and"),
     ),
     (
         Key.COMMANDS,
         _commands_fit,
         lambda rule: "any" if rule.commands is None else listed(sorted(map(str, rule.commands))),
         lambda case: "any" if case.asking.allows.shell else commands(case),
+    ),
+    (
+        Key.FILES,
+        _files_fit,
+        lambda rule: "any" if rule.files is None else listed(rule.files),
+        lambda case: listed(case.asking.allows.sftp, "and") or "none",
+    ),
+    (
+        Key.FORWARDS,
+        _forwards_fit,
+        lambda rule: "any" if rule.forwards is None else listed(rule.forwards),
+        lambda case: listed(case.asking.allows.forwards, "and") or "none",
     ),
     (
         Key.LONGEST,
@@ -205,6 +230,17 @@ LOOKS: tuple[tuple[Key, _Test, Callable[[Rule], str], Callable[[Case], str]], ..
 )
 
 KEYS = tuple(key for key, _, _, _ in LOOKS)
+
+
+def modes(allows: Allows) -> frozenset[Mode]:
+    """What is asked for, by its kinds. Beside a shell, command lines add nothing."""
+    asked = {
+        Mode.SHELL: allows.shell,
+        Mode.COMMAND: bool(allows.commands) and not allows.shell,
+        Mode.SFTP: bool(allows.sftp),
+        Mode.FORWARD: bool(allows.forwards),
+    }
+    return frozenset(mode for mode, wanted in asked.items() if wanted)
 
 
 def commands(case: Case) -> str:

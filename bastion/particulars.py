@@ -76,10 +76,11 @@ def about_grant(grant: Grant) -> Fields:
 
 def what(allows: Allows) -> str:
     """What may be run. Commands are told whole, as far as there is room."""
-    if allows.shell:
-        return "a shell"
-    shown = "; ".join(quoted(str(each)) for each in allows.commands[:_COMMANDS])
-    more = len(allows.commands) - _COMMANDS
+    parts = ["a shell"] if allows.shell else [quoted(str(each)) for each in allows.commands]
+    parts += [quoted(f"sftp {each}") for each in allows.sftp]
+    parts += [quoted(f"forward {each}") for each in allows.forwards]
+    shown = "; ".join(parts[:_COMMANDS])
+    more = len(parts) - _COMMANDS
     return f"{more} more than: {shown}" if more > 0 else shown
 
 
@@ -150,4 +151,9 @@ def decide_lines(request: Request) -> tuple[str, ...]:
 
 
 def _allows(allows: Allows) -> dict[str, Json]:
-    return {"shell": allows.shell, "commands": [str(each) for each in allows.commands]}
+    return {
+        "shell": allows.shell,
+        "commands": [str(each) for each in allows.commands],
+        "sftp": [str(each) for each in allows.sftp],
+        "forwards": [str(each) for each in allows.forwards],
+    }

@@ -56,6 +56,8 @@ def details_of(wish: Wish, policy: str) -> dict[str, Details]:
         "logins": sorted(wish.logins),
         "shell": wish.allows.shell,
         "commands": [str(command) for command in wish.allows.commands],
+        "sftp": [str(files) for files in wish.allows.sftp],
+        "forwards": [str(forward) for forward in wish.allows.forwards],
         "seconds": int(wish.duration.total_seconds()),
         "emergency": wish.emergency,
         "policy": policy,

@@ -3,7 +3,7 @@
 By the rules as they stand; what was granted already is another question.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,8 +18,9 @@ from bastion.shadows import as_much
 class Right:
     """What `user` can have on `host` by one rule, in one way.
 
-    `logins` and `commands` are `*` where any will do, `commands` empty beside a shell. `consent`
-    says who has to agree, or is empty. `limits` are phrases.
+    `logins` and `commands` are `*` where any will do, `commands` empty beside a shell; `files`
+    and `forwards` are empty where none are allowed. `consent` says who has to agree, or is empty.
+    `limits` are phrases.
     """
 
     user: str
@@ -29,6 +30,8 @@ class Right:
     logins: tuple[str, ...]
     modes: tuple[Mode, ...]
     commands: tuple[str, ...]
+    files: tuple[str, ...]
+    forwards: tuple[str, ...]
     longest: timedelta
     consent: str
     limits: tuple[str, ...]
@@ -88,18 +91,24 @@ def _says(rule: Rule, way: Way) -> bool:
     return rule.operators if way is Way.OPERATOR else rule.emergency
 
 
+def _texts(things: Collection[object] | None) -> tuple[str, ...]:
+    return ("*",) if things is None else tuple(sorted(map(str, things)))
+
+
 def _right(rule: Rule, way: Way, user: User, host: Host) -> Right:
     commands: tuple[str, ...] = ()
-    if Mode.SHELL not in rule.modes:
-        commands = ("*",) if rule.commands is None else tuple(sorted(map(str, rule.commands)))
+    if Mode.SHELL not in rule.modes and Mode.COMMAND in rule.modes:
+        commands = _texts(rule.commands)
     return Right(
         user=user.name,
         host=host.name,
         rule=rule.name,
         way=way,
         logins=("*",) if rule.logins is None else tuple(sorted(rule.logins)),
-        modes=tuple(sorted(rule.modes, reverse=True)),
+        modes=tuple(mode for mode in Mode if mode in rule.modes),
         commands=commands,
+        files=_texts(rule.files) if Mode.SFTP in rule.modes else (),
+        forwards=_texts(rule.forwards) if Mode.FORWARD in rule.modes else (),
         longest=rule.longest,
         consent=in_words(rule.needs) if way is Way.REQUEST else "",
         limits=limits(rule),

@@ -223,7 +223,7 @@ def _hardware(rule: Rule, world: _World) -> Iterator[Finding]:
 
 
 def _commands(rule: Rule, _: _World) -> Iterator[Finding]:
-    if Mode.SHELL in rule.modes:
+    if Mode.SHELL in rule.modes or Mode.COMMAND not in rule.modes:
         return
     if rule.commands is None:
         mend = 'Name them with commands = […], or write allow = ["shell"].'

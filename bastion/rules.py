@@ -23,6 +23,8 @@ from bastion.commands import Command
 from bastion.commands import parse as parse_command
 from bastion.durations import LONGEST, parse_duration
 from bastion.errors import BadInput, Misconfigured
+from bastion.files import Files, parse_files
+from bastion.forwards import Forward, parse_forward
 from bastion.inventory import Selector, User, parse_selector
 from bastion.patterns import Pattern
 from bastion.text_files import LIMIT
@@ -70,10 +72,12 @@ class Party:
 
 
 class Mode(StrEnum):
-    """What may be run by a rule. A shell includes any command."""
+    """What may be done by a rule. A shell includes any command, but no files and no forwards."""
 
     SHELL = "shell"
     COMMAND = "command"
+    SFTP = "sftp"
+    FORWARD = "forward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +99,10 @@ class Need:
 class Rule:
     """A rule, in the words of `docs/policy.md`.
 
-    `logins` and `commands` are None where any will do. `needs` are all to be met, by distinct
-    people, who show a hardware key (`hardware_approvers`) and signed in no longer ago than
-    `approver_login`. `automatic`, `operators` and `emergency` are the ways without an approval.
+    `logins`, `commands`, `files` and `forwards` are None where any will do. `needs` are all to be
+    met, by distinct people, who show a hardware key (`hardware_approvers`) and signed in no longer
+    ago than `approver_login`. `automatic`, `operators` and `emergency` are the ways without an
+    approval.
     """
 
     name: str
@@ -106,6 +111,8 @@ class Rule:
     modes: frozenset[Mode]
     logins: frozenset[str] | None = None
     commands: frozenset[Command] | None = None
+    files: tuple[Files, ...] | None = None
+    forwards: tuple[Forward, ...] | None = None
     longest: timedelta = LONGEST
     needs: tuple[Need, ...] = ()
     hardware_approvers: bool = False
@@ -184,7 +191,7 @@ def _mode(text: str) -> Mode:
     try:
         return Mode(text)
     except ValueError:
-        raise BadInput(f"{text[:40]!a} can't be allowed: shell or command can.") from None
+        raise BadInput(f"{text[:40]!a} can't be allowed: {_MODES} can.") from None
 
 
 def _days(text: str) -> str:
@@ -199,6 +206,7 @@ def _zone(text: str) -> str:
     return parse_window("mon", None, text).zone
 
 
+_MODES = "shell, command, sftp or forward"
 _WAYS = 'approvals = [{ from = ["@leads"] }], or automatic, operators or emergency = true'
 _Most = Field(min_length=1, max_length=MOST)
 _Flag = Annotated[bool, Field(strict=True)]
@@ -223,8 +231,10 @@ class _Rule(Part):
     who: Annotated[tuple[Annotated[Party, text(_who)], ...], _Most]
     hosts: Annotated[tuple[Annotated[Selector, text(parse_selector)], ...], _Most]
     logins: Annotated[tuple[Annotated[str, text(_login)], ...], _Most]
-    allow: Annotated[tuple[Annotated[Mode, text(_mode)], ...], Field(min_length=1, max_length=2)]
+    allow: Annotated[tuple[Annotated[Mode, text(_mode)], ...], Field(min_length=1, max_length=4)]
     commands: Annotated[tuple[Annotated[Command, text(parse_command)], ...], _Most] | None = None
+    files: Annotated[tuple[Annotated[Files, text(parse_files)], ...], _Most] | None = None
+    forwards: Annotated[tuple[Annotated[Forward, text(parse_forward)], ...], _Most] | None = None
     longest: _Lasting = LONGEST
     approvals: Annotated[tuple[_Need, ...], Field(min_length=1, max_length=10)] | None = None
     approver_keys: Literal["hardware"] | None = None
@@ -258,13 +268,20 @@ def _mistakes(rule: _Rule, seen: Set_[str]) -> Iterator[tuple[str, bool, str]]:
     yield "", not ways, f"nobody gets anything by it: add {_WAYS}."
     both = rule.automatic and rule.approvals is not None
     yield "automatic", both, "automatic = true asks for no approvals: take one of the two away."
-    beside = rule.commands is not None and set(rule.allow) != {Mode.COMMAND}
+    beside = rule.commands is not None and Mode.SHELL in rule.allow
     yield "commands", beside, 'commands limit nothing beside a shell: write allow = ["command"].'
+    for key, mode in _LIMITED.items():
+        idle = getattr(rule, key) is not None and mode not in rule.allow
+        unsaid = f'{key} mean nothing without "{mode}" in allow: add it, or leave {key} out.'
+        yield key, idle and not beside, unsaid
     alone = rule.days is None and rule.hours is None
     yield "tz", rule.tz is not None and alone, "tz means nothing without days or hours: add one."
     for key in ("approver_keys", "approver_login"):
         idle = getattr(rule, key) is not None and rule.approvals is None
         yield key, idle, f"{key} means nothing without approvals: add them, or leave it out."
+
+
+_LIMITED = {"commands": Mode.COMMAND, "files": Mode.SFTP, "forwards": Mode.FORWARD}
 
 
 def _rule(part: _Rule) -> Rule:
@@ -276,6 +293,8 @@ def _rule(part: _Rule) -> Rule:
         modes=frozenset(part.allow),
         logins=None if "*" in part.logins else frozenset(part.logins),
         commands=None if part.commands is None else frozenset(part.commands),
+        files=part.files,
+        forwards=part.forwards,
         longest=part.longest,
         needs=tuple(Need(need.sources, need.count) for need in part.approvals or ()),
         hardware_approvers=part.approver_keys is not None,

@@ -106,12 +106,17 @@ def _duration(happened: Happened, before: str) -> str:
 
 
 def _allowed(details: Mapping[str, Details]) -> str:
-    if details.get("shell"):
-        return "a shell"
-    commands = details.get("commands")
-    if isinstance(commands, Sequence) and not isinstance(commands, str) and commands:
-        return short("; ".join(str(each) for each in commands[:FEW]))
-    return "access"
+    parts = ["a shell"] if details.get("shell") else _listed(details, "commands", "")
+    parts += _listed(details, "sftp", "sftp ")
+    parts += _listed(details, "forwards", "forward ")
+    return short("; ".join(parts[:FEW])) or "access"
+
+
+def _listed(details: Mapping[str, Details], key: str, before: str) -> list[str]:
+    things = details.get(key)
+    if not isinstance(things, Sequence) or isinstance(things, str):
+        return []
+    return [f"{before}{each}" for each in things]
 
 
 def _access(happened: Happened) -> str:

@@ -4,6 +4,7 @@ The first rule that fits decides, so one that stands behind a wider one is never
 """
 
 from collections.abc import Sequence
+from typing import Protocol, Self, TypeVar
 
 from bastion.containment import networks_within, selector_within, window_within
 from bastion.inventory import Host
@@ -54,12 +55,33 @@ def _logins(wide: Rule, narrow: Rule) -> bool:
 
 
 def _modes(wide: Rule, narrow: Rule) -> bool:
-    if Mode.SHELL in wide.modes:
-        return True
-    if Mode.SHELL in narrow.modes:
+    shell = Mode.SHELL in wide.modes
+    if narrow.modes - wide.modes - ({Mode.COMMAND} if shell else set()):
         return False
+    if not shell and Mode.COMMAND in narrow.modes and not _commands(wide, narrow):
+        return False
+    files = _all_within(narrow.files, wide.files) or Mode.SFTP not in narrow.modes
+    forwards = _all_within(narrow.forwards, wide.forwards) or Mode.FORWARD not in narrow.modes
+    return files and forwards
+
+
+def _commands(wide: Rule, narrow: Rule) -> bool:
     commands = narrow.commands
     return wide.commands is None or (commands is not None and commands <= wide.commands)
+
+
+class _Within(Protocol):
+    def within(self, wide: Self, /) -> bool: ...
+
+
+_W = TypeVar("_W", bound=_Within)
+
+
+def _all_within(narrow: Sequence[_W] | None, wide: Sequence[_W] | None) -> bool:
+    """Whether each of `narrow` is within one of `wide`; None is anything."""
+    if wide is None or narrow is None:
+        return wide is None
+    return all(any(one.within(other) for other in wide) for one in narrow)
 
 
 def _sources(wide: Rule, narrow: Rule) -> bool:

@@ -20,6 +20,8 @@ from bastion.authority.public_keys import LIMIT
 from bastion.commands import Command, parse
 from bastion.durations import parse_duration, parse_time
 from bastion.errors import BadInput
+from bastion.files import Files, parse_files
+from bastion.forwards import Forward, parse_forward
 from bastion.inventory import PublicKey, Selector, parse_selector
 from cli.desk import Desk
 
@@ -107,6 +109,8 @@ NETWORK: Final[Read[IPv4Network | IPv6Network]] = Read("cidr", parse_network)
 LISTEN: Final[Read[Endpoint]] = Read("host:port", parse_endpoint)
 ADDRESS: Final[Read[Endpoint]] = Read("host[:port]", _target)
 COMMAND: Final[Read[Command]] = Read("command", parse, phrase=True)
+FORWARD: Final[Read[Forward]] = Read("host:port", parse_forward)
+FILES: Final[Read[Files]] = Read("rule", parse_files)
 WORDS: Final[Read[str]] = Read("words", str, phrase=True)
 SELECTOR: Final[Read[Selector]] = Read("host", parse_selector)
 USER: Final[Read[str]] = Read("user", names.user_name)

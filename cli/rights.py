@@ -5,6 +5,7 @@ import click
 from bastion.durations import format_duration
 from bastion.inventory import User
 from bastion.rights import Right, what_can, who_can
+from bastion.rules import Mode
 from cli import lookup
 from cli.arguments import HOST, USER
 from cli.desk import Desk
@@ -78,10 +79,15 @@ def _row(right: Right, first: str) -> Row:
 
 
 def _allowed(right: Right) -> str:
-    """What may be run, in words."""
-    if not right.commands:
-        return "a shell"
-    return "any command" if right.commands == ("*",) else "; ".join(right.commands)
+    """What may be done, in words."""
+    parts = ["a shell"] if Mode.SHELL in right.modes else []
+    parts += _named(right.commands, "any command", "")
+    parts += _named(right.files, "any files", "sftp ")
+    return "; ".join(parts + _named(right.forwards, "any forward", "forward "))
+
+
+def _named(things: tuple[str, ...], anything: str, before: str) -> list[str]:
+    return [anything] if things == ("*",) else [f"{before}{thing}" for thing in things]
 
 
 def _right(right: Right) -> Shape:
@@ -93,6 +99,8 @@ def _right(right: Right) -> Shape:
         "logins": list(right.logins),
         "modes": list(right.modes),
         "commands": list(right.commands),
+        "files": list(right.files),
+        "forwards": list(right.forwards),
         "longest": int(right.longest.total_seconds()),
         "approvals": right.consent or None,
         "limits": list(right.limits),

@@ -141,13 +141,18 @@ def grant(given: Grant, at: datetime) -> Shape:
 
 def allows(given: Allows) -> str:
     """What may be run, in a few words."""
-    if given.shell:
-        return "shell"
-    return "; ".join(map(str, given.commands))
+    parts = ["shell"] if given.shell else [str(command) for command in given.commands]
+    parts += [f"sftp {files}" for files in given.sftp]
+    return "; ".join([*parts, *(f"forward {forward}" for forward in given.forwards)])
 
 
 def _allows(given: Allows) -> Shape:
-    return {"shell": given.shell, "commands": [str(command) for command in given.commands]}
+    return {
+        "shell": given.shell,
+        "commands": [str(command) for command in given.commands],
+        "sftp": [str(files) for files in given.sftp],
+        "forwards": [str(forward) for forward in given.forwards],
+    }
 
 
 def _window(given: Window | None) -> Shape | None:

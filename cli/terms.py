@@ -11,9 +11,10 @@ import click
 
 from bastion.commands import Command
 from bastion.errors import BadInput
+from bastion.forwards import Forward
 from bastion.grants import Allows
 from bastion.windows import Window, parse_window
-from cli.arguments import COMMAND, DURATION, LOGIN, MOMENT, NETWORK, later
+from cli.arguments import COMMAND, DURATION, FORWARD, LOGIN, MOMENT, NETWORK, later
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,15 @@ def termed(command: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,  # noqa: ANN401 (click's own)
         shell: bool,
         commands: tuple[Command, ...],
+        forwards: tuple[Forward, ...],
         days: str | None,
         hours: str | None,
         tz: str | None,
         **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         named = {name: kwargs.pop(name) for name in _NAMES}
-        allows = Allows(shell, commands) if shell or commands else None
+        something = shell or commands or forwards
+        allows = Allows(shell, commands, forwards=forwards) if something else None
         terms = Terms(**named, allows=allows, window=_window(days, hours, tz))
         return command(*args, terms=terms, **kwargs)
 
@@ -71,6 +74,14 @@ _OPTIONS = (
         multiple=True,
         help="Exactly this command line; may be repeated.",
     ),
+    click.option(
+        "--forward",
+        "forwards",
+        type=FORWARD,
+        metavar="HOST:PORT",
+        multiple=True,
+        help="A port that the host can reach, as ssh -L asks for it; may be repeated.",
+    ),
     click.option("--for", "duration", type=DURATION, help="How long, from the start: 90m, 2h, 1d."),
     click.option("--from", "starts_at", type=MOMENT, metavar="TIME", help="From when; else now."),
     click.option("--ticket", help="The id of the matter elsewhere."),
@@ -84,20 +95,14 @@ _OPTIONS = (
     click.option("--days", metavar="DAYS", help="Only on these days: mon-fri, or sat,sun."),
     click.option("--hours", metavar="HOURS", help="Only at these hours: 09:00-18:00."),
     click.option("--tz", metavar="ZONE", help="The zone of days and hours: Europe/Berlin; or UTC."),
-    *(
-        click.option(
-            name,
-            metavar=metavar,
-            multiple=True,
-            hidden=True,
-            expose_value=False,
-            callback=later(name),
-            help=text,
-        )
-        for name, metavar, text in (
-            ("--sftp", "RULE", "Files: read[:GLOB] or write[:GLOB]."),
-            ("--forward", "HOST:PORT", "A port behind the host."),
-        )
+    click.option(
+        "--sftp",
+        metavar="RULE",
+        multiple=True,
+        hidden=True,
+        expose_value=False,
+        callback=later("--sftp"),
+        help="Files: read[:GLOB] or write[:GLOB].",
     ),
 )
 

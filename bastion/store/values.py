@@ -5,6 +5,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from bastion.commands import Command
+from bastion.files import parse_files
+from bastion.forwards import parse_forward
 from bastion.grants import Allows, Grant
 from bastion.inventory import Selector
 from bastion.requests import Request
@@ -20,6 +22,8 @@ def columns_of(asked: Grant | Request) -> dict[str, object]:
         "allows": {
             "shell": asked.allows.shell,
             "commands": [list(command.argv) for command in asked.allows.commands],
+            "sftp": [str(files) for files in asked.allows.sftp],
+            "forwards": [str(forward) for forward in asked.allows.forwards],
         },
         "sources": [str(network) for network in asked.sources],
         "window": None if asked.window is None else list(asked.window.words()),
@@ -34,7 +38,12 @@ def selectors(kept: Iterable[dict[str, Any]]) -> tuple[Selector, ...]:
 def allows(kept: dict[str, Any]) -> Allows:
     """What may be run."""
     commands = tuple(Command(tuple(argv)) for argv in kept["commands"])
-    return Allows(shell=kept["shell"], commands=commands)
+    return Allows(
+        shell=kept["shell"],
+        commands=commands,
+        sftp=tuple(map(parse_files, kept.get("sftp", ()))),
+        forwards=tuple(map(parse_forward, kept.get("forwards", ()))),
+    )
 
 
 def networks(kept: Iterable[str]) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -166,7 +166,7 @@ MISTAKES = [
     (
         changed('["command"]', '["shel"]'),
         11,
-        "rule.allow: 'shel' can't be allowed: shell or command",
+        "rule.allow: 'shel' can't be allowed: shell, command, sftp or forward",
     ),
     (changed('["command"]', '["shell"]'), 12, "commands limit nothing beside a shell"),
     (changed('["command"]', '["shell", "command"]'), 12, "commands limit nothing beside a shell"),

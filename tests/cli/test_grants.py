@@ -31,7 +31,13 @@ def test_a_grant_is_told_with_the_names_of_the_contract(furnished: Installation)
     ).json
     assert given.keys() >= CONTRACT
     assert given["id"] == "G-2"
-    assert given["allows"] == {"shell": False, "commands": ["systemctl restart nginx", "uptime"]}
+    commands = ["systemctl restart nginx", "uptime"]
+    assert given["allows"] == {
+        "shell": False,
+        "commands": commands,
+        "sftp": [],
+        "forwards": [],
+    }
     assert (given["hosts"], given["logins"], given["state"]) == (["db-1"], ["deploy"], "active")
     assert given["starts_at"].endswith("Z")
     listed = furnished("grants", "--json").json
@@ -58,7 +64,7 @@ def test_the_id_is_on_stdout_and_what_is_said_about_it_beside(furnished: Install
         (("--for", "1h"), "That grant would allow nothing"),
         (("--command", "rm -rf / ; id", "--for", "1h"), "';'"),
         (("--shell", "--sftp", "read", "--for", "1h"), "--sftp comes later"),
-        (("--shell", "--forward", "db:5432", "--for", "1h"), "--forward comes later"),
+        (("--shell", "--forward", "db", "--for", "1h"), "names no port"),
         (("--shell", "--hours", "9-18", "--for", "1h"), "'9-18' are no hours"),
         (("--shell", "--days", "mon-sum", "--for", "1h"), "do you mean sun?"),
         (("--shell", "--days", "mon", "--tz", "Europe/Berln", "--for", "1h"), "Europe/Berlin?"),

@@ -220,6 +220,8 @@ def test_who_can(typed: Typed, ruled: Installation) -> None:
         "logins": ["*"],
         "modes": ["shell", "command"],
         "commands": [],
+        "files": [],
+        "forwards": [],
         "longest": 30 * 86400,
         "approvals": None,
         "limits": [],
