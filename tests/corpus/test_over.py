@@ -47,7 +47,7 @@ async def test_a_kept_connection_does_not_outlive_its_grant(world: World, mark: 
 
 async def test_no_way_is_opened_after_the_end(world: World) -> None:
     """A forward that is opened after expiry, on an outer connection that was there before it."""
-    alice = world.contractor(lasting=1.3 * SOON)
+    alice = world.contractor(lasting=3 * SOON)
     ends = world.services.store.grants()[0].ends_at
     async with world.outer(alice.key) as outer:
         await until(lambda: world.now > ends)
