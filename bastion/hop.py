@@ -7,9 +7,9 @@ so that a refusal is spoken where the person hears it: as a banner, inside.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -17,6 +17,7 @@ import asyncssh
 from asyncssh.constants import (
     DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
     OPEN_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_CONNECT_FAILED,
 )
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey, decode_ssh_public_key
@@ -43,7 +44,8 @@ from bastion.policy import (
 from bastion.policy import clock as clock_text
 from bastion.relay import Relay
 from bastion.store import Store
-from bastion.upstream import Connector, Upstream
+from bastion.tunnel import Tunnel
+from bastion.upstream import Connector, Shared, Upstream
 from bastion.wire.connections import Authenticator, ServerConnection
 from bastion.wire.packets import Turn
 from recorder import Archive, Index, Kind, RecorderError, Session, SessionInfo, Size
@@ -108,11 +110,10 @@ class Hop(Authenticator):
         self._parts = parts
         self._gone = gone
         self._permit: Permit | None = None
-        self._shared: Upstream | None = None
-        self._sharing = 0
+        self._shells = Shared()
+        self._forwards = Shared()
         self._lost = False
         self._names = 0
-        self._connecting = asyncio.Lock()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """The client speaks SSH inside."""
@@ -121,8 +122,8 @@ class Hop(Authenticator):
     def connection_lost(self, exc: Exception | None) -> None:
         """The jump is over; so is our connection to the target, also one that is being made."""
         self._lost = True
-        if self._shared is not None:
-            self._shared.close()
+        self._shells.close()
+        self._forwards.close()
         self._gone()
 
     # Door 2
@@ -208,7 +209,7 @@ class Hop(Authenticator):
 
     async def _carry(self, relay: Relay, permit: Permit, run: Run) -> None:
         upstream = await self._upstream(run)
-        self._sharing += 1
+        self._shells.users += 1
         session = 0
         try:
             if relay.gone:
@@ -219,7 +220,7 @@ class Hop(Authenticator):
                 return
             if still.grant.id != run.grant.id:
                 raise Unavailable("what is granted here has just changed; try again.")
-            async with self._recorded(relay, run) as recording:
+            async with self._recorded(self._info(relay, run)) as recording:
                 session = recording.session
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
                 self._parts.live.open(session, relay, run.grant, run.identity)
@@ -227,17 +228,17 @@ class Hop(Authenticator):
                 await relay.carry(upstream, run.ask, run.command)
         finally:
             self._parts.live.closed(session)
-            self._sharing -= 1
-            unshared = upstream is not self._shared
-            if unshared or self._lost or (relay.was_cut and not self._sharing):
+            self._shells.users -= 1
+            unshared = upstream is not self._shells.upstream
+            if unshared or self._lost or (relay.was_cut and not self._shells.users):
                 upstream.close()
 
     @asynccontextmanager
-    async def _recorded(self, relay: Relay, run: Run) -> AsyncIterator[Recording]:
+    async def _recorded(self, info: SessionInfo) -> AsyncIterator[Recording]:
         """A recording, with the events of its beginning and its end."""
         session = 0
         try:
-            async with self._parts.archive.record(self._info(relay, run)) as recording:
+            async with self._parts.archive.record(info) as recording:
                 session = recording.session
                 begun = happenings.of_session_begun
                 self._parts.crew.start(self._tell_of(session, begun), f"S-{session} begins")
@@ -254,26 +255,29 @@ class Hop(Authenticator):
             self._parts.chronicle.tell_soon(what(found))
 
     async def _upstream(self, run: Run) -> Upstream:
-        """One connection for all shells of a jump; for a forced command, one of its own."""
-        connect = self._parts.connector.connect
-        if run.forced is not None:
-            return await connect(run, self._arrival.connection)
-        async with self._connecting:
-            if self._shared is None or self._shared.closed:
-                self._shared = await connect(run, self._arrival.connection)
-            return self._shared
+        """One for all shells of a jump, one for all forwards; for a forced command, its own."""
+        connect = partial(self._parts.connector.connect, run, self._arrival.connection)
+        if run.ask.mode is Mode.FORWARD:
+            return await self._forwards.connected(connect)
+        return await (self._shells.connected(connect) if run.forced is None else connect())
 
-    def _info(self, relay: Relay, run: Run) -> SessionInfo:
-        terminal = relay.terminal
+    def _about(self, run: Run, kind: Kind, command: str) -> SessionInfo:
         return SessionInfo(
             connection=self._arrival.connection,
             user=run.identity.user.name,
             grant=run.grant.id,
             host=run.host.name,
             login=run.login,
-            kind=Kind.SHELL if run.ask.mode is Mode.SHELL else Kind.EXEC,
+            kind=kind,
             source=run.identity.source,
-            command=run.command.decode("utf-8", "surrogateescape") or None,
+            command=command or None,
+        )
+
+    def _info(self, relay: Relay, run: Run) -> SessionInfo:
+        terminal = relay.terminal
+        kind = Kind.SHELL if run.ask.mode is Mode.SHELL else Kind.EXEC
+        return replace(
+            self._about(run, kind, run.command.decode("utf-8", "surrogateescape")),
             term=None if terminal is None else terminal.term,
             terminal=None if terminal is None else Size(*terminal.size[:2]),
         )
@@ -286,14 +290,70 @@ class Hop(Authenticator):
         lines = [f"recorded as {session}, {run.grant} until {ends}"]
         return [*lines, self._parts.notice] if self._parts.notice else lines
 
-    # Everything else that a client may ask for inside is refused
+    # Door 3, at a forward
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> bool:
-        """A forward within the hop."""
-        log.info("%s: forward to %s:%s refused", self._arrival, ascii(dest_host), dest_port)
-        raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: forwards are not granted")
+    ) -> Coroutine[object, object, Tunnel]:
+        """A forward from the target on, as `ssh -L` and `ssh -D` ask for it (RFC 4254, 7.2)."""
+        permit = self._permit
+        if permit is None:
+            raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not admitted")
+        tunnel = Tunnel((dest_host, dest_port), self._parts.turn)
+        ask = Ask(Mode.FORWARD, to=tunnel.to)
+        self._parts.crew.start(self._lead(permit, tunnel, ask), f"{self._arrival} forwards")
+        return tunnel.answered()
+
+    async def _lead(self, permit: Permit, tunnel: Tunnel, ask: Ask) -> None:
+        """From a forward's request to its end; as `_attend`, without anybody to speak to."""
+        try:
+            run = await self._may_run(permit, ask)
+            if isinstance(run, Denial):
+                self._not_led(tunnel, run)
+            else:
+                await self._carry_forward(tunnel, permit, run)
+        except Unavailable as error:
+            log.warning("%s: %s", self._arrival, error)
+            tunnel.refuse(str(error), OPEN_CONNECT_FAILED)
+        except BastionError as error:
+            log.error("%s: %s", self._arrival, error)
+            tunnel.refuse("the bastion can't do that now; it has been logged.")
+        except RecorderError as error:
+            log.error("%s: %s", self._arrival, error)
+            tunnel.refuse("the recorder can't write, and nothing goes through unrecorded.")
+        finally:
+            tunnel.refuse("something went wrong inside the bastion; it has been logged.")
+
+    def _not_led(self, tunnel: Tunnel, denial: Denial) -> None:
+        host, port = tunnel.to
+        self._spoken(denial, f"forward to {host[:200]!a}:{port}")
+        tunnel.refuse(denial.sentence)
+
+    async def _carry_forward(self, tunnel: Tunnel, permit: Permit, run: Run) -> None:
+        upstream = await self._upstream(run)
+        self._forwards.users += 1
+        session = 0
+        try:
+            still = await self._may_run(permit, run.ask)  # connecting took its time
+            if isinstance(still, Denial):
+                self._not_led(tunnel, still)
+                return
+            if still.grant.id != run.grant.id:
+                raise Unavailable("what is granted here has just changed; try again.")
+            host, port = tunnel.to
+            info = self._about(run, Kind.FORWARD, f"{host}:{port}")
+            async with self._recorded(info) as recording:
+                session = recording.session
+                log.info("%s %s by %s: forward", recording.name, self._arrival, run.grant)
+                self._parts.live.open(session, tunnel, run.grant, run.identity)
+                await tunnel.carry(upstream, recording)
+        finally:
+            self._parts.live.closed(session)
+            self._forwards.users -= 1
+            if self._lost or (tunnel.was_cut and not self._forwards.users):
+                upstream.close()
+
+    # Everything else that a client may ask for inside is refused
 
     def unix_connection_requested(self, dest_path: str) -> bool:
         """A forward to a socket (PROTOCOL, 2.4)."""

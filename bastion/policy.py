@@ -36,6 +36,7 @@ class Reason(StrEnum):
     TERMINAL = "terminal"
     COMMAND = "command"
     SHELL_TYPE = "shell-type"
+    FORWARD = "forward"
     CLOCK = "clock"
     CLOSING = "closing"
     UNAVAILABLE = "unavailable"
@@ -82,18 +83,25 @@ class Mode(StrEnum):
     SHELL = "shell"
     EXEC = "exec"
     SUBSYSTEM = "subsystem"
+    FORWARD = "forward"
+
+
+NO_COMMAND = "/bin/false"
+"""What the certificate for forwards makes of any command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A start request (RFC 4254 section 6.5): `command` for exec, the name for a subsystem.
 
-    `terminal` is whether a pty was asked for before it.
+    `terminal` is whether a pty was asked for before it. A forward (section 7.2) is asked for by
+    where it leads, `to`: a host as the client names it, and a port.
     """
 
     mode: Mode
     command: bytes = b""
     terminal: bool = False
+    to: tuple[str, int] = ("", 0)
 
 
 _DOOR = object()
@@ -151,6 +159,8 @@ class Run(_Proof):
     @property
     def forced(self) -> str | None:
         """The command line that the target's certificate must force, or None for a shell grant."""
+        if self.ask.mode is Mode.FORWARD:
+            return NO_COMMAND
         return None if self.argv is None else str(commands.Command(self.argv))
 
     @property
@@ -200,9 +210,10 @@ def may_login(reach: Reach, login: str, now: datetime) -> Permit | Denial:
 
 
 def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
-    """Door 3, at shell, exec and subsystem. Of several grants, the one that lasts longest is used.
+    """Door 3, at shell, exec, subsystem and forward.
 
-    That counts the hours: one that ends later may close sooner.
+    Of several grants, the one that lasts longest is used. That counts the hours: one that ends
+    later may close sooner.
     """
     standing = [g for g in permit.grants if g.usable(now)]
     if not standing:
@@ -213,6 +224,8 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
         return Denial(Reason.WATCH, sentence)
     if ask.mode is Mode.SUBSYSTEM:
         return Denial(Reason.MODE, "subsystems, and with them sftp and scp, are not granted here.")
+    if ask.mode is Mode.FORWARD:
+        return _may_forward(permit, active, ask, now)
     shells = [g for g in active if g.allows.shell]
     if shells:
         return _run(permit, _lasting(shells, now), ask, None)
@@ -222,6 +235,16 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
         sentence = "a terminal is not granted with commands: on one, a pager could start a shell."
         return Denial(Reason.TERMINAL, f"{sentence} Leave -t away.")
     return _may_exec(permit, active, ask, now)
+
+
+def _may_forward(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) -> Run | Denial:
+    """By the name and the port that the client asks for: a shell brings no forward with it."""
+    leading = [g for g in active if any(f.matches(*ask.to) for f in g.allows.forwards)]
+    if leading:
+        return _run(permit, _lasting(leading, now), ask, None)
+    granted = sorted({str(f) for g in active for f in g.allows.forwards})
+    named = f"granted here: {', '.join(granted[:3])}" if granted else "none is granted here"
+    return Denial(Reason.FORWARD, f"that forward is not granted; {named}.")
 
 
 def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) -> Run | Denial:

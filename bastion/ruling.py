@@ -21,8 +21,9 @@ from bastion.looks import (
     commands,
     host_fits,
     listed,
+    modes,
 )
-from bastion.rules import Need, Network, Rule, Rules
+from bastion.rules import Mode, Need, Network, Rule, Rules
 from bastion.windows import Window
 
 __all__ = [
@@ -170,10 +171,14 @@ def _refusal(case: Case, failed: Sequence[tuple[int, Rule]]) -> Refusal:
     sentences = {
         Key.LOGINS: f"No rule lets {asking.user.name} log in to {hosts} as "
         f"{listed(sorted(asking.logins), 'and')}; {wanted} can be asked for.",
-        Key.ALLOW: f"No rule gives {asking.user.name} a shell on {hosts}; commands can be asked "
-        "for, each by itself.",
+        Key.ALLOW: f"No rule gives {asking.user.name} {_refused(case, near)} on {hosts}; {wanted} "
+        "can be asked for.",
         Key.COMMANDS: f"No rule lets {asking.user.name} run {commands(case)} on {hosts}; these "
         f"can be asked for: {wanted}.",
+        Key.FILES: f"No rule gives {asking.user.name} those files on {hosts}; these can be asked "
+        f"for: {wanted}.",
+        Key.FORWARDS: f"No rule gives {asking.user.name} that forward on {hosts}; these can be "
+        f"asked for: {wanted}.",
         Key.LONGEST: f"{format_duration(asking.duration)} is too long for {hosts}: {wanted}.",
         Key.HOURS: f"{hosts} can be used within these hours only: {wanted}.",
         Key.SOURCES: f"{hosts} can be used from these networks only: {wanted}.",
@@ -198,11 +203,29 @@ def _nothing(case: Case, failed: Sequence[tuple[int, Rule]]) -> str:
     return f"{nothing}; what can be asked for: ssh bastion hosts"
 
 
+_KINDS = {
+    Mode.SHELL: "a shell",
+    Mode.COMMAND: "commands",
+    Mode.SFTP: "files",
+    Mode.FORWARD: "forwards",
+}
+
+
+def _refused(case: Case, near: Sequence[Rule]) -> str:
+    """What was asked for, of what one of the nearest rules does not give."""
+    asked = modes(case.asking.allows)
+    lacking = next((left for rule in near if (left := asked - rule.modes)), asked)
+    return listed([_KINDS[mode] for mode in Mode if mode in lacking], "and")
+
+
 def _wanted(key: Key, near: Sequence[Rule]) -> str:
     """What the nearest rules would have taken, in words, the most useful of it."""
     if key is Key.LONGEST:
         return f"at most {format_duration(max(rule.longest for rule in near))}"
     parts = {
+        Key.ALLOW: [_KINDS[mode] for mode in Mode if any(mode in rule.modes for rule in near)],
+        Key.FILES: [str(files) for rule in near for files in rule.files or ()],
+        Key.FORWARDS: [str(forward) for rule in near for forward in rule.forwards or ()],
         Key.LOGINS: [name for rule in near for name in sorted(rule.logins or ())],
         Key.COMMANDS: [str(c) for rule in near for c in sorted(rule.commands or (), key=str)],
         Key.HOURS: [str(rule.window) for rule in near],

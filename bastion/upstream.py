@@ -8,12 +8,13 @@ import asyncio
 import copy
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import asyncssh
+from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 from asyncssh.public_key import decode_ssh_public_key
 
 from bastion.authority import Authority, TargetCredential
@@ -21,9 +22,9 @@ from bastion.clock import Clock
 from bastion.errors import Unavailable
 from bastion.inventory import Host
 from bastion.ledger import Draft, Kind, Signed
-from bastion.policy import Run
+from bastion.policy import Mode, Run
 from bastion.store import Store
-from bastion.wire.channels import Start, UpstreamChannel
+from bastion.wire.channels import Start, TunnelChannel, UpstreamChannel
 from bastion.wire.connections import (
     VERSION,
     ClientConnection,
@@ -60,9 +61,43 @@ class Upstream:
             await channel.start(session, start)
             return channel
 
+    async def forward(
+        self, session: asyncssh.SSHTCPSession[bytes], to: tuple[str, int]
+    ) -> TunnelChannel:
+        """Let the target connect to a host and a port (RFC 4254, 7.2). Raises Unavailable."""
+        with _renamed(self.host, self.login):
+            try:
+                return await self._connection.tunnel(session, to)
+            except asyncssh.ChannelOpenError as error:
+                reason = _theirs(error.reason)
+                if error.code == OPEN_ADMINISTRATIVELY_PROHIBITED:
+                    reason = "its sshd forbids it (AllowTcpForwarding local permits it)"
+                raise Unavailable(f"{self.host.name} did not connect: {reason}.") from None
+
     def close(self) -> None:
         """End the connection and every channel on it."""
         self._connection.close()
+
+
+@dataclass(slots=True)
+class Shared:
+    """A connection to the target that several channels use, and how many do."""
+
+    upstream: Upstream | None = None
+    users: int = 0
+    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def connected(self, connect: Callable[[], Awaitable[Upstream]]) -> Upstream:
+        """The one there is, or else what `connect` makes. Raises what that raises."""
+        async with self._connecting:
+            if self.upstream is None or self.upstream.closed:
+                self.upstream = await connect()
+            return self.upstream
+
+    def close(self) -> None:
+        """End it, if there is one."""
+        if self.upstream is not None:
+            self.upstream.close()
 
 
 class Connector:
@@ -117,6 +152,7 @@ class Connector:
                     key_id,
                     force_command=run.forced,
                     pty=run.forced is None,
+                    forwarding=run.ask.mode is Mode.FORWARD,
                     now=now,
                     serial=serial,
                     trusted=run.host.target_ca,

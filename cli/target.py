@@ -33,7 +33,7 @@ GSSAPIAuthentication no
 PermitUserRC no
 PermitUserEnvironment no
 AllowAgentForwarding no
-AllowTcpForwarding no
+AllowTcpForwarding local
 AllowStreamLocalForwarding no
 GatewayPorts no
 PermitTunnel no

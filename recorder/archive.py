@@ -23,7 +23,7 @@ from recorder.pen import Pen
 from recorder.reader import Reader
 from recorder.recording import Clock, Recording
 from recorder.sent import MeasuredTrack, SealedTrack, SentTrack
-from recorder.session import EndReason, Session, SessionInfo, session_name
+from recorder.session import EndReason, Kind, Session, SessionInfo, session_name
 from recorder.threads import to_the_end
 
 
@@ -37,7 +37,8 @@ class Archive:
 
     `recipients` are the auditors' public keys (age or SSH); with none, what is sent is only
     measured. `limit` is the most bytes that a session's asciicast may have, and its track of
-    what was sent. Raises UnusableKey.
+    what was sent. Of a forward only length and SHA-256 are kept, as its bytes are opaque.
+    Raises UnusableKey.
     """
 
     def __init__(
@@ -147,10 +148,18 @@ class Archive:
             track_pen.discard()
             raise
         return Recording(
-            session, started_at, cast, track_pen, track, limit=self._limit, clock=self._clock
+            session,
+            started_at,
+            cast,
+            track_pen,
+            track,
+            limit=0 if info.kind is Kind.FORWARD else self._limit,
+            clock=self._clock,
         )
 
     def _track(self, pen: Pen, session: int, info: SessionInfo) -> SentTrack:
+        if info.kind is Kind.FORWARD:
+            return MeasuredTrack(pen, session, 0, secret=False)
         if self._recipients:
             return SealedTrack(pen, session, self._recipients, self._limit)
         return MeasuredTrack(pen, session, self._limit, secret=info.terminal is not None)

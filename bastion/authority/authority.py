@@ -218,6 +218,7 @@ class Authority:
         force_command: str | None,
         pty: bool,
         now: datetime,
+        forwarding: bool = False,
         source_addresses: Networks = (),
         serial: int = 0,
         trusted: str | None = None,
@@ -226,8 +227,9 @@ class Authority:
 
         Good from five minutes before `now` to one minute after. `force_command` is the command
         line that the target runs whatever is asked; None gives a shell. Nothing is permitted but
-        a pty, where `pty` is set. `trusted` is the fingerprint of the CA that the host is known
-        to trust: the next one signs for hosts that do, and for no other.
+        a pty, where `pty` is set, and forwards, where `forwarding` is. `trusted` is the fingerprint
+        of the CA that the host is known to trust: the next one signs for hosts that do, and for
+        no other.
         """
         key = asyncssh.generate_private_key("ssh-ed25519")
         order = Order(
@@ -241,6 +243,7 @@ class Authority:
             force_command=force_command,
             sources=source_addresses,
             pty=pty,
+            forwarding=forwarding,
         )
         signed = issue(_trusted(self.generations(Which.TARGET_CA), trusted), order)
         return TargetCredential(key, decode_ssh_certificate(signed.blob), signed)

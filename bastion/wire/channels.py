@@ -322,4 +322,4 @@ class UpstreamChannel(BoundedChannel, SSHClientChannel[bytes]):
 
 
 class TunnelChannel(BoundedChannel, SSHTCPChannel[bytes]):
-    """A direct-tcpip channel that carries an inner SSH connection."""
+    """A direct-tcpip channel: it carries an inner SSH connection, or a forward."""

@@ -212,6 +212,15 @@ class ClientConnection(_Road, SSHClientConnection):
         self.turn = turn
         super().__init__(loop, options, wait="auth")
 
+    async def tunnel(
+        self, session: asyncssh.SSHTCPSession[bytes], to: tuple[str, int]
+    ) -> TunnelChannel:
+        """A direct-tcpip channel to where `to` leads. Raises ChannelOpenError."""
+        self._update_recv_pktlen(PACKET)
+        channel = TunnelChannel(self, self._loop, None, "strict", WINDOW, PACKET)
+        await channel.connect(lambda: session, *to, "127.0.0.1", 0)
+        return channel
+
     def session_channel(self) -> UpstreamChannel:
         """A session channel, not yet opened. Large packets are taken where a target sends them."""
         self._update_recv_pktlen(4 * PACKET)

@@ -137,7 +137,7 @@ def test_an_alias_is_the_host_that_it_names() -> None:
             {},
             'allow = ["command"]',
             Key.ALLOW,
-            "No rule gives ann a shell on web-1; commands can be asked for, each by itself.",
+            "No rule gives ann a shell on web-1; commands can be asked for.",
         ),
         (
             {"allows": run("id")},

@@ -35,7 +35,9 @@ async def test_a_local_forward_is_refused(alice: Contractor, free_port: int) -> 
     async with alice.jumping(options=("-N", "-v", "-L", forward)) as going:
         await established(going)
         assert await asyncio.to_thread(first_bytes, free_port) == b""
-        await going.stderr.expect("open failed: administratively prohibited: bastion: forwards")
+        await going.stderr.expect(
+            "open failed: administratively prohibited: bastion: that forward is not"
+        )
 
 
 async def test_a_dynamic_forward_is_refused(alice: Contractor, free_port: int) -> None:
@@ -44,7 +46,9 @@ async def test_a_dynamic_forward_is_refused(alice: Contractor, free_port: int) -
         await established(going)
         greeting = b"\x05\x01\x00", b"\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x16"
         assert b"SSH-" not in await asyncio.to_thread(first_bytes, free_port, *greeting)
-        await going.stderr.expect("open failed: administratively prohibited: bastion: forwards")
+        await going.stderr.expect(
+            "open failed: administratively prohibited: bastion: that forward is not"
+        )
 
 
 async def test_a_remote_forward_is_refused(alice: Contractor, free_port: int) -> None:
@@ -59,7 +63,7 @@ async def test_a_forward_by_w_within_the_hop_is_refused(alice: Contractor) -> No
     """`-W` to somewhere behind the target."""
     done = await alice.jump(options=("-W", "127.0.0.1:22"))
     assert done.status == 255
-    assert "administratively prohibited: bastion: forwards are not granted" in done.err
+    assert "administratively prohibited: bastion: that forward is not granted" in done.err
 
 
 async def test_a_subsystem_is_refused_with_a_sentence(alice: Contractor) -> None:
