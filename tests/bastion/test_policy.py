@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.commands import parse
+from bastion.forwards import parse_forward
 from bastion.grants import Allows, Certificate, Grant, State
 from bastion.inventory import Host, ShellType
 from bastion.policy import (
@@ -43,6 +44,8 @@ from tests.bastion.worlds import (
 
 ALICE = Identity(user(), key("alice-1"), "10.1.2.3")
 UPTIME = Allows(commands=(parse("uptime"), parse("df -h")))
+DB = Allows(commands=(parse("uptime"),), forwards=(parse_forward("db:5432"),))
+TO_DB = Ask(Mode.FORWARD, to=("DB", 5432))
 SHELL_ASK = Ask(Mode.SHELL)
 
 
@@ -120,7 +123,9 @@ def grants(draw: st.DrawFn, number: int) -> Grant:
             to=draw(mostly("alice", "bob")),
             hosts=selectors(draw(mostly("*", "prod-host", "db-*", "web"))),
             logins=draw(mostly({"deploy", "root"}, {"deploy"}, {"root"})),
-            allows=draw(st.sampled_from([SHELL, UPTIME, UPTIME, Allows(commands=(parse("id"),))])),
+            allows=draw(
+                st.sampled_from([SHELL, UPTIME, UPTIME, DB, Allows(commands=(parse("id"),))])
+            ),
             starts_at=starts_at,
             ends_at=starts_at + draw(mostly(4 * HOUR, SECOND, HOUR, HOUR + SECOND)),
         ),
@@ -159,7 +164,10 @@ def worlds(draw: st.DrawFn) -> World:
         draw(mostly("deploy", "root", "nobody")),
         draw(
             st.sampled_from(
-                [SHELL_ASK, ask("uptime"), ask("df  '-h'"), ask("id;id"), Ask(Mode.SUBSYSTEM)]
+                [
+                    *(SHELL_ASK, ask("uptime"), ask("df  '-h'"), ask("id;id")),
+                    *(Ask(Mode.SUBSYSTEM), TO_DB, Ask(Mode.FORWARD, to=("db", 22))),
+                ]
             )
         ),
         (NOW, NOW + waits[0], NOW + waits[0] + waits[1]),
@@ -192,7 +200,9 @@ def allowed_by(world: World) -> set[int]:
         and not g.watch
         and g.usable_from(asking.identity.source)
         and (
-            g.allows.shell
+            (g.allows == DB and world.ask == TO_DB)
+            if world.ask.mode is Mode.FORWARD
+            else g.allows.shell
             or (
                 target.shell_type is not None
                 and world.ask.mode is Mode.EXEC
@@ -242,7 +252,9 @@ def test_the_doors_let_through_what_some_grant_allows_and_nothing_else(world: Wo
 def test_a_command_grant_sends_its_own_words(world: World) -> None:
     """Never the text that came in; with a shell, what came in goes on as it is."""
     answer = through(world)
-    if isinstance(answer, Run) and not answer.grant.allows.shell:
+    if isinstance(answer, Run) and answer.ask.mode is Mode.FORWARD:
+        assert answer.forced == "/bin/false"
+    elif isinstance(answer, Run) and not answer.grant.allows.shell:
         assert answer.forced in {str(command) for command in answer.grant.allows.commands}
     if isinstance(answer, Run) and answer.grant.allows.shell:
         assert answer.forced is None
