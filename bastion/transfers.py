@@ -1,0 +1,72 @@
+"""What became of one file that went over, or was to: the value, and its line. Pure.
+
+Shared by the rooms that read sftp and scp. Who judged it, and where it is kept, is told elsewhere.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bastion.files import Direction
+
+DONE = "done"
+"""The result of an operation that went well; any other result is a sentence or a status."""
+
+_LONGEST_RESULT = 200
+
+Raw: TypeAlias = bytes
+"""A path as the target has it: not necessarily UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvent:
+    """One operation on a file of the target, over for good.
+
+    operation   the word a person would type: get, put, mkdir, rename, remove
+    path        the target's path, in bytes
+    other       the second path of an operation that has two
+    direction   which way contents went, if they did
+    bytes       how many bytes of contents went over
+    sha256      of exactly those bytes, in hex; None when none could go
+    result      DONE, or why not
+    """
+
+    operation: str
+    path: Raw
+    other: Raw | None
+    direction: Direction | None
+    bytes: int
+    sha256: str | None
+    result: str
+
+    def line(self) -> str:
+        """`get /var/log/app.log 12 345 bytes sha256 …`, safe to print on any terminal."""
+        words = [self.operation, shown(self.path)]
+        if self.other is not None:
+            words += ["to", shown(self.other)]
+        if self.direction is not None:
+            words += [f"{self.bytes:,}".replace(",", " "), "byte" if self.bytes == 1 else "bytes"]
+        if self.sha256 is not None:
+            words += ["sha256", self.sha256]
+        told = "" if self.result == DONE else f": {_plain(self.result[:_LONGEST_RESULT])}"
+        return " ".join(words) + told
+
+
+def shown(path: Raw) -> str:
+    """A path as text that has one meaning: what does not print is escaped, blanks are quoted."""
+    text = _plain(path.decode("utf-8", "surrogateescape").replace("\\", "\\\\"))
+    if text and not set(text) & set("\"': "):
+        return text
+    return '"' + text.replace('"', '\\"') + '"'
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    """A byte that was no UTF-8 comes as a lone surrogate, and goes back to the byte it was."""
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    if "\x80" <= character <= "\xff":
+        return f"\\u{ord(character):04x}"
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
