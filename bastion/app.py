@@ -19,6 +19,7 @@ from bastion.access import Access
 from bastion.actor import Actor
 from bastion.admission import Admission, Places
 from bastion.approving import Approving
+from bastion.arrival import Parts
 from bastion.audit import Sealer, keep_sealing, seal_with
 from bastion.authority import Authority
 from bastion.chronicle import Chronicle
@@ -38,7 +39,6 @@ from bastion.errors import BastionError, Unavailable
 from bastion.events import What
 from bastion.failures import Failures
 from bastion.home import Home
-from bastion.hop import Parts
 from bastion.live import Live
 from bastion.outlets import Outlets
 from bastion.people import People

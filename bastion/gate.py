@@ -11,9 +11,10 @@ from datetime import datetime
 
 import asyncssh
 
+from bastion.arrival import Arrival, Parts
 from bastion.authority import Authority
 from bastion.errors import BastionError
-from bastion.hop import NOT_KEPT, PROHIBITED, Arrival, Hop, Parts
+from bastion.hop import NOT_KEPT, PROHIBITED, Hop
 from bastion.jumps import Jump
 from bastion.policy import Denial, Identity, Knock, Reach, Reason, may_reach
 from bastion.wire.connections import ServerConnection

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -23,32 +23,27 @@ from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey, decode_ssh_public_key
 
 from bastion import happenings
-from bastion.chronicle import Chronicle
-from bastion.clock import Clock
-from bastion.crew import Crew
+from bastion.arrival import Arrival, Parts
 from bastion.errors import BastionError, Unavailable
 from bastion.events import Happened, What
-from bastion.live import Live
 from bastion.policy import (
     Ask,
     Denial,
-    Identity,
     Mode,
     Permit,
-    Reach,
     Reason,
     Run,
     may_login,
     may_run,
+    promptable,
 )
 from bastion.policy import clock as clock_text
+from bastion.prompt import Prompt
 from bastion.relay import Relay
-from bastion.store import Store
 from bastion.tunnel import Tunnel
-from bastion.upstream import Connector, Shared, Upstream
+from bastion.upstream import Shared, Upstream
 from bastion.wire.connections import Authenticator, ServerConnection
-from bastion.wire.packets import Turn
-from recorder import Archive, Index, Kind, RecorderError, Session, SessionInfo, Size
+from recorder import Kind, RecorderError, Session, SessionInfo, Size
 from recorder.recording import Recording
 
 log = logging.getLogger(__name__)
@@ -60,44 +55,6 @@ NOT_KEPT = 0
 
 MOST_NAMES = 10
 """Logins that one jump may try: each refusal is spoken and logged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the doors are built of; made once, by `app`.
-
-    `notice` is the operator's line at the start of a shell, or empty.
-    """
-
-    store: Store
-    archive: Archive
-    live: Live
-    clock: Clock
-    connector: Connector
-    crew: Crew
-    turn: Turn
-    notice: str
-    index: Index
-    chronicle: Chronicle
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Somebody who came by the jump `C-<connection>`: asking for what, and what door 1 said.
-
-    `prove_again` is set where somebody else could be using the channel: then the same key must
-    sign a second time. `knock` asks door 1 once more; it blocks, and raises Unavailable.
-    """
-
-    connection: int
-    identity: Identity
-    asked: str
-    answer: Reach | Denial
-    prove_again: bool
-    knock: Callable[[], Reach | Denial]
-
-    def __str__(self) -> str:
-        return f"C-{self.connection}"
 
 
 class Hop(Authenticator):
@@ -180,10 +137,12 @@ class Hop(Authenticator):
         """From a start request to the end of the session."""
         try:
             run = await self._may_run(permit, ask)
-            if isinstance(run, Denial):
-                self._refuse(relay, ask, run)
-            else:
+            if isinstance(run, Run):
                 await self._carry(relay, permit, run)
+            elif run.reason is Reason.MODE and ask.mode is Mode.SHELL and not relay.prompted:
+                await self._prompt(relay, permit, run)
+            else:
+                self._refuse(relay, ask, run)
         except Unavailable as error:
             log.warning("%s: %s", self._arrival, error)
             relay.refuse(str(error))
@@ -202,6 +161,29 @@ class Hop(Authenticator):
         now = self._parts.clock.now()
         fresh = reach if isinstance(reach, Denial) else may_login(reach, permit.login, now)
         return fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
+
+    async def _prompt(self, relay: Relay, permit: Permit, denial: Denial) -> None:
+        """No shell, but a prompt for the commands that are granted, if any are."""
+        offered = promptable(permit, self._parts.clock.now())
+        if offered is None:
+            self._refuse(relay, Ask(Mode.SHELL), denial)
+            return
+        grant, granted = offered
+        prompt = Prompt(
+            relay,
+            self._parts.turn,
+            partial(self._attend, permit),
+            name=f"{permit.login}@{permit.host.name}",
+            greeting=f"this is no shell: {grant} until "
+            f"{clock_text(grant.closes_at(self._parts.clock.now()))} gives commands, and each line "
+            "is judged, run by itself and recorded.",
+            granted=tuple(map(str, granted)),
+        )
+        key = self._parts.live.prompting(prompt, grant, permit.identity)
+        try:
+            await prompt.run()
+        finally:
+            self._parts.live.closed(key)
 
     def _refuse(self, relay: Relay, ask: Ask, denial: Denial) -> None:
         self._spoken(denial, f"{ask.mode} {ask.command[:200]!r}")
@@ -276,6 +258,8 @@ class Hop(Authenticator):
     def _info(self, relay: Relay, run: Run) -> SessionInfo:
         terminal = relay.terminal
         kind = Kind.SHELL if run.ask.mode is Mode.SHELL else Kind.EXEC
+        if relay.prompted:
+            kind = Kind.PROMPT
         return replace(
             self._about(run, kind, run.command.decode("utf-8", "surrogateescape")),
             term=None if terminal is None else terminal.term,

@@ -107,6 +107,7 @@ class Live:
         self._people: dict[object, tuple[Identity, Callable[[str], None]]] = {}
         self._version: int | None = None
         self._joined = False
+        self._prompts = 0
         self._thread = ThreadPoolExecutor(1, "live")
         self._last_kill = store.last_kill()
         self._heard = clock.now()
@@ -122,6 +123,12 @@ class Live:
         until = _until(grant, now)
         self._sessions[session] = _Open(session, cuttable, grant, identity, until, until - now)
         self._version, self._joined = None, True
+
+    def prompting(self, cuttable: Cuttable, grant: Grant, identity: Identity) -> int:
+        """Somebody waits at a guided prompt: no session, but it ends as one. For `closed`."""
+        self._prompts -= 1
+        self.open(self._prompts, cuttable, grant, identity)
+        return self._prompts
 
     def closed(self, session: int) -> None:
         """It is over."""

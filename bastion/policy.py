@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from bastion import commands
+from bastion.commands import Command
 from bastion.errors import BadInput
 from bastion.grants import Certificate, Grant, State, covered
 from bastion.inventory import Host, PublicKey, User
@@ -235,6 +236,18 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
         sentence = "a terminal is not granted with commands: on one, a pager could start a shell."
         return Denial(Reason.TERMINAL, f"{sentence} Leave -t away.")
     return _may_exec(permit, active, ask, now)
+
+
+def promptable(permit: Permit, now: datetime) -> tuple[Grant, tuple[Command, ...]] | None:
+    """What the guided prompt may offer instead of a shell; each line is judged at door 3 anew.
+
+    The grant is the one that lasts longest. None where no command would be let through.
+    """
+    able = [g for g in permit.grants if g.usable(now) and not g.watch and g.allows.commands]
+    if not able or permit.host.shell_type is None:
+        return None
+    granted = dict.fromkeys(command for g in able for command in g.allows.commands)
+    return _lasting(able, now), tuple(granted)
 
 
 def _may_forward(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) -> Run | Denial:

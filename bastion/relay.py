@@ -48,12 +48,14 @@ Attend = Callable[["Relay", Ask], Coroutine[object, object, None]]
 class Relay(asyncssh.SSHServerSession[bytes]):
     """The client's side of one session channel.
 
-    `attend` is awaited, as a task of the connection, for the channel's one start request.
+    `attend` is awaited, as a task of the connection, for the one start request. One that is
+    `prompted` carries a line of the guided prompt.
     """
 
     _chan: SessionChannel
 
-    def __init__(self, attend: Attend, turn: Turn):
+    def __init__(self, attend: Attend, turn: Turn, *, prompted: bool = False):
+        self.prompted = prompted
         self._attend = attend
         self._turn = turn
         self._begun = False
@@ -102,10 +104,11 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             return False
         self._begun = True
         ask = Ask(mode, command, self._terminal is not None)
-        self._chan.get_connection().create_task(self._attended(ask))
+        self._chan.get_connection().create_task(self.attended(ask))
         return None  # type: ignore[return-value]
 
-    async def _attended(self, ask: Ask) -> None:
+    async def attended(self, ask: Ask) -> None:
+        """From the start to the end, whatever goes wrong."""
         try:
             await self._attend(self, ask)
         except Exception:
@@ -132,6 +135,12 @@ class Relay(asyncssh.SSHServerSession[bytes]):
     def terminal(self) -> Terminal | None:
         """The pty that the client has, if any."""
         return self._terminal
+
+    def hand_over(self, session: asyncssh.SSHServerSession[bytes]) -> SessionChannel:
+        """The client's channel, which `session` hears from now on in this one's place."""
+        self._ended = True
+        self._chan.hand_over(session)
+        return self._chan
 
     def opened(self, recording: Recording, greeting: Sequence[str]) -> None:
         """The recording is there: from now on everything goes through it."""

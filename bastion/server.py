@@ -8,12 +8,12 @@ import asyncio
 import asyncssh
 
 from bastion.admission import Admission
+from bastion.arrival import Parts
 from bastion.authority import Authority
 from bastion.console import Verbs
 from bastion.control import Control
 from bastion.failures import Failures
 from bastion.gate import Gate
-from bastion.hop import Parts
 from bastion.outer import Doors, Outer
 from bastion.signin import SignIn
 from bastion.wire.connections import VERSION, ServerConnection, shared_options

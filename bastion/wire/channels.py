@@ -22,7 +22,7 @@ from asyncssh.constants import (
 )
 from asyncssh.misc import ChannelOpenError, ProtocolError
 from asyncssh.packet import Boolean, SSHPacket, String, UInt32
-from asyncssh.session import SSHClientSession
+from asyncssh.session import SSHClientSession, SSHServerSession
 
 if TYPE_CHECKING:
     from bastion.wire.packets import PacketRoad
@@ -247,6 +247,10 @@ class SessionChannel(BoundedChannel, SSHServerChannel[bytes]):
         """Answer the start request that the session put off by returning None."""
         if self._request_queue:
             self._report_response(started)
+
+    def hand_over(self, session: SSHServerSession[bytes]) -> None:
+        """Let `session` hear what comes from now on."""
+        self._session = session
 
     def send_exit_status(self, status: int) -> None:
         """Pass on how the program ended (RFC 4254 section 6.10); the channel stays open."""

@@ -1,0 +1,52 @@
+"""Somebody who came by a jump, and what the doors inside are built of. Values only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bastion.chronicle import Chronicle
+from bastion.clock import Clock
+from bastion.crew import Crew
+from bastion.live import Live
+from bastion.policy import Denial, Identity, Reach
+from bastion.store import Store
+from bastion.upstream import Connector
+from bastion.wire.packets import Turn
+from recorder import Archive, Index
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the doors are built of; made once, by `app`.
+
+    `notice` is the operator's line at the start of a shell, or empty.
+    """
+
+    store: Store
+    archive: Archive
+    live: Live
+    clock: Clock
+    connector: Connector
+    crew: Crew
+    turn: Turn
+    notice: str
+    index: Index
+    chronicle: Chronicle
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Somebody who came by the jump `C-<connection>`: asking for what, and what door 1 said.
+
+    `prove_again` is set where somebody else could be using the channel: then the same key must
+    sign a second time. `knock` asks door 1 once more; it blocks, and raises Unavailable.
+    """
+
+    connection: int
+    identity: Identity
+    asked: str
+    answer: Reach | Denial
+    prove_again: bool
+    knock: Callable[[], Reach | Denial]
+
+    def __str__(self) -> str:
+        return f"C-{self.connection}"
