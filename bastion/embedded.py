@@ -168,7 +168,7 @@ class _Program(asyncssh.SSHServerSession[bytes]):
         self._size = (24, 80)
         self._tty: int | None = None
         self._sent = asyncio.StreamReader()
-        self._stdin = _Stdin()
+        self._stdin: _Stdin | None = None
         self._outputs: list[_Output] = []
         self._ends = ExitStack()
         self._running: asyncio.Task[None] | None = None
@@ -277,8 +277,8 @@ class _Program(asyncssh.SSHServerSession[bytes]):
 
     async def _connect(self, write: int, reads: dict[int, int | None]) -> None:
         loop = asyncio.get_running_loop()
-        await loop.connect_write_pipe(lambda: self._stdin, os.fdopen(write, "wb", 0))
-        self._ends.callback(self._stdin.abort)
+        self._stdin = _Stdin(write)
+        self._ends.callback(self._stdin.close)
         for fd, kind in reads.items():
             make = partial(_Output, self._chan, kind)
             transport, output = await loop.connect_read_pipe(make, os.fdopen(fd, "rb", 0))
@@ -286,10 +286,10 @@ class _Program(asyncssh.SSHServerSession[bytes]):
             self._outputs.append(output)
 
     async def _feed(self) -> None:
-        while data := await self._sent.read(65536):
+        while self._stdin is not None and (data := await self._sent.read(65536)):
             await self._stdin.write(data)
-        if self._term is None:  # a terminal has no end of file: that is a character one types
-            self._stdin.transport.close()
+        if self._term is None and self._stdin is not None:
+            self._stdin.close()  # a terminal has no end of file: that is a character one types
 
     def _report(self, status: int) -> None:
         if status < 0:
@@ -336,35 +336,41 @@ class _Output(asyncio.Protocol):
         self.ended.set()  # for a terminal that nobody holds any more, `exc` is EIO
 
 
-class _Stdin(asyncio.BaseProtocol):
-    """The way to the program's stdin. What it does not want to read is let go, as with sshd."""
+class _Stdin:
+    """The way to the program's stdin. What it does not want to read is let go, as with sshd.
 
-    transport: asyncio.WriteTransport
+    No transport of the loop's: uvloop's reads from what it is to write to, and on a terminal that
+    takes away what the program has said.
+    """
 
-    def __init__(self) -> None:
-        self._room = asyncio.Event()
-        self._room.set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.WriteTransport, transport)
-
-    def pause_writing(self) -> None:
-        self._room.clear()
-
-    def resume_writing(self) -> None:
-        self._room.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._room.set()
+    def __init__(self, fd: int) -> None:
+        os.set_blocking(fd, False)
+        self._fd: int | None = fd
 
     async def write(self, data: bytes) -> None:
-        await self._room.wait()
-        if not self.transport.is_closing():
-            self.transport.write(data)
+        """Returns when the program, or the pipe to it, has taken all of `data`."""
+        left = memoryview(data)
+        while left and self._fd is not None:
+            try:
+                left = left[os.write(self._fd, left) :]
+            except BlockingIOError:
+                await self._room(self._fd)
+            except OSError:
+                return
 
-    def abort(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.abort()
+    async def _room(self, fd: int) -> None:
+        loop, free = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_writer(fd, free.set)
+        try:
+            await free.wait()
+        finally:
+            loop.remove_writer(fd)
+
+    def close(self) -> None:
+        """Nothing more is sent."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
 
 
 def _shell() -> str:
