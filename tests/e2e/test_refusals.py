@@ -237,7 +237,7 @@ async def test_a_login_that_would_be_an_option_is_refused(alice: Contractor) -> 
 
 
 async def test_a_command_grant_runs_its_command_and_nothing_else(newly_enrolled: Enrol) -> None:
-    """The exact words run; anything added, a shell, a terminal and sftp are refused."""
+    """The exact words run; anything added, a terminal and sftp are refused; no shell begins."""
     person = newly_enrolled()
     await person.granted("--command", "echo one 'two  three'")
     await person.certified()
@@ -247,9 +247,10 @@ async def test_a_command_grant_runs_its_command_and_nothing_else(newly_enrolled:
         done = await person.jump(wrong, patience=NOW)
         assert (done.status, done.stdout) == (254, b"")
         assert told(done)
-    shell = await person.jump(patience=NOW)
+    shell = await person.jump(stdin=b"id\n", patience=NOW)
     assert (shell.status, shell.stdout) == (254, b"")
-    assert "a shell is not granted here" in told(shell)
+    assert "this is no shell" in shell.err
+    assert "that command is not granted here" in shell.err
 
 
 async def test_a_command_grant_gets_no_terminal(newly_enrolled: Enrol) -> None:
