@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from bastion import happenings, outside
@@ -36,7 +37,7 @@ from bastion.duties import (
 )
 from bastion.enrolment import Enrolment
 from bastion.errors import BastionError, Unavailable
-from bastion.events import What
+from bastion.events import Happened, What
 from bastion.failures import Failures
 from bastion.home import Home
 from bastion.live import Live
@@ -64,6 +65,9 @@ LAST_WORDS = 3.0
 
 SERVICE = Actor("bastion")
 """Who reads the rules, seals the log and passes it on: this program itself."""
+
+NEWEST = 1000
+"""Sessions that are looked at, at a start, for what nobody came to tell of them."""
 
 THREADS = 32
 """Threads for the doors' questions to the database, and for opening and closing recordings."""
@@ -260,12 +264,23 @@ async def _recover(services: Services) -> None:
     now = services.clock.now()
     for found in await services.archive.recover():
         log.warning("%s", found)
-        session = await asyncio.to_thread(services.index.get, found.session)
-        if session is not None:
-            told = happenings.of_session_over(session)
-            await asyncio.to_thread(services.store.tell, told, now)
+    await asyncio.to_thread(_tell_untold, services, now)
     await asyncio.to_thread(services.store.close_left_open, now)
     await asyncio.to_thread(services.store.saw_time, now)
+
+
+def _tell_untold(services: Services, now: datetime) -> None:
+    """What nobody came to tell of the newest sessions: how they ended, and that they began."""
+    newest = services.index.find(limit=NEWEST)
+    told = services.journal.about_sessions([session.id for session in newest])
+    untold: list[Happened] = []
+    for session in reversed(newest):
+        if (session.id, What.SESSION_STARTED) not in told:
+            untold.append(happenings.of_session_begun(session))
+        over = happenings.of_session_over(session)
+        if not session.live and (session.id, over.what) not in told:
+            untold.append(over)
+    services.journal.tell_all([(happened, now) for happened in untold])
 
 
 async def _listen(services: Services, control: Control, hands: _Hands) -> asyncio.Server:

@@ -231,7 +231,7 @@ class Hop(Authenticator):
                 self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
 
     async def _tell_of(self, session: int, what: Callable[[Session], Happened]) -> None:
-        """As the index has it. What can't be told now is told when recordings are recovered."""
+        """As the index has it. What can't be told now is told when the bastion starts again."""
         found = await asyncio.to_thread(self._parts.index.get, session)
         if found is not None:
             self._parts.chronicle.tell_soon(what(found))

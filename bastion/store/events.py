@@ -4,7 +4,7 @@ An event is written in the transaction of what it tells of: both, or neither. Re
 index that fits and, at a million events, looks at no more rows than it has to.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -134,6 +134,15 @@ def after(
     """Those that came after the event `number`, oldest first, at most `limit`."""
     statement = _rows.where(_e.id > number, *_conditions(wanted or Wanted(), None))
     return [read_event(row) for row in connection.execute(statement.order_by(_e.id).limit(limit))]
+
+
+def about_sessions(
+    connection: Connection, sessions: Collection[int]
+) -> frozenset[tuple[int, What]]:
+    """Which events there are of these sessions: their number, and what it tells."""
+    statement = select(_e.session, _e.what).where(_e.session.in_(sessions)).distinct()
+    kinds = {what.value for what in What}
+    return frozenset((n, What(w)) for n, w in connection.execute(statement) if w in kinds)
 
 
 def last(connection: Connection) -> int:

@@ -4,12 +4,12 @@ It blocks, and raises, as `store` does. The events are the outbox as well: whoev
 keeps a cursor here, and so loses none while away.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
 from bastion.checkpoints import Checkpoint, Sealed
-from bastion.events import Event, Happened, Head
+from bastion.events import Event, Happened, Head, What
 from bastion.store import checkpoints as seals
 from bastion.store import events as log
 from bastion.store import evidence
@@ -59,6 +59,11 @@ class Journal:
         """Those that came after the event `number`, oldest first, at most `limit`."""
         with self._store.read() as connection:
             return log.after(connection, number, wanted, limit)
+
+    def about_sessions(self, sessions: Collection[int]) -> frozenset[tuple[int, What]]:
+        """Which events there are of these sessions: their number, and what it tells."""
+        with self._store.read() as connection:
+            return log.about_sessions(connection, sessions)
 
     def last(self) -> int:
         """The number of the newest event, 0 where there is none."""
