@@ -20,7 +20,7 @@ class Right:
 
     `logins` and `commands` are `*` where any will do, `commands` empty beside a shell; `files`
     and `forwards` are empty where none are allowed. `consent` says who has to agree, or is empty.
-    `limits` are phrases.
+    `limits` are phrases; `ticket` says that one is wanted.
     """
 
     user: str
@@ -35,6 +35,7 @@ class Right:
     longest: timedelta
     consent: str
     limits: tuple[str, ...]
+    ticket: bool = False
 
 
 def who_can(rules: Rules, host: Host, users: Iterable[User]) -> list[Right]:
@@ -112,4 +113,5 @@ def _right(rule: Rule, way: Way, user: User, host: Host) -> Right:
         longest=rule.longest,
         consent=in_words(rule.needs) if way is Way.REQUEST else "",
         limits=limits(rule),
+        ticket=rule.ticket is not None,
     )

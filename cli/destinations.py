@@ -57,11 +57,17 @@ def _request(right: Right) -> str:
     login = "LOGIN" if right.logins == ("*",) else right.logins[0]
     words = [f"ssh bastion request {right.host} --login {login}"]
     words += ["--shell"] if Mode.SHELL in right.modes else []
+    words += [f"--forward {name}" for name in _first(right.forwards, "HOST:PORT")]
     words += [f"--for {format_duration(right.longest)} --reason WORDS"]
+    words += ["--ticket ID"] if right.ticket else []
     words += ["--break-glass"] if right.way is Way.EMERGENCY else []
-    if Mode.SHELL not in right.modes:
-        words.append(f"-- {'COMMAND' if right.commands == ('*',) else right.commands[0]}")
+    words += [f"-- {line}" for line in _first(right.commands, "COMMAND")]
     return " ".join(words)
+
+
+def _first(named: tuple[str, ...], anything: str) -> list[str]:
+    """The first of what can be asked for, if anything can."""
+    return [anything if name == "*" else name for name in named[:1]]
 
 
 def _asked(host: Host, right: Right) -> Shape:
@@ -71,6 +77,7 @@ def _asked(host: Host, right: Right) -> Shape:
         "granted": False,
         "modes": list(right.modes),
         "commands": list(right.commands),
+        "forwards": list(right.forwards),
         "longest": int(right.longest.total_seconds()),
         "approvals": right.consent or None,
         "limits": list(right.limits),

@@ -351,6 +351,7 @@ def test_hosts_tells_what_may_be_asked_for(bastion: Services) -> None:
     assert "ssh -J bastion deploy@web-1" in told
     assert "ssh bastion request web-1 --login deploy --shell --for 8h --reason WORDS" in told
     assert "request db-1 --login root --shell --for 1h --reason WORDS --break-glass" in told
+    assert "request db-1 --login deploy --shell --for 4h --reason WORDS --ticket ID" in told
     found = alice("hosts", "--json").json
     assert [(each["name"], each["granted"]) for each in found] == [
         ("web-1", True),
@@ -360,3 +361,13 @@ def test_hosts_tells_what_may_be_asked_for(bastion: Services) -> None:
     ]
     assert found[1]["approvals"] == "one of @leads and one of @security"
     assert bob("hosts", "--json").json == []
+
+
+def test_hosts_tells_of_forwards_too(bastion: Services) -> None:
+    """Where a rule gives nothing else, that is what one would ask for."""
+    rules = bastion.home.policy.read_text()
+    only = 'allow = ["forward"]\nforwards = ["db:5432"]'
+    bastion.home.policy.write_text(rules.replace('allow = ["shell", "command"]', only, 1))
+    told = Remote(bastion, "alice")("hosts").out
+    line = "ssh bastion request web-1 --login deploy --forward db:5432 --for 8h --reason WORDS"
+    assert line in told.replace("\n", " ")
