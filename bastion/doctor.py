@@ -12,7 +12,6 @@ import socket
 import stat
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,7 +30,9 @@ from bastion.krl import Krl, decode
 from bastion.probe import Prober
 from bastion.revocation import Revocation
 from bastion.rotation import Rotation, named
+from bastion.rules import parse_rules
 from bastion.store import Store
+from bastion.text_files import read_text
 
 LITTLE = 1 << 30
 """Bytes of free space below which there is a warning."""
@@ -122,11 +123,9 @@ def _settings(home: Home) -> tuple[Settings | None, list[Finding]]:
 def _policy(home: Home) -> Iterator[Finding]:
     mend = f"mend {home.policy}, or restore it from a copy"
     try:
-        tomllib.loads(home.policy.read_text("utf-8"))
-    except OSError as error:
-        yield Finding(Level.WRONG, f"{home.policy} can't be read: {error.strerror}.", mend)
-    except ValueError as error:
-        yield Finding(Level.WRONG, f"{home.policy} is not TOML: {str(error)[:200]}.", mend)
+        parse_rules(read_text(home.policy, mend), home.policy)
+    except BastionError as error:
+        yield Finding(Level.WRONG, str(error), mend)
 
 
 def _keys(home: Home) -> Iterator[Finding]:

@@ -79,6 +79,11 @@ def break_policy(home: Home) -> None:
     home.policy.write_text("[rules\n")
 
 
+def break_rule(home: Home) -> None:
+    """TOML, and no rule."""
+    home.policy.write_text(home.policy.read_text().replace('"shell"', '"shel"', 1))
+
+
 def age_schema(home: Home) -> None:
     """As an older version has left it."""
     with sqlite3.connect(home.database) as database:
@@ -144,6 +149,7 @@ def damage_the_list(home: Home) -> None:
         (lose_recordings, "No recording can be written", "mkdir"),
         (break_settings, "'listen.adress' is not a setting", "bastion.toml"),
         (break_policy, "is not TOML", "policy.toml"),
+        (break_rule, "rule.allow: 'shel' can't be allowed", "policy.toml"),
         (age_schema, "has the schema 0000", "serve once"),
         (lose_database, "no database", ""),
         (be_ahead, "The clock says", "set the clock right"),
