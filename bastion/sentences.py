@@ -158,6 +158,10 @@ def _request_made(happened: Happened) -> str:
 
 
 def _request_refused(happened: Happened) -> str:
+    if happened.request is not None:
+        return f"{happened.actor} may not decide R-{happened.request}"
+    if happened.grant is not None:
+        return f"{happened.actor} asked in vain to extend G-{happened.grant}{_of(happened)}"
     return f"{happened.actor} asked in vain for {_access(happened)}"
 
 
