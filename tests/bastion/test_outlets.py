@@ -69,9 +69,9 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def ids(*files: Path) -> list[int]:
-    """The numbers of the lines in these files."""
-    found = (file.read_bytes().splitlines() for file in files if file.exists())
-    return [orjson.loads(line)["id"] for lines in found for line in lines]
+    """The numbers of the lines in these files; one that is being written does not count yet."""
+    found = (file.read_bytes().rpartition(b"\n")[0] for file in files if file.exists())
+    return [orjson.loads(line)["id"] for lines in found for line in lines.splitlines()]
 
 
 def tell(journal: Journal, count: int) -> None:
