@@ -4,6 +4,7 @@ A path here is the target's real one: absolute, normal, in bytes, as names on a 
 UTF-8. Who resolves it, and what an operation needs, is told elsewhere.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ LONGEST = 1024
 """Characters of a glob."""
 
 EVERYTHING = "/**"
+
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,15})([KMGT]?)", re.ASCII)
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 T = TypeVar("T")
 
@@ -32,22 +36,31 @@ class Files:
     """Files that may be read, or written: their real paths match `glob`.
 
     `*` and `?` stay inside one part of a path, `**` is a part of its own and means any number of
-    parts, none too. Writing includes to create, remove, rename and change the attributes.
+    parts, none too. Writing includes to create, remove, rename and change the attributes. `limit`
+    is the most bytes that one of the files may have; None for any size.
     """
 
     direction: Direction
     glob: str = EVERYTHING
+    limit: int | None = None
 
     def __str__(self) -> str:
-        return str(self.direction) if self.glob == EVERYTHING else f"{self.direction}:{self.glob}"
+        way = str(self.direction) if self.limit is None else f"{self.direction},{sized(self.limit)}"
+        return way if self.glob == EVERYTHING else f"{way}:{self.glob}"
 
     def matches(self, path: bytes) -> bool:
         """Whether `path` is one of them. What is not absolute and normal is none."""
         return normal(path) and _tree(path, self.glob)
 
+    def leads(self, path: bytes) -> bool:
+        """Whether one of them could be below `path`."""
+        return normal(path) and _leads([part for part in path[1:].split(b"/") if part], self.glob)
+
     def within(self, wide: "Files") -> bool:
         """Whether `wide` has all of these files: sound, but not sure of every pair."""
-        return self.direction is wide.direction and _within(_parts(self.glob), _parts(wide.glob))
+        if self.direction is not wide.direction or not _no_more(self.limit, wide.limit):
+            return False
+        return _within(_parts(self.glob), _parts(wide.glob))
 
     @property
     def named(self) -> frozenset[str]:
@@ -56,17 +69,33 @@ class Files:
 
 
 def parse_files(text: str) -> Files:
-    """What `read`, `write`, `read:GLOB` or `write:GLOB` means. Raises BadInput."""
-    word, colon, glob = text.partition(":")
+    """What `read`, `write,100M`, `read:GLOB` or `write,1G:GLOB` means. Raises BadInput."""
+    way, colon, glob = text.partition(":")
+    word, comma, size = way.partition(",")
     try:
         direction = Direction(word)
     except ValueError:
         raise BadInput(
             f"{text[:60]!a} names no files: write read:/DIR/** or write:/DIR/*."
         ) from None
-    if not colon:
-        return Files(direction)
-    return Files(direction, _glob(glob))
+    limit = parse_size(size) if comma else None
+    return Files(direction, _glob(glob) if colon else EVERYTHING, limit)
+
+
+def parse_size(text: str) -> int:
+    """The bytes that `512`, `100K`, `20M`, `1G` or `2T` mean: powers of 1 024. Raises BadInput."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise BadInput(f"{text[:30]!a} is no size of a file: write 512, 100K, 20M, 1G or 2T.")
+    return int(found[1]) << _UNITS[found[2]]
+
+
+def sized(size: int) -> str:
+    """A size as it is read: `1G` for 1 073 741 824."""
+    for unit, bits in reversed(_UNITS.items()):
+        if size and size % (1 << bits) == 0:
+            return f"{size >> bits}{unit}"
+    return str(size)
 
 
 def normal(path: bytes) -> bool:
@@ -109,6 +138,32 @@ def _tree(path: bytes, glob: str) -> bool:
         return True
     below = (*pattern, b"*") if pattern[-1] == b"**" else pattern
     return _wild(path[1:].split(b"/"), below, b"**", _name)
+
+
+def _leads(parts: Sequence[bytes], glob: str) -> bool:
+    """Whether the pattern is not at its end after `parts`: every place is tried side by side."""
+    pattern = _pattern(glob)
+    places = _skipping({0}, pattern)
+    for part in parts:
+        stay = {place for place in places if pattern[place : place + 1] == (b"**",)}
+        rest = {place for place in places - stay if place < len(pattern)}
+        step = {place + 1 for place in rest if _name(part, pattern[place])}
+        places = _skipping(stay | step, pattern)
+    return any(place < len(pattern) for place in places)
+
+
+def _skipping(places: set[int], pattern: Sequence[bytes]) -> set[int]:
+    """With the places behind each `**`, as that may mean nothing, but not the one at the end."""
+    found = set(places)
+    for place in sorted(places):
+        while place < len(pattern) - 1 and pattern[place] == b"**":
+            place += 1
+            found.add(place)
+    return found
+
+
+def _no_more(narrow: int | None, wide: int | None) -> bool:
+    return wide is None or (narrow is not None and narrow <= wide)
 
 
 def _name(name: bytes, pattern: bytes) -> bool:

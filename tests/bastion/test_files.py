@@ -9,7 +9,8 @@ from bastion.files import Direction, Files, normal, parse_files
 
 parts = st.sampled_from(["a", "b", "ab", ".ssh", "*", "?", "a*", "*.log", "**"])
 globs = st.lists(parts, min_size=1, max_size=4).map(lambda some: "/" + "/".join(some))
-files = st.builds(Files, st.sampled_from(Direction), globs)
+sizes = st.none() | st.integers(0, 1 << 50)
+files = st.builds(Files, st.sampled_from(Direction), globs, sizes)
 names = st.sampled_from([b"a", b"b", b"ab", b".ssh", b"x.log", b"\xff\n"])
 paths = st.lists(names, max_size=5).map(lambda some: b"/" + b"/".join(some))
 
@@ -61,6 +62,11 @@ def test_a_pattern_means_real_paths(text: str, path: bytes, meant: bool) -> None
         ("read:/a/**.log", "a part of its own"),
         ("read:/a\nb", "does not show"),
         ("read:/" + "a" * 2000, "at most 1024"),
+        ("write,:/a", "no size of a file"),
+        ("write,1k:/a", "no size of a file"),
+        ("write,-1:/a", "no size of a file"),
+        ("write,1.5G", "no size of a file"),
+        ("write,٣M", "no size of a file"),
     ],
 )
 def test_what_means_no_files_is_said(text: str, said: str) -> None:
@@ -109,3 +115,40 @@ def test_a_hostile_path_takes_no_longer() -> None:
     """Stars upon stars, and a path that almost fits: a pattern by regex would take days."""
     stars = parse_files("read:" + "/**/a" * 20 + "/*a*a*a*a*a*a*b")
     assert not stars.matches(b"/a" * 2000 + b"/" + b"a" * 200)
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "leads"),
+    [
+        ("/var/log/**", b"/", True),
+        ("/var/log/**", b"/var", True),
+        ("/var/log/**", b"/var/log", True),
+        ("/var/log/**", b"/var/log/x", True),
+        ("/var/log/**", b"/var/lib", False),
+        ("/var/log/*", b"/var/log/x", False),
+        ("/a/**/b", b"/a/x/y", True),
+        ("/a/**/b", b"/x", False),
+        ("/a", b"/a", False),
+        ("/a/b", b"/a/../a", False),
+    ],
+)
+def test_a_pattern_leads_through_directories(glob: str, path: bytes, leads: bool) -> None:
+    """Where one of the files could be below, and nowhere else."""
+    assert Files(Direction.READ, glob).leads(path) is leads
+
+
+@given(files, paths, paths)
+def test_what_is_meant_has_been_led_to(some: Files, above: bytes, below: bytes) -> None:
+    """Whatever is one of the files, each directory above it leads there."""
+    path = above.rstrip(b"/") + below
+    if some.matches(path) and path != above:
+        assert some.leads(above or b"/")
+
+
+def test_a_size_is_written_as_people_write_it() -> None:
+    """Powers of 1 024, and back in the same words."""
+    text = "write,20M:/srv/upload/*"
+    assert parse_files(text) == Files(Direction.WRITE, "/srv/upload/*", 20 << 20)
+    assert str(parse_files(text)) == text
+    assert not Files(Direction.WRITE, "/a").within(parse_files("write,1K"))
+    assert parse_files("write,1000:/a").within(parse_files("write,1K"))
