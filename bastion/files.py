@@ -7,11 +7,11 @@ UTF-8. Who resolves it, and what an operation needs, is told elsewhere.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from typing import TypeVar
 
 from bastion.errors import BadInput
+from recorder import Direction
 
 LONGEST = 1024
 """Characters of a glob."""
@@ -22,13 +22,6 @@ _SIZE = re.compile(r"(0|[1-9][0-9]{0,15})([KMGT]?)", re.ASCII)
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 T = TypeVar("T")
-
-
-class Direction(StrEnum):
-    """Which way: from the target, or to it. Writing is no reading."""
-
-    READ = "read"
-    WRITE = "write"
 
 
 @dataclass(frozen=True, slots=True)

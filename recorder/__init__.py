@@ -30,12 +30,17 @@ from recorder.reader import Reader
 from recorder.recording import Recording
 from recorder.recovery import Recovered
 from recorder.session import EndReason, Kind, Session, SessionInfo, Size, Stored
+from recorder.transfers import BEGUN, DONE, Direction, FileEvent, shown
 
 __all__ = [
+    "BEGUN",
+    "DONE",
     "Archive",
     "CorruptRecording",
     "Database",
+    "Direction",
     "EndReason",
+    "FileEvent",
     "Index",
     "IndexUnavailable",
     "Kind",
@@ -52,4 +57,5 @@ __all__ = [
     "Stream",
     "UnusableKey",
     "Wanted",
+    "shown",
 ]

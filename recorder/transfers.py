@@ -1,15 +1,17 @@
 """What became of one file that went over, or was to: the value, and its line. Pure.
 
-Shared by the rooms that read sftp and scp. Who judged it, and where it is kept, is told elsewhere.
+Who read it out of sftp or scp, and judged it, is not known here.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
-
-from bastion.files import Direction
 
 DONE = "done"
 """The result of an operation that went well; any other result is a sentence or a status."""
+
+BEGUN = "begun"
+"""The result of an operation that is about to be asked of the target: another event follows."""
 
 _LONGEST_RESULT = 200
 
@@ -17,9 +19,16 @@ Raw: TypeAlias = bytes
 """A path as the target has it: not necessarily UTF-8."""
 
 
+class Direction(StrEnum):
+    """Which way: from the target, or to it. Writing is no reading."""
+
+    READ = "read"
+    WRITE = "write"
+
+
 @dataclass(frozen=True, slots=True)
 class FileEvent:
-    """One operation on a file of the target, over for good.
+    """One operation on a file of the target: over for good, or (BEGUN) about to be.
 
     operation   the word a person would type: get, put, mkdir, rename, remove
     path        the target's path, in bytes
@@ -27,7 +36,9 @@ class FileEvent:
     direction   which way contents went, if they did
     bytes       how many bytes of contents went over
     sha256      of exactly those bytes, in hex; None when none could go
-    result      DONE, or why not
+    result      DONE, BEGUN, or why not
+    sequential  whether the bytes came one after another from the first on, so that the hash is
+                the file's own, as far as it went
     """
 
     operation: str
@@ -37,6 +48,7 @@ class FileEvent:
     bytes: int
     sha256: str | None
     result: str
+    sequential: bool = True
 
     def line(self) -> str:
         """`get /var/log/app.log 12 345 bytes sha256 …`, safe to print on any terminal."""
@@ -45,6 +57,8 @@ class FileEvent:
             words += ["to", shown(self.other)]
         if self.direction is not None:
             words += [f"{self.bytes:,}".replace(",", " "), "byte" if self.bytes == 1 else "bytes"]
+        if not self.sequential:
+            words.append("in pieces")
         if self.sha256 is not None:
             words += ["sha256", self.sha256]
         told = "" if self.result == DONE else f": {_plain(self.result[:_LONGEST_RESULT])}"

@@ -5,7 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bastion.errors import BadInput
-from bastion.files import Direction, Files, normal, parse_files
+from bastion.files import Files, normal, parse_files
+from recorder import Direction
 
 parts = st.sampled_from(["a", "b", "ab", ".ssh", "*", "?", "a*", "*.log", "**"])
 globs = st.lists(parts, min_size=1, max_size=4).map(lambda some: "/" + "/".join(some))

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.files import Direction
-from bastion.transfers import DONE, FileEvent, shown
+from recorder import DONE, Direction, FileEvent, shown
 
 
 def test_a_line_reads_like_what_was_typed() -> None:
