@@ -1,0 +1,126 @@
+"""What a client has open: files and directories, and how much went over in each. Pure.
+
+A client knows handles that we made; the target's own stay here, so that no client can use the
+handle of another session, or one that was closed.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bastion.sftp.fields import Buffer
+from recorder import DONE, Direction, FileEvent
+
+MOST = 1000
+"""Files and directories that one session has open at a time."""
+
+WORDS = {Direction.READ: "get", Direction.WRITE: "put"}
+
+
+@dataclass(slots=True)
+class Track:
+    """The bytes that went one way: how many, their SHA-256, and whether each followed the last."""
+
+    bytes: int = 0
+    sequential: bool = True
+    _next: int = 0
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    def went(self, offset: int, data: Buffer) -> None:
+        """`data` has gone over, from `offset` in the file."""
+        self.sequential = self.sequential and offset == self._next
+        self._next = offset + len(data)
+        self.bytes += len(data)
+        self._digest.update(data)
+
+    @property
+    def sha256(self) -> str:
+        """In hex, of all bytes in the order in which they went."""
+        return self._digest.hexdigest()
+
+
+@dataclass(slots=True)
+class Opened:
+    """One open file, or a directory: then `limits` is empty.
+
+    `path` is the real one, `theirs` the target's handle, `limits` has each granted direction with
+    the most bytes that the file may have.
+    """
+
+    ours: bytes
+    theirs: bytes
+    path: bytes
+    limits: Mapping[Direction, int | None]
+    tracks: dict[Direction, Track] = field(init=False)
+    result: str = DONE
+
+    def __post_init__(self) -> None:
+        self.tracks = {way: Track() for way in self.limits}
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it was opened to be listed."""
+        return not self.limits
+
+    def may(self, way: Direction) -> bool:
+        """Whether it was opened for that."""
+        return way in self.limits
+
+    def holds(self, way: Direction, end: int) -> bool:
+        """Whether the file may be as long as `end` bytes."""
+        limit = self.limits[way]
+        return limit is None or end <= limit
+
+    def failed(self, why: str) -> None:
+        """Something went wrong with it; the first reason stays."""
+        if self.result == DONE:
+            self.result = why
+
+    def events(self) -> Iterator[FileEvent]:
+        """What became of it: one for each way that bytes went, or for the way it was opened."""
+        busy = [way for way, track in self.tracks.items() if track.bytes]
+        for way in busy or list(self.tracks)[-1:]:
+            track = self.tracks[way]
+            yield FileEvent(
+                operation=WORDS[way],
+                path=self.path,
+                other=None,
+                direction=way,
+                bytes=track.bytes,
+                sha256=track.sha256,
+                result=self.result,
+                sequential=track.sequential,
+            )
+
+
+class OpenFiles:
+    """All that is open in one session, by the handles that the client knows."""
+
+    def __init__(self) -> None:
+        self._made = 0
+        self._all: dict[bytes, Opened] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be opened."""
+        return len(self._all) >= MOST
+
+    def add(self, theirs: bytes, path: bytes, limits: Mapping[Direction, int | None]) -> Opened:
+        """The target has opened it."""
+        self._made += 1
+        ours = self._made.to_bytes(4, "big")
+        self._all[ours] = Opened(ours, theirs, path, limits)
+        return self._all[ours]
+
+    def get(self, ours: bytes) -> Opened | None:
+        """What the client's handle stands for."""
+        return self._all.get(ours)
+
+    def close(self, ours: bytes) -> Opened | None:
+        """What the client's handle stood for; it is of no more use."""
+        return self._all.pop(ours, None)
+
+    def take_all(self) -> list[Opened]:
+        """All that nobody has closed."""
+        left, self._all = list(self._all.values()), {}
+        return left
