@@ -9,12 +9,23 @@ import pytest
 from bastion.sftp.answers import Attributes, Data, Handle, Names, Status
 from bastion.sftp.fields import NOTHING, Attrs
 from bastion.sftp.opened import MOST
-from bastion.sftp.packets import CopyData, OnHandle, OnPath, OnTwo, Open, Plain, Read, Verb, Write
-from bastion.sftp.packets import Flags as F
+from bastion.sftp.packets import (
+    CopyData,
+    Flags,
+    OnHandle,
+    OnPath,
+    OnTwo,
+    Open,
+    Plain,
+    Read,
+    Request,
+    Verb,
+    Write,
+)
 from recorder import DONE, Direction, FileEvent
 from tests.bastion.sftp.through import Through, code, through
 
-PUT = F.WRITE | F.CREAT | F.TRUNC
+PUT = Flags.WRITE | Flags.CREAT | Flags.TRUNC
 
 
 @pytest.fixture
@@ -126,9 +137,18 @@ def test_what_is_not_granted_is_not_opened(home: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags", [PUT, F.WRITE, F.READ | F.WRITE, F.READ | F.TRUNC, F.READ | F.CREAT, F.APPEND, F(0)]
+    "flags",
+    [
+        PUT,
+        Flags.WRITE,
+        Flags.READ | Flags.WRITE,
+        Flags.READ | Flags.TRUNC,
+        Flags.READ | Flags.CREAT,
+        Flags.APPEND,
+        Flags(0),
+    ],
 )
-def test_reading_takes_no_other_flag(home: Path, flags: F) -> None:
+def test_reading_takes_no_other_flag(home: Path, flags: Flags) -> None:
     """TRUNC on a read grant would empty the file."""
     with through(home, reads(home)) as session:
         assert code(session.open("log/app.log", flags)) in {"PERMISSION_DENIED", "OP_UNSUPPORTED"}
@@ -142,7 +162,7 @@ def test_a_grant_to_read_changes_nothing(home: Path) -> None:
     size, mode = Attrs(size=0), Attrs(permissions=0o777)
     with through(home, reads(home)) as session:
         handle = session.opened("log/app.log")
-        refused = [
+        refused: list[Request] = [
             OnPath(Verb.REMOVE, 0, name),
             OnPath(Verb.RMDIR, 0, os.fsencode(home / "log/old")),
             OnPath(Verb.MKDIR, 0, new),
@@ -168,9 +188,9 @@ def test_a_grant_to_write_reads_nothing(home: Path) -> None:
     """Neither the contents nor the names of what others put there."""
     with through(home, writes(home)) as session:
         assert code(session.open("up/there")) == "PERMISSION_DENIED"
-        assert code(session.open("up/there", F.READ | F.WRITE)) == "PERMISSION_DENIED"
+        assert code(session.open("up/there", Flags.READ | Flags.WRITE)) == "PERMISSION_DENIED"
         assert code(session.on(Verb.OPENDIR, "up")) == "PERMISSION_DENIED"
-        handle = session.opened("up/there", F.WRITE)
+        handle = session.opened("up/there", Flags.WRITE)
         assert code(session.ask(Read(0, handle, 0, 10))) == "FAILURE"
         assert isinstance(session.on(Verb.STAT, "up/there"), Attributes)
 
@@ -178,7 +198,7 @@ def test_a_grant_to_write_reads_nothing(home: Path) -> None:
 def test_directories_show_what_is_granted(home: Path) -> None:
     """On the way down only what leads there; there, everything."""
     with through(home, reads(home)) as session:
-        assert session.names(home) == {b"log"}
+        assert session.names(str(home)) == {b"log"}
         assert session.names("log") == {b"app.log", b"old", b"out"}
         assert b"etc" not in session.names("/")
         assert code(session.on(Verb.OPENDIR, "secret")) == "PERMISSION_DENIED"
@@ -279,7 +299,7 @@ def test_nobody_becomes_somebody_else(home: Path) -> None:
         opened = session.ask(Open(0, b"up/new", PUT, special))
         assert code(opened) == "PERMISSION_DENIED"
         assert code(session.ask(OnPath(Verb.SETSTAT, 0, b"up/there", special))) == code(opened)
-        handle = session.opened("up/there", F.WRITE)
+        handle = session.opened("up/there", Flags.WRITE)
         assert code(session.ask(OnHandle(Verb.FSETSTAT, 0, handle, special))) == code(opened)
         ordinary = OnHandle(Verb.FSETSTAT, 0, handle, Attrs(permissions=0o600))
         assert code(session.ask(ordinary)) == "OK"
@@ -296,7 +316,7 @@ def test_a_file_may_be_no_larger_than_was_granted(home: Path) -> None:
         assert put(session, "up/new", b"x" * 10240) == "OK"
         assert put(session, "up/large", b"x" * 10241) == "FAILURE"
         assert last(session).result == "refused: more than 10K is not granted"
-        sink = session.opened("up/new", F.WRITE)
+        sink = session.opened("up/new", Flags.WRITE)
         assert code(session.ask(Write(0, sink, 2**63, b"x"))) == "FAILURE"
         grown = OnPath(Verb.SETSTAT, 0, b"up/new", Attrs(size=10241))
         assert code(session.ask(grown)) == "PERMISSION_DENIED"
@@ -305,7 +325,7 @@ def test_a_file_may_be_no_larger_than_was_granted(home: Path) -> None:
         assert code(session.ask(CopyData(0, handle, 0, 10, sink, 10240))) == "FAILURE"
         assert code(session.ask(CopyData(0, handle, 0, 10, sink, 0))) == "OK"
         assert last(session).operation == "copy"
-        assert code(session.open("up/new", F.WRITE | F.APPEND)) == "PERMISSION_DENIED"
+        assert code(session.open("up/new", Flags.WRITE | Flags.APPEND)) == "PERMISSION_DENIED"
     assert (home / "up/large").stat().st_size == 0
     assert any("more than 10K is not granted" in said for said in session.said)
 
