@@ -21,6 +21,9 @@ LIMIT = 200
 PLACES = 2000
 """How large a pattern may be once its repetitions are written out."""
 
+REMEMBERED = 20_000
+"""Places that a pattern keeps of where characters lead, before it begins to learn anew."""
+
 _ATOM = re.compile(
     r"\\[dDwWsS]|\\[^a-zA-Z0-9\n]|\.|\[\^?\]?(?:\\[^\n]|[^\]\[\\\n])*\]|[^\\.\[\](){}|*+?^$\n]"
 )
@@ -37,6 +40,14 @@ class _Step:
     after: list[int] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _At:
+    """All places that one is at, and where single characters lead, as far as was learnt."""
+
+    places: frozenset[int]
+    after: "dict[str, _At]" = field(default_factory=dict)
+
+
 class Pattern:
     """A pattern that was read. Raises BadInput, saying what can't be taken, and where."""
 
@@ -50,6 +61,7 @@ class Pattern:
         self._first, self._last = reader.read()
         self._steps = reader.steps
         self._from_start, self._to_end = reader.from_start, reader.to_end
+        self._forget()
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"
@@ -65,10 +77,13 @@ class Pattern:
 
     def matches(self, text: str) -> bool:
         """Whether it is the whole of `text`."""
-        at = self._reached([self._first])
+        at = self._start
         for character in text:
-            at = self._next(at, character)
-        return self._last in at
+            after = at.after.get(character)
+            at = self._learnt(at, character) if after is None else after
+            if not at.places:
+                return False
+        return self._last in at.places
 
     def found_in(self, text: str) -> bool:
         """Whether it is somewhere in `text`; with `^` at the start, with `$` at the end."""
@@ -80,6 +95,21 @@ class Pattern:
             if not self._from_start:
                 at |= self._reached([self._first])
         return self._last in at
+
+    def _learnt(self, at: _At, character: str) -> _At:
+        """Where a character leads, kept for the next time: a text is mostly like one before."""
+        places = self._next(at.places, character)
+        self._kept += len(places) + 1
+        if self._kept > REMEMBERED:
+            self._forget()
+        known = self._known.setdefault(places, _At(places))
+        at.after[character] = known
+        return known
+
+    def _forget(self) -> None:
+        self._start = _At(self._reached([self._first]))
+        self._known = {self._start.places: self._start}
+        self._kept = 0
 
     def _next(self, at: frozenset[int], character: str) -> frozenset[int]:
         steps = (self._steps[number] for number in at)
