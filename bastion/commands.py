@@ -8,6 +8,7 @@ is refused: sshd runs every command as `$SHELL -c`, so the quoting is what count
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bastion.errors import BadInput
@@ -25,16 +26,6 @@ _RESERVED = frozenset(
 )
 
 
-_STARTERS = frozenset(
-    "apt apt-get ash awk bash busybox chroot crontab csh dash dnf doas docker ed emacs env "
-    "expect find fish gawk gcc gdb git ionice irb journalctl ksh kubectl less lftp lua make man "
-    "mawk more mysql nano nc ncat nice nmap node nohup nsenter perl php pip podman psql python "
-    "python2 python3 rsync ruby scp screen script sed setsid sftp sh socat sqlite3 ssh stdbuf "
-    "strace su sudo systemctl tar taskset tclsh tcsh timeout tmux unshare vi view vim watch "
-    "xargs yum zip zsh".split()
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Command:
     """One exact command: its argument words, the program first."""
@@ -44,41 +35,44 @@ class Command:
     def __str__(self) -> str:
         return shlex.join(self.argv)
 
-    @property
-    def may_start_others(self) -> bool:
-        """Whether its program is one that is known to start others: a shell is then near.
-
-        For a warning to whoever grants it; that none is given proves nothing.
-        """
-        return self.argv[0].rpartition("/")[2] in _STARTERS
-
 
 def parse(line: str) -> Command:
     """The command that `line` is, word by word. Raises BadInput with the reason."""
-    if len(line) > LIMIT:
-        raise BadInput(f"The command has {len(line)} characters; at most {LIMIT} are read.")
+    demand_short(line)
     words: list[str] = []
-    at = _skip(line, 0)
+    at = blanks_end(line, 0)
     while at < len(line):
         word, at = _word(line, at)
         words.append(word)
-        at = _skip(line, at)
-    return Command(_checked(words))
+        at = blanks_end(line, at)
+    return Command(checked(words))
 
 
-def _skip(line: str, at: int) -> int:
+def demand_short(line: str) -> None:
+    """Raises BadInput where `line` is longer than what is read."""
+    if len(line) > LIMIT:
+        raise BadInput(f"The command has {len(line)} characters; at most {LIMIT} are read.")
+
+
+def blanks_end(line: str, at: int) -> int:
+    """Where the blanks that begin at `at` end."""
     blank = _BLANK.match(line, at)
     return blank.end() if blank else at
+
+
+def piece(line: str, at: int) -> tuple[str, int]:
+    """What the plain or quoted piece of a word at `at` means, and its end. Raises BadInput."""
+    found = _PIECE.match(line, at)
+    if found is None:
+        raise BadInput(_unreadable(line, at))
+    return found[0][1:-1] if found[0][0] in "'\"" else found[0], found.end()
 
 
 def _word(line: str, at: int) -> tuple[str, int]:
     pieces: list[str] = []
     while at < len(line) and line[at] not in " \t":
-        piece = _PIECE.match(line, at)
-        if piece is None:
-            raise BadInput(_unreadable(line, at))
-        pieces.append(piece[0][1:-1] if piece[0][0] in "'\"" else piece[0])
-        at = piece.end()
+        text, at = piece(line, at)
+        pieces.append(text)
     return "".join(pieces), at
 
 
@@ -92,8 +86,11 @@ def _unreadable(line: str, at: int) -> str:
     )
 
 
-def _checked(words: list[str]) -> tuple[str, ...]:
-    """The words as they will be sent: `shlex.join` leaves some unquoted that a shell reads."""
+def checked(words: Sequence[str]) -> tuple[str, ...]:
+    """The words as they will be sent: `shlex.join` leaves some unquoted that a shell reads.
+
+    Raises BadInput.
+    """
     if not words or not words[0]:
         raise BadInput("The command is empty.")
     if not all(word.isprintable() for word in words):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 
+from bastion.cautions import cautions
 from bastion.durations import LONGEST
 from bastion.errors import BadInput, NotFound, Refused
 from bastion.grants import Allows, Grant
@@ -24,7 +25,10 @@ SLOW = timedelta(minutes=5)
 """A start that is past by no more than this was meant as now: typing takes time."""
 
 MOST = 100
-"""Hosts, logins, commands or networks of one grant."""
+"""Hosts, logins or networks of one grant."""
+
+MOST_COMMANDS = 1000
+"""Command templates of one grant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +151,11 @@ def _check_sizes(proposal: Proposal) -> None:
         if number == 0:
             raise BadInput(f"The grant names no {what}.")
     allows = proposal.allows
-    named = (allows.commands, allows.sftp, allows.forwards)
-    parts = (proposal.hosts, proposal.logins, proposal.sources, *named)
+    parts = (proposal.hosts, proposal.logins, proposal.sources, allows.sftp, allows.forwards)
     if any(len(part) > MOST for part in parts):
         raise BadInput(f"The grant names more than {MOST} things of one kind: give several grants.")
+    if len(allows.commands) > MOST_COMMANDS:
+        raise BadInput(f"The grant names more than {MOST_COMMANDS} commands: use placeholders.")
 
 
 def _about_hosts(selectors: Sequence[Selector], hosts: Sequence[Host]) -> list[str]:
@@ -176,11 +181,7 @@ def _about_commands(
             f"bastion-admin host set {blind[0]} --shell-type bash, if that is what it has."
         )
     told = [f"Commands will not run on {name}, as its shell is not known." for name in blind]
-    return told + [
-        f"{command.argv[0]} may start other programs, a shell among them: {command}"
-        for command in allows.commands
-        if command.may_start_others
-    ]
+    return told + [str(each) for template in allows.commands for each in cautions(template)]
 
 
 def _about_forwards(allows: Allows) -> list[str]:

@@ -9,10 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from bastion.commands import Command
 from bastion.files import Files
 from bastion.forwards import Forward
 from bastion.inventory import Host, Selector
+from bastion.templates import Template
 from bastion.windows import Window
 
 
@@ -33,7 +33,7 @@ class Allows:
     """
 
     shell: bool = False
-    commands: tuple[Command, ...] = ()
+    commands: tuple[Template, ...] = ()
     sftp: tuple[Files, ...] = ()
     forwards: tuple[Forward, ...] = ()
 

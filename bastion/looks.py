@@ -126,9 +126,11 @@ def _modes_fit(rule: Rule, case: Case) -> bool:
 
 
 def _commands_fit(rule: Rule, case: Case) -> bool:
-    if Mode.SHELL in rule.modes or rule.commands is None:
+    wide = rule.commands
+    if Mode.SHELL in rule.modes or wide is None:
         return True
-    return rule.commands.issuperset(case.asking.allows.commands)
+    asked = case.asking.allows.commands
+    return all(one in wide or any(one.within(other) for other in wide) for one in asked)
 
 
 def _files_fit(rule: Rule, case: Case) -> bool:

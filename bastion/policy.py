@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from bastion import commands
-from bastion.commands import Command
 from bastion.errors import BadInput
 from bastion.grants import Certificate, Grant, State, covered
 from bastion.inventory import Host, PublicKey, User
+from bastion.templates import Template, matching
 
 
 class Reason(StrEnum):
@@ -165,6 +165,11 @@ class Run(_Proof):
         return None if self.argv is None else str(commands.Command(self.argv))
 
     @property
+    def terminal(self) -> bool:
+        """Whether there may be a pty at the target: with a shell, or by a template that has it."""
+        return self.forced is None or (self.argv is not None and self.ask.terminal)
+
+    @property
     def command(self) -> bytes:
         """What goes to the target: the words that were judged, or with a shell what came in."""
         return self.ask.command if self.forced is None else self.forced.encode()
@@ -232,13 +237,10 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
         return _run(permit, _lasting(shells, now), ask, None)
     if ask.mode is Mode.SHELL:
         return Denial(Reason.MODE, f"a shell is not granted here. {_allowed(active)}")
-    if ask.terminal:
-        sentence = "a terminal is not granted with commands: on one, a pager could start a shell."
-        return Denial(Reason.TERMINAL, f"{sentence} Leave -t away.")
     return _may_exec(permit, active, ask, now)
 
 
-def promptable(permit: Permit, now: datetime) -> tuple[Grant, tuple[Command, ...]] | None:
+def promptable(permit: Permit, now: datetime) -> tuple[Grant, tuple[Template, ...]] | None:
     """What the guided prompt may offer instead of a shell; each line is judged at door 3 anew.
 
     The grant is the one that lasts longest. None where no command would be let through.
@@ -246,7 +248,7 @@ def promptable(permit: Permit, now: datetime) -> tuple[Grant, tuple[Command, ...
     able = [g for g in permit.grants if g.usable(now) and not g.watch and g.allows.commands]
     if not able or permit.host.shell_type is None:
         return None
-    granted = dict.fromkeys(command for g in able for command in g.allows.commands)
+    granted = dict.fromkeys(template for g in able for template in g.allows.commands)
     return _lasting(able, now), tuple(granted)
 
 
@@ -265,15 +267,19 @@ def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) 
         sentence = f"commands can't be run on {permit.host.name}: its shell type is not known."
         return Denial(Reason.SHELL_TYPE, sentence)
     try:
-        asked = commands.parse(ask.command.decode())
+        argv = commands.parse(ask.command.decode()).argv
     except UnicodeDecodeError:
         return Denial(Reason.COMMAND, "the command is not UTF-8 text.")
     except BadInput as error:
         return Denial(Reason.COMMAND, str(error))
-    allowing = [g for g in active if asked in g.allows.commands]
-    if not allowing:
+    letting = [(g, template) for g in active for template in matching(g.allows.commands, argv)]
+    if not letting:
         return Denial(Reason.COMMAND, f"that command is not granted here. {_allowed(active)}")
-    return _run(permit, _lasting(allowing, now), ask, asked.argv)
+    allowing = [g for g, template in letting if template.tty or not ask.terminal]
+    if not allowing:
+        sentence = "a terminal is not granted with that command: on one, a pager can start a shell."
+        return Denial(Reason.TERMINAL, f"{sentence} Leave -t away.")
+    return _run(permit, _lasting(allowing, now), ask, argv)
 
 
 def _run(permit: Permit, grant: Grant, ask: Ask, argv: tuple[str, ...] | None) -> Run:
@@ -286,7 +292,7 @@ def _lasting(grants: Sequence[Grant], now: datetime) -> Grant:
 
 
 def _allowed(grants: Iterable[Grant]) -> str:
-    lines = sorted({str(c) for g in grants for c in g.allows.commands})
+    lines = sorted({str(template) for g in grants for template in g.allows.commands})
     more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
     return "Granted: " + "; ".join(lines[:3]) + more
 

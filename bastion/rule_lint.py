@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bastion.approvals import Bench, barred_from, in_words
+from bastion.cautions import cautions
 from bastion.durations import LONGEST, format_duration
 from bastion.inventory import Host, Role, User
 from bastion.looks import Way, listed
@@ -228,11 +229,9 @@ def _commands(rule: Rule, _: _World) -> Iterator[Finding]:
     if rule.commands is None:
         mend = 'Name them with commands = […], or write allow = ["shell"].'
         yield _warning(rule, "It allows any command, a shell among them.", mend)
-    for command in sorted(rule.commands or (), key=str):
-        if command.may_start_others:
-            what = f"{command.argv[0]} may start other programs, a shell among them: {command}"
-            mend = "Name a program that can't, or trust them with a shell."
-            yield _warning(rule, what, mend)
+    for template in sorted(rule.commands or (), key=str):
+        for caution in cautions(template):
+            yield _warning(rule, caution.what, caution.mend)
 
 
 def _unlimited(rule: Rule, _: _World) -> Iterator[Finding]:

@@ -19,14 +19,13 @@ from pydantic import Field
 
 from bastion import names
 from bastion.addresses import parse_network
-from bastion.commands import Command
-from bastion.commands import parse as parse_command
 from bastion.durations import LONGEST, parse_duration
 from bastion.errors import BadInput, Misconfigured
 from bastion.files import Files, parse_files
 from bastion.forwards import Forward, parse_forward
 from bastion.inventory import Selector, User, parse_selector
 from bastion.patterns import Pattern
+from bastion.templates import Template, parse_template
 from bastion.text_files import LIMIT
 from bastion.toml_model import Part, parse, text
 from bastion.toml_places import Places
@@ -110,7 +109,7 @@ class Rule:
     hosts: tuple[Selector, ...]
     modes: frozenset[Mode]
     logins: frozenset[str] | None = None
-    commands: frozenset[Command] | None = None
+    commands: frozenset[Template] | None = None
     files: tuple[Files, ...] | None = None
     forwards: tuple[Forward, ...] | None = None
     longest: timedelta = LONGEST
@@ -232,7 +231,7 @@ class _Rule(Part):
     hosts: Annotated[tuple[Annotated[Selector, text(parse_selector)], ...], _Most]
     logins: Annotated[tuple[Annotated[str, text(_login)], ...], _Most]
     allow: Annotated[tuple[Annotated[Mode, text(_mode)], ...], Field(min_length=1, max_length=4)]
-    commands: Annotated[tuple[Annotated[Command, text(parse_command)], ...], _Most] | None = None
+    commands: Annotated[tuple[Annotated[Template, text(parse_template)], ...], _Most] | None = None
     files: Annotated[tuple[Annotated[Files, text(parse_files)], ...], _Most] | None = None
     forwards: Annotated[tuple[Annotated[Forward, text(parse_forward)], ...], _Most] | None = None
     longest: _Lasting = LONGEST

@@ -3,7 +3,7 @@
 The first rule that fits decides, so one that stands behind a wider one is never heard.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, Self, TypeVar
 
 from bastion.containment import networks_within, selector_within, window_within
@@ -58,16 +58,12 @@ def _modes(wide: Rule, narrow: Rule) -> bool:
     shell = Mode.SHELL in wide.modes
     if narrow.modes - wide.modes - ({Mode.COMMAND} if shell else set()):
         return False
-    if not shell and Mode.COMMAND in narrow.modes and not _commands(wide, narrow):
+    limited = Mode.COMMAND in narrow.modes and not shell
+    if limited and not _all_within(narrow.commands, wide.commands):
         return False
     files = _all_within(narrow.files, wide.files) or Mode.SFTP not in narrow.modes
     forwards = _all_within(narrow.forwards, wide.forwards) or Mode.FORWARD not in narrow.modes
     return files and forwards
-
-
-def _commands(wide: Rule, narrow: Rule) -> bool:
-    commands = narrow.commands
-    return wide.commands is None or (commands is not None and commands <= wide.commands)
 
 
 class _Within(Protocol):
@@ -77,7 +73,7 @@ class _Within(Protocol):
 _W = TypeVar("_W", bound=_Within)
 
 
-def _all_within(narrow: Sequence[_W] | None, wide: Sequence[_W] | None) -> bool:
+def _all_within(narrow: Collection[_W] | None, wide: Collection[_W] | None) -> bool:
     """Whether each of `narrow` is within one of `wide`; None is anything."""
     if wide is None or narrow is None:
         return wide is None

@@ -151,7 +151,7 @@ class Connector:
                     run.host.name,
                     key_id,
                     force_command=run.forced,
-                    pty=run.forced is None,
+                    pty=run.terminal,
                     forwarding=run.ask.mode is Mode.FORWARD,
                     now=now,
                     serial=serial,

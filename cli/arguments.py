@@ -17,12 +17,12 @@ from bastion import names
 from bastion.addresses import Endpoint, parse_endpoint, parse_network
 from bastion.authority import read_public_key, read_public_key_file
 from bastion.authority.public_keys import LIMIT
-from bastion.commands import Command, parse
 from bastion.durations import parse_duration, parse_time
 from bastion.errors import BadInput
 from bastion.files import Files, parse_files
 from bastion.forwards import Forward, parse_forward
 from bastion.inventory import PublicKey, Selector, parse_selector
+from bastion.templates import Template, parse_template
 from cli.desk import Desk
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ DURATION: Final[Read[timedelta]] = Read("duration", parse_duration)
 NETWORK: Final[Read[IPv4Network | IPv6Network]] = Read("cidr", parse_network)
 LISTEN: Final[Read[Endpoint]] = Read("host:port", parse_endpoint)
 ADDRESS: Final[Read[Endpoint]] = Read("host[:port]", _target)
-COMMAND: Final[Read[Command]] = Read("command", parse, phrase=True)
+COMMAND: Final[Read[Template]] = Read("template", parse_template, phrase=True)
 FORWARD: Final[Read[Forward]] = Read("host:port", parse_forward)
 FILES: Final[Read[Files]] = Read("rule", parse_files)
 WORDS: Final[Read[str]] = Read("words", str, phrase=True)

@@ -20,6 +20,7 @@ from bastion.petition import Wish, asking_for
 from bastion.policy import Identity
 from bastion.requests import Standing
 from bastion.ruling import Ruling, rule_for
+from bastion.templates import parse_template
 from bastion.words import behind_dashes
 from cli import sentences, shapes
 from cli.arguments import GRANT, SELECTOR, WORDS
@@ -48,7 +49,7 @@ class _Request(Verb):
         if END in args:
             at = args.index(END)
             line = _behind(ctx.find_object(Desk), args[at + 1 :])
-            args = [*args[:at], *([f"--command={line}"] if line else [])]
+            args = [*args[:at], *([f"--command={commands.parse(line)}"] if line else [])]
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
@@ -232,7 +233,7 @@ def _answered(desk: Desk, question: str, read: Callable[[str], T], usual: str = 
 
 
 def _allows(text: str) -> Allows:
-    return Allows(True) if text.lower() == "shell" else Allows(commands=(commands.parse(text),))
+    return Allows(True) if text.lower() == "shell" else Allows(commands=(parse_template(text),))
 
 
 def _reason(text: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from bastion.commands import Command
 from bastion.errors import BadInput
 from bastion.forwards import Forward
 from bastion.grants import Allows
+from bastion.templates import Template
 from bastion.windows import Window, parse_window
 from cli.arguments import COMMAND, DURATION, FORWARD, LOGIN, MOMENT, NETWORK, later
 
@@ -37,7 +37,7 @@ def termed(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_terms(
         *args: Any,  # noqa: ANN401 (click's own)
         shell: bool,
-        commands: tuple[Command, ...],
+        commands: tuple[Template, ...],
         forwards: tuple[Forward, ...],
         days: str | None,
         hours: str | None,
@@ -72,7 +72,8 @@ _OPTIONS = (
         "commands",
         type=COMMAND,
         multiple=True,
-        help="Exactly this command line; may be repeated.",
+        metavar="TEMPLATE",
+        help="A command line, with placeholders as {a,b} or {word}; may be repeated.",
     ),
     click.option(
         "--forward",

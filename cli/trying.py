@@ -8,7 +8,6 @@ from ipaddress import IPv4Network, IPv6Network
 import click
 
 from bastion.approvals import Bench, barred_from
-from bastion.commands import Command
 from bastion.grants import Allows
 from bastion.inventory import Role, Selector
 from bastion.looks import listed
@@ -16,6 +15,7 @@ from bastion.policy import clock
 from bastion.rights import limits
 from bastion.rules import Rules
 from bastion.ruling import Asking, Refusal, Ruling, Step, Way, explain, rule_for
+from bastion.templates import Template
 from cli import lookup
 from cli.arguments import COMMAND, DURATION, LOGIN, MOMENT, NETWORK, SELECTOR, USER, WORDS
 from cli.desk import Desk
@@ -75,7 +75,8 @@ class _Tried:
     "commands",
     type=COMMAND,
     multiple=True,
-    help="Exactly this command line; may be repeated.",
+    metavar="TEMPLATE",
+    help="A command line, with placeholders as {a,b} or {word}; may be repeated.",
 )
 @click.option("--for", "duration", type=DURATION, default="1h", show_default=True, help="How long.")
 @click.option(
@@ -98,7 +99,7 @@ def test(
     host: Selector,
     logins: tuple[str, ...],
     shell: bool,
-    commands: tuple[Command, ...],
+    commands: tuple[Template, ...],
     duration: timedelta,
     way: str,
     reason: str | None,

@@ -11,6 +11,7 @@ from bastion.grants import Allows, Grant
 from bastion.inventory import Selector
 from bastion.requests import Request
 from bastion.tables import Json
+from bastion.templates import Template, literal, parse_template
 from bastion.windows import Window, parse_window
 
 
@@ -21,7 +22,7 @@ def columns_of(asked: Grant | Request) -> dict[str, object]:
         "logins": sorted(asked.logins),
         "allows": {
             "shell": asked.allows.shell,
-            "commands": [list(command.argv) for command in asked.allows.commands],
+            "commands": [str(template) for template in asked.allows.commands],
             "sftp": [str(files) for files in asked.allows.sftp],
             "forwards": [str(forward) for forward in asked.allows.forwards],
         },
@@ -37,10 +38,9 @@ def selectors(kept: Iterable[dict[str, Any]]) -> tuple[Selector, ...]:
 
 def allows(kept: dict[str, Any]) -> Allows:
     """What may be run."""
-    commands = tuple(Command(tuple(argv)) for argv in kept["commands"])
     return Allows(
         shell=kept["shell"],
-        commands=commands,
+        commands=tuple(map(_template, kept["commands"])),
         sftp=tuple(map(parse_files, kept.get("sftp", ()))),
         forwards=tuple(map(parse_forward, kept.get("forwards", ()))),
     )
@@ -54,6 +54,11 @@ def networks(kept: Iterable[str]) -> tuple[IPv4Network | IPv6Network, ...]:
 def window(kept: Sequence[str] | None) -> Window | None:
     """Days and hours."""
     return None if kept is None else parse_window(*kept)
+
+
+def _template(kept: str | list[str]) -> Template:
+    """A line; before there were templates, the words of a command were kept."""
+    return parse_template(kept) if isinstance(kept, str) else literal(Command(tuple(kept)))
 
 
 def _selector_as_json(selector: Selector) -> Json:

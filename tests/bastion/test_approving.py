@@ -13,7 +13,6 @@ import pytest
 from bastion.access import Access
 from bastion.actor import Actor
 from bastion.authority import Authority
-from bastion.commands import parse
 from bastion.errors import BadInput, Conflict, NotFound, Refused, Unavailable
 from bastion.events import What
 from bastion.grants import Allows, State
@@ -24,6 +23,7 @@ from bastion.rulebook import Rulebook
 from bastion.store.grants import Wanted
 from bastion.store.inbox import Decided, Inbox, Judge
 from bastion.store.requests import MOST_PENDING
+from bastion.templates import parse_template
 from bastion.windows import parse_window
 from tests.bastion.stories import (
     LIFETIME,
@@ -778,7 +778,7 @@ def test_the_hours_are_over_when_somebody_approves(desk: Story) -> None:
 def test_the_shell_of_the_host_is_known_no_more(desk: Story) -> None:
     """Commands can't be granted then, by nobody."""
     desk.rules = ruled(f'{ONE_LEAD}\nallow = ["command"]')
-    line = Allows(commands=(parse("uptime"),))
+    line = Allows(commands=(parse_template("uptime"),))
     desk.ask(wish(allows=line))
     found = desk.store.host("web-1")
     assert found is not None

@@ -128,15 +128,3 @@ def test_lines_that_are_refused(line: str) -> None:
 def test_a_line_of_the_longest_length_is_read() -> None:
     """The limit itself is allowed."""
     assert parse("x" * LIMIT).argv == ("x" * LIMIT,)
-
-
-@pytest.mark.parametrize("line", ["vim x", "/usr/bin/less /var/log/x", "tar -cf - x", "sudo id"])
-def test_programs_that_start_others_are_known(line: str) -> None:
-    """Whoever grants one is to be warned: a shell is near."""
-    assert parse(line).may_start_others
-
-
-@pytest.mark.parametrize("line", ["uptime", "/usr/local/bin/deploy now", "cat /usr/bin/vim"])
-def test_others_are_not_warned_of(line: str) -> None:
-    """It is the program that counts, not its arguments."""
-    assert not parse(line).may_start_others

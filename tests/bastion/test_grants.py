@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.commands import parse
 from bastion.grants import Allows, State, covered
+from bastion.templates import parse_template
 from tests.bastion.worlds import HOUR, NOW, TICK, certificate, grant, host, selectors
 
 moments = st.timedeltas(-2 * HOUR, 2 * HOUR).map(lambda away: NOW + away)
@@ -46,7 +46,7 @@ def test_a_grant_that_allows_nothing_can_not_be_built() -> None:
     """Neither shell nor command."""
     with pytest.raises(ValueError, match="allows nothing"):
         Allows()
-    assert not Allows(commands=(parse("uptime"),)).shell
+    assert not Allows(commands=(parse_template("uptime"),)).shell
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.commands import parse
 from bastion.forwards import parse_forward
 from bastion.grants import Allows, Certificate, Grant, State
 from bastion.inventory import Host, ShellType
@@ -28,6 +27,7 @@ from bastion.policy import (
     may_reach,
     may_run,
 )
+from bastion.templates import parse_template
 from bastion.windows import Window, parse_window
 from tests.bastion.worlds import (
     HOUR,
@@ -43,8 +43,8 @@ from tests.bastion.worlds import (
 )
 
 ALICE = Identity(user(), key("alice-1"), "10.1.2.3")
-UPTIME = Allows(commands=(parse("uptime"), parse("df -h")))
-DB = Allows(commands=(parse("uptime"),), forwards=(parse_forward("db:5432"),))
+UPTIME = Allows(commands=(parse_template("uptime"), parse_template("df -h")))
+DB = Allows(commands=(parse_template("uptime"),), forwards=(parse_forward("db:5432"),))
 TO_DB = Ask(Mode.FORWARD, to=("DB", 5432))
 SHELL_ASK = Ask(Mode.SHELL)
 
@@ -124,7 +124,9 @@ def grants(draw: st.DrawFn, number: int) -> Grant:
             hosts=selectors(draw(mostly("*", "prod-host", "db-*", "web"))),
             logins=draw(mostly({"deploy", "root"}, {"deploy"}, {"root"})),
             allows=draw(
-                st.sampled_from([SHELL, UPTIME, UPTIME, DB, Allows(commands=(parse("id"),))])
+                st.sampled_from(
+                    [SHELL, UPTIME, UPTIME, DB, Allows(commands=(parse_template("id"),))]
+                )
             ),
             starts_at=starts_at,
             ends_at=starts_at + draw(mostly(4 * HOUR, SECOND, HOUR, HOUR + SECOND)),

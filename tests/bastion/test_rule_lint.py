@@ -69,8 +69,8 @@ def test_no_rules() -> None:
         (
             'allow = ["command"]\ncommands = ["vi x"]',
             "warning",
-            "vi may start other programs, a shell among them: vi x",
-            "Name a program",
+            "vi can start a shell and write files: vi x.",
+            "Instead let the file go over sftp",
         ),
         (
             'approvals = [{ from = ["zoe", "bob"] }]',

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.commands import Command
 from bastion.durations import LONGEST
 from bastion.errors import Misconfigured
 from bastion.home import POLICY
 from bastion.inventory import Role, User
 from bastion.rules import Kind, Mode, Need, Party, Rule, parse_rules
+from bastion.templates import parse_template
 from bastion.windows import parse_window
 from tests.bastion.rulesets import WHOLE, any_rule, party, rule, written
 from tests.bastion.worlds import selectors
@@ -27,7 +27,7 @@ def test_everything_that_can_be_said() -> None:
     assert first.hosts == selectors("web-*", "label:env=staging")
     assert first.logins == frozenset({"deploy"})
     assert first.modes == {Mode.COMMAND}
-    assert first.commands == frozenset({Command(("systemctl", "restart", "nginx"))})
+    assert first.commands == frozenset({parse_template("systemctl restart nginx")})
     assert first.longest == timedelta(hours=8)
     assert first.needs == (
         Need((Party(Kind.GROUP, "leads"), Party(Kind.LABEL, "owner")), 2),

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bastion.commands import Command
 from bastion.grants import Allows
 from bastion.inventory import Host, Role, User
 from bastion.rules import Mode, Rule, Rules
 from bastion.ruling import Asking, Key, Refusal, Ruling, Way, explain, rule_for
+from bastion.templates import Template, parse_template
 from bastion.windows import parse_window
 from tests.bastion.rulesets import any_rule, rules
 from tests.bastion.values import (
@@ -38,7 +38,7 @@ ASKING = Asking(ANN, chosen("web-1"), frozenset({"deploy"}), SHELL, HOUR, reason
 
 def run(*lines: str) -> Allows:
     """Commands, and no shell."""
-    return Allows(commands=tuple(Command(tuple(line.split())) for line in lines))
+    return Allows(commands=tuple(parse_template(line) for line in lines))
 
 
 def ruled(asking: Asking, *texts: str) -> Ruling:
@@ -311,7 +311,11 @@ def test_explaining_agrees_with_ruling(
         )
 
 
-def opens(rule: Rule, host: Host, login: str, command: Command | None) -> bool:
+LINES = (("uptime",), ("ls", "/tmp"), ("ls", "/tmp/x"), ("df",), ("df", "a b"))
+"""For each of the templates in `values` a line that only it lets through, and some others."""
+
+
+def opens(rule: Rule, host: Host, login: str, command: Template | None) -> bool:
     """One rule about one concrete thing, without any containment."""
     if not any(selector.matches(host) for selector in rule.hosts):
         return False
@@ -319,7 +323,10 @@ def opens(rule: Rule, host: Host, login: str, command: Command | None) -> bool:
         return False
     if Mode.SHELL in rule.modes:
         return True
-    return command is not None and (rule.commands is None or command in rule.commands)
+    if command is None or rule.commands is None:
+        return command is not None
+    wanted = [argv for argv in LINES if command.matches(argv)]
+    return all(any(template.matches(argv) for template in rule.commands) for argv in wanted)
 
 
 @given(made=any_rule(), asking=askings, hosts=all_hosts)

@@ -12,7 +12,6 @@ from sqlalchemy.exc import StatementError
 
 from bastion import tables
 from bastion.actor import Actor
-from bastion.commands import parse
 from bastion.errors import Conflict, NotFound
 from bastion.events import What
 from bastion.grants import Allows, State
@@ -26,6 +25,7 @@ from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
 from bastion.store.jumps import Wanted as WantedJumps
 from bastion.store.users import MOST_KEYS
+from bastion.templates import parse_template
 from bastion.windows import parse_window
 from tests.bastion.worlds import BOB, HOUR, NOW, ROOT, SECOND, grant, host, key, selectors, user
 
@@ -230,7 +230,7 @@ def test_a_grant_comes_back_whole_with_a_number(peopled: Store) -> None:
             0,
             hosts=selectors("prod-host", "web-*", "label:env=prod,team=db"),
             logins={"deploy", "app"},
-            allows=Allows(commands=(parse("df -h"), parse("echo 'a b' ''"))),
+            allows=Allows(commands=(parse_template("df -h"), parse_template("echo 'a b' ''"))),
         ),
         ticket="T-1",
         sources=(ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),

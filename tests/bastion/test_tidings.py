@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.commands import Command
 from bastion.events import What
 from bastion.grants import Allows
 from bastion.inventory import Role
@@ -25,6 +24,7 @@ from bastion.notices import (
 )
 from bastion.particulars import Awaited
 from bastion.requests import Approval, Standing
+from bastion.templates import parse_template
 from bastion.tidings import TOLD, Facts, of_event
 from tests.bastion.tidings import event, person, request
 from tests.bastion.worlds import HOUR, NOW, grant, selectors
@@ -38,7 +38,9 @@ def told(notice: Notice | None) -> dict[str, str]:
 
 def test_a_request_is_told_whole_with_the_lines_that_decide_it() -> None:
     """Who, where, as whom, what, how long, why, ticket, whom it waits for."""
-    asked = request(ticket="OPS-7", asked_by="carol", allows=Allows(commands=(Command(("id",)),)))
+    asked = request(
+        ticket="OPS-7", asked_by="carol", allows=Allows(commands=(parse_template("id"),))
+    )
     awaited = Awaited(("one of @leads", "one of @security"), ("bob", "olga"))
     facts = Facts({12: asked}, awaited={12: awaited})
     notice = of_event(event(What.REQUEST_MADE, request=12), facts)
@@ -231,7 +233,7 @@ def test_a_link_that_was_typed_is_not_one_any_more() -> None:
 def test_long_lists_are_cut_and_say_so() -> None:
     """Four hundred hosts are no message."""
     assert listed(f"web-{n}" for n in range(400)).endswith("web-11 and 388 more")
-    commands = Allows(commands=tuple(Command((f"id{n}",)) for n in range(7)))
+    commands = Allows(commands=tuple(parse_template(f"id{n}") for n in range(7)))
     asked = request(hosts=selectors(*(f"h{n}" for n in range(400))), allows=commands)
     notice = of_event(event(What.REQUEST_MADE, request=12), Facts({12: asked}))
     assert told(notice)["what"] == "2 more than: id0; id1; id2; id3; id4"

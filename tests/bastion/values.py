@@ -5,10 +5,10 @@ from ipaddress import ip_network
 
 from hypothesis import strategies as st
 
-from bastion.commands import Command
 from bastion.inventory import Host, PublicKey, Role, Selector, User, parse_selector
 from bastion.patterns import Pattern
 from bastion.rules import Kind, Party
+from bastion.templates import parse_template
 from bastion.windows import Window
 from tests.bastion.worlds import NOW, SECOND
 
@@ -20,7 +20,9 @@ LABELS = [("env", "prod"), ("env", "test"), ("owner", "ann"), ("owner", "leads")
 users_names = st.sampled_from(USERS)
 groups = st.sampled_from(GROUPS)
 logins = st.sampled_from(["deploy", "root", "app"])
-commands = st.sampled_from([Command(("uptime",)), Command(("ls", "/tmp")), Command(("df", "a b"))])
+commands = st.sampled_from(
+    list(map(parse_template, ["uptime", "ls /tmp", "df 'a b'", "ls {path:/tmp}", "df {words}"]))
+)
 networks = st.sampled_from(
     [
         ip_network(text)

@@ -23,11 +23,11 @@ from bastion.addresses import Endpoint
 from bastion.app import Services, opened, serve
 from bastion.authority.keyfiles import Which
 from bastion.authority.public_keys import public_key_of
-from bastion.commands import parse
 from bastion.control import Control
 from bastion.grants import Allows, Grant
 from bastion.home import Home, create
 from bastion.inventory import Host, PublicKey, Role, ShellType, User, parse_selector
+from bastion.templates import parse_template
 from cli.control import ControlPlane
 from recorder import Session, Wanted
 
@@ -46,7 +46,7 @@ TEMPLATE_PORT = 61_022
 
 def commands(*lines: str) -> Allows:
     """What a grant of exactly these command lines allows."""
-    return Allows(commands=tuple(map(parse, lines)))
+    return Allows(commands=tuple(map(parse_template, lines)))
 
 
 def make_template(directory: Path) -> Path:
