@@ -19,10 +19,9 @@ LIMIT = 32_768
 _BLANK = re.compile(r"[ \t]+")
 _UNSENT = r"\\!\x00-\x1f\x7f-\x9f"
 _PIECE = re.compile(rf"[A-Za-z0-9_@%+=:,./-]+|'[^'{_UNSENT}]*'|\"[^\"$`{_UNSENT}]*\"")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=")
 _RESERVED = frozenset(
-    "! [[ ]] { } case coproc do done elif else end esac fi for foreach function if in nocorrect "
-    "repeat select then time until while".split()
+    "! [[ ]] { } case coproc do done elif else end esac fi for foreach function if in namespace "
+    "nocorrect repeat select then time until while".split()
 )
 
 
@@ -101,7 +100,7 @@ def checked(words: Sequence[str]) -> tuple[str, ...]:
         )
     if any(word.startswith("=") for word in words):
         raise BadInput("A word may not begin with '=': zsh would look it up as a program.")
-    if _ASSIGNMENT.match(words[0]):
+    if "=" in words[0]:  # zsh assigns to 1=x, ksh to a.b=x
         raise BadInput("A command may not begin with an assignment.")
     if words[0] in _RESERVED:
         raise BadInput(f"{words[0]!r} is a word of the shell's own, not a program.")
