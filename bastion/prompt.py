@@ -93,6 +93,8 @@ class Prompt(asyncssh.SSHServerSession[bytes]):
     def _help(self) -> None:
         self._tell("what you may run here, each line by itself:")
         self._show("".join(f"  {line}\n" for line in self._granted))
+        if any("{" in line for line in self._granted):
+            self._tell("where braces stand, write a word of your choice that fits them.")
         if self._terminal:
             self._tell("help shows this again, exit ends.")
 

@@ -1,5 +1,6 @@
 """`ssh bastion hosts`: where one may go, and where one may ask to go."""
 
+import shlex
 from collections.abc import Iterator
 
 import click
@@ -9,6 +10,7 @@ from bastion.inventory import Host, Role, User
 from bastion.looks import Way
 from bastion.rights import Right, what_can
 from bastion.rules import Mode
+from bastion.templates import parse_template
 from cli.desk import Desk
 from cli.listing import Form, listed, tell
 from cli.output import Row
@@ -61,8 +63,24 @@ def _request(right: Right) -> str:
     words += [f"--for {format_duration(right.longest)} --reason WORDS"]
     words += ["--ticket ID"] if right.ticket else []
     words += ["--break-glass"] if right.way is Way.EMERGENCY else []
-    words += [f"-- {line}" for line in _first(right.commands, "COMMAND")]
+    words += [_behind(line) for line in _first(right.commands, "COMMAND")]
     return " ".join(words)
+
+
+def _behind(line: str) -> str:
+    """A command, or a template, so that it arrives as it is: ssh drops one's own shell's quotes.
+
+    What stands behind `--` is read as it was typed; elsewhere quotes are taken once more.
+    """
+    template = parse_template(line)
+    exact = template.exact is not None and not template.tty
+    quoted = shlex.quote(line) if set(line) & set("'\"{}") else line
+    if exact:
+        return f"-- {quoted}"
+    return f"--command {shlex.quote(quoted) if set(line) & _QUOTES else quoted}"
+
+
+_QUOTES = frozenset("'\"")
 
 
 def _first(named: tuple[str, ...], anything: str) -> list[str]:

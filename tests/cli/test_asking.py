@@ -1,5 +1,8 @@
 """Asking over SSH: what is missing, lost quotes, questions at a terminal, and waiting."""
 
+import csv
+import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -117,6 +120,8 @@ def test_a_reason_runs_to_the_next_option(alice: Remote, words: str, reason: str
         ("--command uptime -p --command id", ["uptime -p", "id"]),
         ("--command uptime -p -- id -u", ["uptime -p", "id -u"]),
         ("--command 'uptime -p'", ["uptime -p"]),
+        ("--command systemctl restart {a,b}", ["systemctl restart {a,b}"]),
+        ("--command x {word} {words} -- y '{a,b}'", ["x {word} {words}", "y '{a,b}'"]),
     ],
 )
 def test_behind_two_dashes_all_is_the_command(
@@ -132,6 +137,8 @@ def test_behind_two_dashes_all_is_the_command(
     [
         ("request web-1 --login deploy --for 1h --reason x -- ls; id", 2, "';' at character 3"),
         ("request web-1 --login deploy --for 1h --reason x -- echo $HOME", 2, "'$' at"),
+        ("request web-1 --login deploy --for 1h --reason x -- echo {a,b}", 2, "'{' at"),
+        ("request web-1 --login deploy --for 1h --reason x --command echo {a}", 2, "placeholder"),
         ("request web-1 --login deploy --for 9h --shell --reason x", 1, "at most 8h"),
         ("request web-1 --login root --for 1h --shell --reason x", 1, "deploy can be asked for"),
         ("request web-1 --login deploy --for soon --shell --reason x", 2, "is not a duration"),
@@ -371,3 +378,37 @@ def test_hosts_tells_of_forwards_too(bastion: Services) -> None:
     told = Remote(bastion, "alice")("hosts").out
     line = "ssh bastion request web-1 --login deploy --forward db:5432 --for 8h --reason WORDS"
     assert line in told.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *[
+            "uptime",
+            "systemctl restart {nginx,php-fpm}",
+            "grep -c 'a b' /etc/passwd",
+            "echo '{a,b}'",
+        ],
+        *[
+            "psql -X -c 'select 1' {word}",
+            "x --u={re:[a-z]{1,9}} {words}",
+            "x 'it'\"'\"'s' {'a b',c}",
+        ],
+        *["{tty} top", "x {re:\\d+}", "{tty} x 'a b'"],
+    ],
+)
+def test_what_hosts_shows_can_be_typed(bastion: Services, template: str) -> None:
+    """One's own shell takes quotes, ssh joins what it left: what arrives is what a rule names."""
+    rules = bastion.home.policy.read_text()
+    only = f'allow = ["command"]\ncommands = [{json.dumps(template)}]'
+    bastion.home.policy.write_text(rules.replace('allow = ["shell", "command"]', only, 1))
+    alice = Remote(bastion, "alice")
+    (row,) = [
+        row
+        for row in csv.DictReader(alice("hosts", "--csv").out.splitlines())
+        if row["name"] == "web-1" and "request" in row["try"]
+    ]
+    program, host, verb, *words = shlex.split(row["try"])
+    assert (program, host, verb) == ("ssh", "bastion", "request")
+    asked = alice.typed(" ".join([verb, "--json", *words])).json
+    assert asked["allows"]["commands"] == [template]
