@@ -407,6 +407,105 @@ def test_a_command_is_granted_whole(line: bytes) -> None:
     assert answer.sentence.isprintable()
 
 
+TEMPLATES = Allows(
+    commands=tuple(
+        map(
+            parse_template,
+            ["systemctl restart {nginx,php-fpm}", "tail {path:/var/log}", "{tty} top"],
+        )
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [
+        ("systemctl restart nginx", b"systemctl restart nginx"),
+        ("systemctl  restart 'php-fpm'", b"systemctl restart php-fpm"),
+        ("tail '/var/log/a b'", b"tail '/var/log/a b'"),
+        ("top", b"top"),
+    ],
+)
+def test_a_template_lets_its_lines_through(line: str, sent: bytes) -> None:
+    """Spelt by us, whatever they were typed like; the target's certificate forces the same."""
+    answer = may_run(admitted(grant(allows=TEMPLATES)), ask(line), NOW)
+    assert isinstance(answer, Run)
+    assert (answer.command, answer.forced, answer.terminal) == (sent, sent.decode(), False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *[
+            "systemctl restart",
+            "systemctl restart mysql",
+            "systemctl stop nginx",
+            "tail /etc/passwd",
+        ],
+        *[
+            "systemctl restart '{nginx,php-fpm}'",
+            "tail /var/log/../../etc/passwd",
+            "top -b",
+            "'{tty}' top",
+        ],
+        *[
+            "systemctl restart nginx php-fpm",
+            "systemctl restart {nginx,php-fpm}",
+            "tail -f /var/log/a",
+        ],
+    ],
+)
+def test_what_no_template_lets_through(line: str) -> None:
+    """The person hears what is granted, as it is written."""
+    answer = may_run(admitted(grant(allows=TEMPLATES)), ask(line), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.COMMAND
+    if not line.endswith("{nginx,php-fpm}"):
+        assert answer.sentence.endswith(
+            "Granted: systemctl restart {nginx,php-fpm}; tail {path:/var/log}; {tty} top"
+        )
+
+
+def on_terminal(line: str) -> Ask:
+    """What `ssh -t` asks for."""
+    return Ask(Mode.EXEC, line.encode(), terminal=True)
+
+
+def test_a_terminal_is_for_templates_that_have_it() -> None:
+    """By any of them; what is not granted at all is told as that."""
+    permit = admitted(grant(allows=TEMPLATES))
+    run = may_run(permit, on_terminal("top"), NOW)
+    assert isinstance(run, Run)
+    assert run.terminal
+    refused = may_run(permit, on_terminal("systemctl restart nginx"), NOW)
+    assert isinstance(refused, Denial)
+    assert refused.reason is Reason.TERMINAL
+    assert "Leave -t away" in refused.sentence
+    other = may_run(permit, on_terminal("id"), NOW)
+    assert isinstance(other, Denial)
+    assert other.reason is Reason.COMMAND
+
+
+def test_a_terminal_comes_from_the_grant_that_has_it() -> None:
+    """Also where one that lasts longer gives the same line without."""
+    longer = replace(grant(8, allows=UPTIME), ends_at=NOW + 8 * HOUR)
+    watched = grant(9, allows=Allows(commands=(parse_template("{tty} uptime"),)))
+    with_terminal = may_run(admitted(longer, watched), on_terminal("uptime"), NOW)
+    without = may_run(admitted(longer, watched), ask("uptime"), NOW)
+    assert isinstance(with_terminal, Run)
+    assert isinstance(without, Run)
+    assert (with_terminal.grant.id, without.grant.id) == (9, 8)
+
+
+def test_a_shell_has_its_terminal_in_any_case() -> None:
+    """Its connection is one for all of its runs; a forward has none."""
+    shell = may_run(admitted(grant()), ask("uptime"), NOW)
+    forward = may_run(admitted(grant(allows=DB)), TO_DB, NOW)
+    assert isinstance(shell, Run)
+    assert isinstance(forward, Run)
+    assert (shell.terminal, forward.terminal) == (True, False)
+
+
 def test_a_command_may_be_quoted_otherwise() -> None:
     """The words count; what is sent is spelt by us."""
     answer = may_run(admitted(grant(allows=UPTIME)), ask(" df  '-h' "), NOW)

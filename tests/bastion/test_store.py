@@ -1,5 +1,6 @@
 """The store: what is kept comes back as it was, and nobody's write is lost."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +13,7 @@ from sqlalchemy.exc import StatementError
 
 from bastion import tables
 from bastion.actor import Actor
+from bastion.commands import Command
 from bastion.errors import Conflict, NotFound
 from bastion.events import What
 from bastion.grants import Allows, State
@@ -230,7 +232,13 @@ def test_a_grant_comes_back_whole_with_a_number(peopled: Store) -> None:
             0,
             hosts=selectors("prod-host", "web-*", "label:env=prod,team=db"),
             logins={"deploy", "app"},
-            allows=Allows(commands=(parse_template("df -h"), parse_template("echo 'a b' ''"))),
+            allows=Allows(
+                commands=(
+                    parse_template("df -h"),
+                    parse_template("echo 'a b' ''"),
+                    parse_template("{tty} x --u={a,'{b'} {re:[a-z]{1,2}} {int:1-9} {words!}"),
+                )
+            ),
         ),
         ticket="T-1",
         sources=(ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
@@ -241,6 +249,20 @@ def test_a_grant_comes_back_whole_with_a_number(peopled: Store) -> None:
     assert peopled.grant(kept.id) == kept
     assert peopled.add_grant(asked, ROOT, NOW).id == kept.id + 1
     assert peopled.grant(99) is None
+
+
+def test_commands_of_before_are_read_as_they_were_meant(peopled: Store) -> None:
+    """Words that were kept one by one are literal, what braces they may have."""
+    one = peopled.add_grant(grant(), ROOT, NOW)
+    words = [["df", "-h"], ["echo", "{a,b}", "it's", "", "{word}"]]
+    with peopled.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE grants SET allows = ?", (json.dumps({"shell": False, "commands": words}),)
+        )
+    kept = peopled.grant(one.id)
+    assert kept is not None
+    exact = [template.exact for template in kept.allows.commands]
+    assert exact == [Command(tuple(argv)) for argv in words]
 
 
 def test_a_number_is_never_given_again(peopled: Store) -> None:
