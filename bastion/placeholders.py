@@ -176,7 +176,7 @@ def escapes(text: str, lead: str = "") -> bool:
 
     `lead` are the dots right before it: together they may climb.
     """
-    return text[:1] == "-" or climbs(lead + text)
+    return text[:1] == "-" or climbs(text) or (lead != "" and climbs(lead + text))
 
 
 def climbs(text: str) -> bool:
@@ -220,8 +220,8 @@ def _longer_within(narrow: Open, wide: Open) -> bool:
     if not narrow.before.startswith(wide.before) or not isinstance(wide.what, Word):
         return False
     between = narrow.before[len(wide.before) :]
-    escaping = _free(narrow.what) or escapes(between, trailing_dots(wide.before))
-    return wide.what.free or not escaping
+    dots = wide.before.endswith(".") or narrow.before.endswith(".")
+    return wide.what.free or not (dots or _free(narrow.what) or escapes(between))
 
 
 def _free(what: Placeholder) -> bool:
