@@ -171,3 +171,123 @@ async def test_the_target_enforces_it_too(world: World) -> None:
     made = [entry for entry in world.services.store.ledger() if entry.kind == "target"]
     assert len(made) == 1
     assert made[0].host == "prod-host"
+
+
+INJECTED = {
+    "tar -tf {word}": [
+        *["tar -tf --checkpoint-action=exec=sh", "tar -tf x --to-command=sh", "tar -tf ../x"],
+        *["tar --use-compress-program=sh -tf x", "tar -tf x -I sh", "tar -xf x"],
+    ],
+    "git log --oneline {words}": [
+        *[
+            "git -c core.sshCommand=sh log --oneline",
+            "git log --oneline --output=MARK",
+            "git log -p",
+        ],
+        *[
+            "git log --oneline main -c x",
+            "git --exec-path=/tmp log --oneline",
+            "git log --oneline ..",
+        ],
+    ],
+    "find {path:/srv} -name {word}": [
+        *["find /srv/a -exec touch MARK +", "find /srv/a -name x -delete", "find -D exec /srv/a"],
+        *[
+            "find /srv/../etc -name x",
+            "find /srv/a -name -exec",
+            "find / -name x",
+            "find /srv -name x",
+        ],
+    ],
+    "rsync --server --sender -logDtpre.iLsfxCIvu . {path:/srv}": [
+        *[
+            "rsync -e sh x y:",
+            "rsync --server --sender -logDtpre.iLsfxCIvu . /etc",
+            "rsync --server .",
+        ],
+        *["rsync --server -logDtpre.iLsfxCIvu . /srv/x", "rsync --rsync-path=sh x:y z"],
+        "rsync --server --sender -logDtpre.iLsfxCIvu --copy-links . /srv/x",
+    ],
+    "psql -X -c 'select 1'": [
+        *[
+            "psql -X -c '\\! sh'",
+            "psql -c 'select 1'",
+            "psql -X -c 'select 2'",
+            "psql -X -f /tmp/x",
+        ],
+        *["psql -X -c 'select 1' -c 'select 2'", "psql -X -c select 1", "psql"],
+    ],
+    "systemctl status --unit={re:[a-z]+}": [
+        *[
+            "systemctl status --unit=x --host=y",
+            "systemctl status -H y",
+            "systemctl status --unit=",
+        ],
+        *["systemctl status --unit=x;id", "systemctl edit --unit=x", "systemctl status --unit=-x"],
+    ],
+    "scp -f {path:/srv}": [
+        "scp -t /srv/x",
+        "scp -f /srv/x; bash",
+        "scp -f -r /srv/x",
+        "scp -t x; bash",
+    ],
+    "{ls,stat} {word}": [
+        "ls",
+        "ls -la",
+        "ls x y",
+        "lsof x",
+        "LS x",
+        "ls;x",
+        "ls {a,b}",
+        "{ls,stat} x",
+    ],
+}
+"""For each template lines that would do more: options of one's choice, climbing, other words."""
+
+
+@pytest.mark.parametrize("granted", INJECTED)
+async def test_no_option_comes_in_by_a_placeholder(world: World, mark: Path, granted: str) -> None:
+    """A placeholder never stands for a word that begins with `-` or climbs; other words count."""
+    alice = world.contractor("alice", commands(granted))
+    async with world.jump(alice) as inner:
+        for line in INJECTED[granted]:
+            done = await inner.run(line.replace("MARK", str(mark)))
+            assert (done.exit_status, done.stdout) == (254, ""), line
+            assert str(done.stderr).startswith("bastion: "), (line, done.stderr)
+    assert not left(mark)
+    assert not world.sessions
+
+
+async def test_what_a_placeholder_takes_reaches_the_target_as_it_is(world: World) -> None:
+    """Signs of a shell's own are words like others, where they are quoted."""
+    alice = world.contractor("alice", commands("printf %s {word}"))
+    async with world.jump(alice) as inner:
+        for word in (
+            "a b",
+            "$HOME",
+            ";id",
+            "*",
+            "`id`",
+            "$(id)",
+            "{a,b}",
+            "~",
+            '"',
+            "x#y",
+            "&",
+            "é",
+        ):
+            done = await inner.run(f"printf %s '{word}'")
+            assert (done.stdout, done.exit_status) == (word, 0), word
+        assert (await inner.run('printf %s "it\'s"')).stdout == "it's"
+
+
+async def test_a_terminal_only_where_the_template_says_so(world: World) -> None:
+    """The target's certificate permits one only then: `systemctl status` has a pager with `sh`."""
+    alice = world.contractor("alice", commands("{tty} stty size", "tty"))
+    async with world.jump(alice) as inner:
+        sized = await inner.run("stty size", term_type="xterm", term_size=(91, 17))
+        assert (sized.exit_status, str(sized.stdout).strip()) == (0, "17 91")
+        refused = await inner.run("tty", term_type="xterm")
+        assert refused.exit_status == 254
+        assert (await inner.run("tty")).stdout == "not a tty\n"
+    assert [session.command for session in world.sessions] == ["stty size", "tty"]
