@@ -19,6 +19,9 @@ LIMIT = 32_768
 _BLANK = re.compile(r"[ \t]+")
 _UNSENT = r"\\!\x00-\x1f\x7f-\x9f"
 _PIECE = re.compile(rf"[A-Za-z0-9_@%+=:,./-]+|'[^'{_UNSENT}]*'|\"[^\"$`{_UNSENT}]*\"")
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+(?![^ \t])")
+"""A word of one plain piece, as most are."""
+
 _RESERVED = frozenset(
     "! [[ ]] { } case coproc do done elif else end esac fi for foreach function if in namespace "
     "nocorrect repeat select then time until while".split()
@@ -64,10 +67,13 @@ def piece(line: str, at: int) -> tuple[str, int]:
     found = _PIECE.match(line, at)
     if found is None:
         raise BadInput(_unreadable(line, at))
-    return found[0][1:-1] if found[0][0] in "'\"" else found[0], found.end()
+    text = found[0]
+    return text[1:-1] if text[0] in "'\"" else text, found.end()
 
 
 def _word(line: str, at: int) -> tuple[str, int]:
+    if plain := _PLAIN.match(line, at):
+        return plain[0], plain.end()
     pieces: list[str] = []
     while at < len(line) and line[at] not in " \t":
         text, at = piece(line, at)
@@ -92,13 +98,13 @@ def checked(words: Sequence[str]) -> tuple[str, ...]:
     """
     if not words or not words[0]:
         raise BadInput("The command is empty.")
-    if not all(word.isprintable() for word in words):
+    if not "".join(words).isprintable():
         raise BadInput("A character in the command does not show when printed: write plain text.")
     if words[0][0] in "-+%":
         raise BadInput(
             f"A command may not begin with {words[0][0]!r}: that is an option to shells."
         )
-    if any(word.startswith("=") for word in words):
+    if any(word[:1] == "=" for word in words):
         raise BadInput("A word may not begin with '=': zsh would look it up as a program.")
     if "=" in words[0]:  # zsh assigns to 1=x, ksh to a.b=x
         raise BadInput("A command may not begin with an assignment.")

@@ -27,6 +27,7 @@ REMEMBERED = 20_000
 _ATOM = re.compile(
     r"\\[dDwWsS]|\\[^a-zA-Z0-9\n]|\.|\[\^?\]?(?:\\[^\n]|[^\]\[\\\n])*\]|[^\\.\[\](){}|*+?^$\n]"
 )
+_PLAIN = re.compile(r"[A-Za-z0-9_/@%:, -]*(?![*+?{])")
 _TIMES = re.compile(r"\*|\+|\?|\{([0-9]{1,3})(?:(,)([0-9]{0,3}))?\}")
 
 _Test = Callable[[str], object]
@@ -40,12 +41,18 @@ class _Step:
     after: list[int] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _At:
-    """All places that one is at, and where single characters lead, as far as was learnt."""
+class _At(dict[str, "_At"]):
+    """All places that one is at, and where single characters lead; what is missing is learnt."""
 
-    places: frozenset[int]
-    after: "dict[str, _At]" = field(default_factory=dict)
+    __slots__ = ("_learn", "places")
+
+    def __init__(self, places: frozenset[int], learn: Callable[["_At", str], "_At"]) -> None:
+        super().__init__()
+        self.places = places
+        self._learn = learn
+
+    def __missing__(self, character: str) -> "_At":
+        return self._learn(self, character) if self.places else self
 
 
 class Pattern:
@@ -61,6 +68,7 @@ class Pattern:
         self._first, self._last = reader.read()
         self._steps = reader.steps
         self._from_start, self._to_end = reader.from_start, reader.to_end
+        self._beginning = _beginning(text)
         self._forget()
 
     def __repr__(self) -> str:
@@ -77,11 +85,12 @@ class Pattern:
 
     def matches(self, text: str) -> bool:
         """Whether it is the whole of `text`."""
-        at = self._start
+        if not text.startswith(self._beginning):
+            return False
+        at, nowhere = self._start, self._nowhere
         for character in text:
-            after = at.after.get(character)
-            at = self._learnt(at, character) if after is None else after
-            if not at.places:
+            at = at[character]
+            if at is nowhere:
                 return False
         return self._last in at.places
 
@@ -102,13 +111,14 @@ class Pattern:
         self._kept += len(places) + 1
         if self._kept > REMEMBERED:
             self._forget()
-        known = self._known.setdefault(places, _At(places))
-        at.after[character] = known
+        known = self._known.setdefault(places, _At(places, self._learnt))
+        at[character] = known
         return known
 
     def _forget(self) -> None:
-        self._start = _At(self._reached([self._first]))
-        self._known = {self._start.places: self._start}
+        self._start = _At(self._reached([self._first]), self._learnt)
+        self._nowhere = _At(frozenset(), self._learnt)
+        self._known = {at.places: at for at in (self._start, self._nowhere)}
         self._kept = 0
 
     def _next(self, at: frozenset[int], character: str) -> frozenset[int]:
@@ -252,6 +262,12 @@ class _Reader:
         found = self._text[self._at : self._at + 3]
         what = f"can't be read from {found!a} on" if found else "ends too early"
         return BadInput(f"The pattern {what}, at character {self._at + 1}: write \\ before a sign.")
+
+
+def _beginning(text: str) -> str:
+    """Characters that all that a pattern matches begins with, as far as that is seen at once."""
+    plain = _PLAIN.match(text)
+    return plain[0] if plain and "|" not in text else ""
 
 
 def _bounds(times: re.Match[str]) -> tuple[int, int | None]:

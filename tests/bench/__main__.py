@@ -3,7 +3,7 @@
     --quick          small sizes, under a minute: to see that all of it works
     --megabytes N    how much a bulk transfer carries
     --only PART…     some parts only: connecting keystrokes bulk idle signing years
-                     ending asking
+                     ending asking templates
     --json FILE      the figures for a program
 
 It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
@@ -25,7 +25,17 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tests.bench import asking, bulk, connecting, ending, idle, keystrokes, questions, signing
+from tests.bench import (
+    asking,
+    bulk,
+    connecting,
+    ending,
+    idle,
+    keystrokes,
+    questions,
+    signing,
+    templates,
+)
 from tests.bench.figures import Row, document, table
 from tests.bench.stage import Stage, stage
 from tests.bench.years import Years
@@ -33,7 +43,7 @@ from tests.bench.years import Years
 LONGEST = 14 * 60
 """Seconds after which it gives up."""
 
-BY_ITSELF = ("signing", "years", "ending", "asking")
+BY_ITSELF = ("signing", "years", "ending", "asking", "templates")
 """What is not beside ProxyJump, and makes its own bastion."""
 
 SESSIONS = 5
@@ -139,6 +149,8 @@ def _everything(sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
     if "asking" in parts:
         few = min(sizes.years.events, 20_000)  # nothing here looks at more of them
         yield "asking", asking.measure(replace(sizes.years, events=few), sizes.asked)
+    if "templates" in parts:
+        yield "templates", templates.measure(sizes.doors)
 
 
 def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
