@@ -73,6 +73,10 @@ def test_closed_accounts_get_nothing() -> None:
         ({"logins": frozenset()}, "names no login"),
         ({"logins": frozenset({"a b"})}, "can't be a login"),
         ({"logins": frozenset(f"l{n}" for n in range(101))}, "more than 100"),
+        (
+            {"allows": Allows(commands=tuple(parse_template(f"id {n}") for n in range(1001)))},
+            "more than 1000 commands",
+        ),
         ({"reason": "  "}, "The reason is empty"),
         ({"reason": "a\nb"}, "control characters"),
         ({"ticket": "x" * 101}, "The ticket has 101 characters"),
@@ -82,6 +86,12 @@ def test_what_is_no_grant(changes: dict[str, Any], said: str) -> None:
     """Times that are past or absurd, nothing named, texts that are none."""
     with pytest.raises(BadInput, match=said):
         judged(**changes)
+
+
+def test_a_grant_has_room_for_a_thousand_templates() -> None:
+    """The limit itself is allowed."""
+    thousand = Allows(commands=tuple(parse_template(f"id {n}") for n in range(1000)))
+    assert judged(allows=thousand).grant.allows == thousand
 
 
 def test_a_start_a_moment_ago_is_now() -> None:
