@@ -92,6 +92,10 @@ class _Draft:
         f"[program] {EXAMPLE}",
         "[program] request web-1 --login deploy --for 30m --reason roll out -- uptime",
         (
+            "[program] request web-1 --login deploy --for 2h --reason logs "
+            "--command 'cat {path:/var/log}'"
+        ),
+        (
             "[program] request label:env=staging --login deploy --shell --from 2026-11-24T08:00Z "
             "--for 8h --reason migration --ticket OPS-17 --wait"
         ),

@@ -21,7 +21,8 @@ from cli.verb import Verb
     examples=[
         "[program] grant alice --host web-1 --login deploy --shell --for 2h --reason 'disk full'",
         (
-            "[program] grant alice --host 'web-*' --login deploy --command 'service nginx reload' "
+            "[program] grant alice --host 'web-*' --login deploy "
+            "--command 'service {nginx,php-fpm} reload' "
             "--from 2026-11-24T08:00Z --for 90m --reason 'roll out 4.2' --ticket OPS-17"
         ),
         (
