@@ -4,12 +4,29 @@
 one command with a quoted word. A line that is let through would leave a mark.
 """
 
+import asyncio
+import subprocess
+from functools import partial
 from pathlib import Path
 
 import asyncssh
 import pytest
 
-from tests.corpus.world import World, commands
+from bastion.policy import (
+    Ask,
+    Identity,
+    Knock,
+    Mode,
+    Permit,
+    Reach,
+    Run,
+    may_login,
+    may_reach,
+    may_run,
+)
+from bastion.upstream import Connector
+from bastion.wire.packets import Turn
+from tests.corpus.world import HOST, LOGIN, World, commands
 
 GRANTED = ("echo ok", "printf %s 'two words'")
 REFUSED = [
@@ -291,3 +308,32 @@ async def test_a_terminal_only_where_the_template_says_so(world: World) -> None:
         assert refused.exit_status == 254
         assert (await inner.run("tty")).stdout == "not a tty\n"
     assert [session.command for session in world.sessions] == ["stty size", "tty"]
+
+
+@pytest.mark.parametrize(
+    ("line", "terminal", "permits"),
+    [("stty size", True, True), ("stty size", False, False), ("id", False, False)],
+)
+async def test_the_certificate_has_the_line_and_a_terminal_only_for_one(
+    world: World, line: str, terminal: bool, permits: bool
+) -> None:
+    """What the target is shown for a run: it would refuse a pty, and any other command."""
+    alice = world.contractor("alice", commands("{tty} stty size", "id"))
+    services, key = world.services, alice.public
+    facts = services.store.door_facts("alice", key.fingerprint, HOST, world.now)
+    assert facts.user is not None
+    identity = Identity(facts.user, key, "127.0.0.1")
+    knock = Knock(identity, HOST, facts.host, 22, facts.grants, facts.certificates)
+    reach = may_reach(knock, world.now)
+    assert isinstance(reach, Reach)
+    permit = may_login(reach, LOGIN, world.now)
+    assert isinstance(permit, Permit)
+    run = may_run(permit, Ask(Mode.EXEC, line.encode(), terminal), world.now)
+    assert isinstance(run, Run)
+    connector = Connector(services.authority, services.store, services.clock, Turn(), 5.0)
+    minted = connector._mint(run, 1).signed.line
+    judge = partial(subprocess.run, capture_output=True, text=True, check=True, timeout=10)
+    shown = (await asyncio.to_thread(judge, ["ssh-keygen", "-L", "-f", "-"], input=minted)).stdout
+    assert f"force-command {line}\n" in shown
+    assert ("permit-pty" in shown) is permits
+    assert "permit-port-forwarding" not in shown
