@@ -70,6 +70,30 @@ def test_the_first_rule_that_fits_decides() -> None:
     assert (answer.watch, answer.hardware, answer.missing) == (True, True, ())
 
 
+@pytest.mark.parametrize(
+    ("line", "fits"),
+    [
+        *[("systemctl restart nginx", True), ("systemctl restart {nginx,php-fpm}", True)],
+        *[("systemctl restart {word}", True), ("tail {path:/var/log/nginx}", True)],
+        *[("systemctl restart -f", False), ("systemctl {restart,stop} nginx", False)],
+        *[("systemctl restart {word!}", False), ("systemctl restart {words}", False)],
+        *[("{tty} systemctl restart nginx", False), ("tail {path:/var}", False)],
+        *[("tail {word}", False), ("tail /var/log/../x", False), ("tail /var/log/x", True)],
+    ],
+)
+def test_what_is_asked_lies_within_a_template_of_the_rule(line: str, *, fits: bool) -> None:
+    """An exact line, or a template all of whose lines the rule's would let through."""
+    rule = """allow = ["command"]\nautomatic = true
+        commands = ["systemctl restart {word}", "tail {path:/var/log}"]"""
+    asking = replace(ASKING, allows=run(line))
+    if fits:
+        assert ruled(asking, rule).rule.name == "rule 1"
+    else:
+        said = refused(asking, rule)
+        assert said.code is Key.COMMANDS
+        assert "systemctl restart {word} or tail {path:/var/log}" in said.sentence
+
+
 def test_no_rule_no_access() -> None:
     """Default deny."""
     answer = rule_for(Rules("", (), ""), ASKING, INVENTORY)
