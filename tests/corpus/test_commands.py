@@ -6,6 +6,7 @@ one command with a quoted word. A line that is let through would leave a mark.
 
 import asyncio
 import subprocess
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from bastion.policy import (
 )
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
-from tests.corpus.world import HOST, LOGIN, World, commands
+from tests.corpus.world import HOST, LOGIN, OPERATOR, World, commands
 
 GRANTED = ("echo ok", "printf %s 'two words'")
 REFUSED = [
@@ -337,3 +338,25 @@ async def test_the_certificate_has_the_line_and_a_terminal_only_for_one(
     assert f"force-command {line}\n" in shown
     assert ("permit-pty" in shown) is permits
     assert "permit-port-forwarding" not in shown
+
+
+async def test_a_host_whose_shell_is_not_known_runs_no_command(world: World) -> None:
+    """fish and csh read a backslash and a `!` within single quotes: what is quoted for sh is not
+    for them. The grant may be for many hosts; the door asks for each."""
+    alice = world.contractor("alice", commands("echo {words}"))
+    known = world.services.store.host(HOST)
+    assert known is not None
+    async with world.jump(alice) as inner:
+        assert (await inner.run("echo ok")).stdout == "ok\n"
+    unknown = replace(known, name="fishy", aliases=frozenset(), shell_type=None)
+    world.services.store.add_host(unknown, OPERATOR, world.now)
+    world.grant(alice, commands("echo {words}"), host="fish*")
+    world.certify(alice)
+    async with world.jump(alice, host="fishy") as inner:
+        for line in ("echo ok", "echo 'a;id'", "echo"):
+            done = await inner.run(line)
+            assert (done.exit_status, done.stdout) == (254, ""), line
+            assert "its shell type is not known" in str(done.stderr)
+        done = await inner.run()
+        assert (done.exit_status, done.stdout) == (254, "")
+    assert [session.command for session in world.sessions] == ["echo ok"]
