@@ -37,7 +37,8 @@ class Archive:
 
     `recipients` are the auditors' public keys (age or SSH); with none, what is sent is only
     measured. `limit` is the most bytes that a session's asciicast may have, and its track of
-    what was sent. Of a forward only length and SHA-256 are kept, as its bytes are opaque.
+    what was sent. Of a forward only length and SHA-256 are kept, as its bytes are opaque. What
+    sftp and scp send is told of file by file, so its bytes are only counted.
     Raises UnusableKey.
     """
 
@@ -160,6 +161,8 @@ class Archive:
     def _track(self, pen: Pen, session: int, info: SessionInfo) -> SentTrack:
         if info.kind is Kind.FORWARD:
             return MeasuredTrack(pen, session, 0, secret=False)
+        if info.kind in (Kind.SFTP, Kind.SCP):
+            return MeasuredTrack(pen, session, 0, secret=True)
         if self._recipients:
             return SealedTrack(pen, session, self._recipients, self._limit)
         return MeasuredTrack(pen, session, self._limit, secret=info.terminal is not None)

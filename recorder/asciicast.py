@@ -68,6 +68,9 @@ class Word(StrEnum):
     """What a note is about.
 
     SAID     the next event is the bastion's own line, not the target's
+    FILE     what became of a file, as `FileEvent.facts` has it; the next event is its line, ours
+    BEGUN    the same of what is about to be asked of the target; no line follows
+    UNLISTED how many more files there were so far, of which nothing was kept: count
     LIMIT    from here on nothing that is shown is kept
     DROPPED  how much of a stream was not kept so far: bytes, sha256 (of those bytes)
     INTERRUPTED  the recorder ended without closing; `cut` bytes of a torn line were removed
@@ -75,10 +78,17 @@ class Word(StrEnum):
     """
 
     SAID = "said"
+    FILE = "file"
+    BEGUN = "begun"
+    UNLISTED = "unlisted"
     LIMIT = "limit"
     DROPPED = "dropped"
     INTERRUPTED = "interrupted"
     ENDED = "ended"
+
+
+OURS = frozenset({Word.SAID, Word.FILE})
+"""Notes before a line of the bastion's own."""
 
 
 @dataclass(frozen=True, slots=True)

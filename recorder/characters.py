@@ -9,7 +9,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 
-from recorder.asciicast import STREAM_OF, Code, Event, Note, Stream, Word
+from recorder.asciicast import OURS, STREAM_OF, Code, Event, Note, Stream
 
 _BARE_NEWLINE = re.compile(r"(?<!\r)\n")
 
@@ -27,7 +27,7 @@ def with_origin(events: Iterable[Event]) -> Iterator[tuple[Event, bool]]:
     for event in events:
         yield event, said and event.code in STREAM_OF
         note = Note.of(event)
-        said = note is not None and note.word is Word.SAID
+        said = note is not None and note.word in OURS
 
 
 def as_text(events: Iterable[Event]) -> Iterator[Event]:

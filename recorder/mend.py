@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from recorder.asciicast import (
     LONGEST_LINE,
+    OURS,
     STREAM_OF,
     Code,
     Event,
@@ -60,7 +61,7 @@ class Found:
         if note is not None and note.word is Word.DROPPED:
             self._count_dropped(note)
         self.ended = note.facts if note is not None and note.word is Word.ENDED else None
-        self._ours = note is not None and note.word is Word.SAID
+        self._ours = note is not None and note.word in OURS
 
     def _count_dropped(self, note: Note) -> None:
         length = note.facts.get("bytes")

@@ -17,8 +17,15 @@ from recorder.pen import Pen
 from recorder.remainder import Remainder
 from recorder.sent import SentTrack
 from recorder.session import LONGEST_SIGNAL, Ending, EndReason, Size, Stored, session_name, storable
+from recorder.transfers import BEGUN, FileEvent
 
 Clock = Callable[[], float]
+
+FILES_BEYOND = 64 * 1024 * 1024
+"""Bytes that files may be told of in beyond the limit: some hundred thousand of them."""
+
+UNLISTED_EVERY = 1.0
+"""Seconds between two notes on how many more there were."""
 
 
 class Recording:
@@ -58,6 +65,9 @@ class Recording:
         self._full = False
         self._claimed = False
         self._rests = {stream: Remainder() for stream in Stream}
+        self._beyond = 0
+        self._unlisted = 0
+        self._unlisted_at = 0.0
 
     @property
     def name(self) -> str:
@@ -101,6 +111,29 @@ class Recording:
         self._track.sent(self.elapsed, data)
         self.bytes_in += len(data)
 
+    def file(self, event: FileEvent) -> None:
+        """Record what became of a file, and show it in a line of ours unless it has only begun.
+
+        Kept beyond the limit too, up to FILES_BEYOND; of what comes then only the number is.
+        """
+        self._check()
+        time = self.elapsed
+        word = Word.BEGUN if event.result == BEGUN else Word.FILE
+        lines = event_line(time, Code.NOTE, Note(word, event.facts()).label())
+        if word is Word.FILE:
+            lines += event_line(time, Stream.OUT, f"{event.line()}\r\n")
+        if self._room_for_file(len(lines)):
+            self._write(lines, 1 if word is Word.BEGUN else 2)
+        elif word is Word.FILE:
+            self._leave_out(time)
+
+    def passed(self, *, sent: int = 0, shown: int = 0) -> None:
+        """Count bytes that went each way, of which nothing is kept: files tell of themselves."""
+        self._check()
+        self._track.passed(sent)
+        self.bytes_in += sent
+        self.bytes_out += shown
+
     def sent_eof(self) -> None:
         """Record that the contractor will send no more."""
         self._check()
@@ -140,6 +173,8 @@ class Recording:
             self._track.end(self.elapsed)
             self._track_pen.sync()
             self._sum_up_all()
+            if self._unlisted:
+                self._note(Word.UNLISTED, {"count": self._unlisted})
             self._note(Word.ENDED, self._totals())
             self._cast.sync()
         finally:
@@ -193,6 +228,19 @@ class Recording:
         self._full = True
         self._note(Word.LIMIT, {"limit": self._limit})
         return False
+
+    def _room_for_file(self, length: int) -> bool:
+        if self._unlisted:
+            return False
+        if self._cast.size + length > self._limit:
+            self._beyond += length
+        return self._beyond <= FILES_BEYOND
+
+    def _leave_out(self, time: float) -> None:
+        self._unlisted += 1
+        if self._unlisted == 1 or time - self._unlisted_at >= UNLISTED_EVERY:
+            self._unlisted_at = time
+            self._note(Word.UNLISTED, {"count": self._unlisted})
 
     def _measure(self, time: float, stream: Stream, data: Data) -> None:
         if self._rests[stream].add(time, data):

@@ -55,6 +55,9 @@ class SentTrack(Protocol):
     def sent(self, time: float, data: Data) -> None:
         """Record what was sent."""
 
+    def passed(self, length: int) -> None:
+        """Count in the total what is neither kept nor hashed here. Writes nothing."""
+
     def eof(self, time: float) -> None:
         """Record that nothing more will be sent."""
 
@@ -94,6 +97,10 @@ class SealedTrack:
             return
         for piece in pieces(data):
             self._write(time, FrameKind.DATA, piece)
+
+    def passed(self, length: int) -> None:
+        """Count in the total what is neither kept nor hashed here."""
+        self._total += length
 
     def eof(self, time: float) -> None:
         """Record that nothing more will be sent."""
@@ -138,6 +145,10 @@ class MeasuredTrack:
             self._digest.update(data)
         if self._pen.size < self._limit:
             self._write(time, FrameKind.LENGTH, LENGTH.pack(len(data)))
+
+    def passed(self, length: int) -> None:
+        """Count in the total what is neither kept nor hashed here."""
+        self._total += length
 
     def eof(self, time: float) -> None:
         """Record that nothing more will be sent."""

@@ -3,9 +3,11 @@
 Who read it out of sftp or scp, and judged it, is not known here.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 DONE = "done"
 """The result of an operation that went well; any other result is a sentence or a status."""
@@ -14,6 +16,10 @@ BEGUN = "begun"
 """The result of an operation that is about to be asked of the target: another event follows."""
 
 _LONGEST_RESULT = 200
+_ESCAPE = re.compile(
+    r"\\(?:\\|[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})", re.ASCII
+)
+_SIGNS = {"\\": b"\\", "n": b"\n", "r": b"\r", "t": b"\t"}
 
 Raw: TypeAlias = bytes
 """A path as the target has it: not necessarily UTF-8."""
@@ -64,16 +70,83 @@ class FileEvent:
         told = "" if self.result == DONE else f": {_plain(self.result[:_LONGEST_RESULT])}"
         return " ".join(words) + told
 
+    def facts(self) -> dict[str, object]:
+        """The event as JSON can hold it: paths are `escaped`, a long result is cut."""
+        return {
+            "operation": self.operation,
+            "path": escaped(self.path),
+            "other": None if self.other is None else escaped(self.other),
+            "direction": self.direction,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "result": _plain(self.result[:_LONGEST_RESULT]),
+            "sequential": self.sequential,
+        }
+
+    @classmethod
+    def of(cls, facts: Mapping[str, object]) -> Self:
+        """The event that `facts` tell of. Raises ValueError for what no recorder wrote."""
+        match facts:
+            case {
+                "operation": str() as operation,
+                "path": str() as path,
+                "other": None | str() as other,
+                "direction": None | str() as way,
+                "bytes": int() as length,
+                "sha256": None | str() as sha256,
+                "result": str() as result,
+                "sequential": bool() as sequential,
+            } if 0 <= length < 2**63:
+                return cls(
+                    operation,
+                    unescaped(path),
+                    None if other is None else unescaped(other),
+                    None if way is None else Direction(way),
+                    length,
+                    sha256,
+                    result,
+                    sequential,
+                )
+        raise ValueError("this tells of no file")
+
 
 def shown(path: Raw) -> str:
     """A path as text that has one meaning: what does not print is escaped, blanks are quoted."""
-    text = _plain(path.decode("utf-8", "surrogateescape").replace("\\", "\\\\"))
+    text = escaped(path)
     if text and not set(text) & set("\"': "):
         return text
     return '"' + text.replace('"', '\\"') + '"'
 
 
+def escaped(path: Raw) -> str:
+    """A path as text that prints and has one meaning, without quotes around it."""
+    return _plain(path.decode("utf-8", "surrogateescape").replace("\\", "\\\\"))
+
+
+def unescaped(text: str) -> Raw:
+    """The path that `escaped` made `text` of. Raises ValueError for any other text."""
+    parts: list[Raw] = []
+    at = 0
+    for escape in _ESCAPE.finditer(text):
+        parts += [text[at : escape.start()].encode(), _meant(escape[0][1:])]
+        at = escape.end()
+    path = b"".join([*parts, text[at:].encode()])
+    if escaped(path) != text:
+        raise ValueError("this is no path as we write it")
+    return path
+
+
+def _meant(escape: str) -> Raw:
+    """The bytes of one escape, without its backslash."""
+    if escape in _SIGNS:
+        return _SIGNS[escape]
+    number = int(escape[1:], 16)
+    return bytes([number]) if escape[0] == "x" else chr(number).encode()
+
+
 def _plain(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
