@@ -1,8 +1,9 @@
 """One session channel, both ways: record, then forward.
 
 The client's channel ends here (`Relay`), and so does the one at the target (`FarSide`). What
-comes in on the one is recorded and goes out on the other, in the order in which it came, with its
-signals, its half-closes, its exit status and its back pressure. If the pen breaks, the door closes.
+comes in on the one is recorded and goes out on the other by its course (`courses`), in the order
+in which it came, with its signals, its half-closes, its exit status and its back pressure. If the
+pen breaks, the door closes.
 
 A relay begins when the client asks for a start; `attend` then goes through door 3, connects,
 opens the recording and comes back with `carry`, or with `refuse`.
@@ -10,16 +11,17 @@ opens the recording and comes back with `carry`, or with `refuse`.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Coroutine, Sequence
 
 import asyncssh
 from asyncssh.constants import EXTENDED_DATA_STDERR
 
-from bastion.environment import is_terminal_type, permitted
+from bastion.courses import Course, Filed, Machine, Plain
+from bastion.environment import permitted
 from bastion.errors import Unavailable
 from bastion.farside import FarSide
 from bastion.policy import Ask, Mode
+from bastion.starting import Starting
 from bastion.upstream import Upstream
 from bastion.wire.channels import SessionChannel, Start, Terminal, UpstreamChannel
 from bastion.wire.packets import Turn
@@ -42,27 +44,27 @@ PATIENCE = 2.0
 _UNRECORDED = b"\r\nbastion: this session can't be recorded any more, so it is over.\r\n"
 """The one line that is shown and not recorded."""
 
+
 Attend = Callable[["Relay", Ask], Coroutine[object, object, None]]
 
 
-class Relay(asyncssh.SSHServerSession[bytes]):
+class Relay(Starting):
     """The client's side of one session channel.
 
     `attend` is awaited, as a task of the connection, for the one start request. One that is
     `prompted` carries a line of the guided prompt.
     """
 
-    _chan: SessionChannel
-
     def __init__(self, attend: Attend, turn: Turn, *, prompted: bool = False):
+        super().__init__()
         self.prompted = prompted
         self._attend = attend
         self._turn = turn
-        self._begun = False
         self._answered = False
-        self._terminal: Terminal | None = None
+        self._held = False
         self._far: FarSide | None = None
         self._recording: Recording | None = None
+        self._course: Course = Plain(self)
         self._greeting: Sequence[str] = ()
         self._from_client: list[bytes] = []
         self._client_gone = False
@@ -71,51 +73,11 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         self._over = asyncio.Event()
         self.was_cut = False
 
-    # What the client asks for, before the start
-
-    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        """The channel is open."""
-        self._chan = cast(SessionChannel, chan)
-
-    def pty_requested(
-        self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Mapping[int, int]
-    ) -> bool:
-        """Taken for now: whether there may be a terminal is judged, and refused, at the start."""
-        if self._begun or not is_terminal_type(term_type):
-            return False
-        self._terminal = Terminal(term_type, term_size, dict(term_modes))
-        return True
-
-    def shell_requested(self) -> bool:
-        """RFC 4254 section 6.5."""
-        return self._begin(Mode.SHELL, b"")
-
-    def exec_requested(self, command: str) -> bool:
-        """RFC 4254 section 6.5; the command's bytes are as they came."""
-        return self._begin(Mode.EXEC, command.encode("utf-8", "surrogateescape"))
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        """RFC 4254 section 6.5."""
-        return self._begin(Mode.SUBSYSTEM, subsystem.encode())
-
-    def _begin(self, mode: Mode, command: bytes) -> bool:
-        """Begin the one start of this channel. None, asyncssh's word for "later", is returned."""
-        if self._begun:
-            return False
-        self._begun = True
-        ask = Ask(mode, command, self._terminal is not None)
-        self._chan.get_connection().create_task(self.attended(ask))
-        return None  # type: ignore[return-value]
-
-    async def attended(self, ask: Ask) -> None:
-        """From the start to the end, whatever goes wrong."""
-        try:
-            await self._attend(self, ask)
-        except Exception:
-            log.exception("a session ended by an error of ours")
-            self.refuse("something went wrong inside the bastion; it has been logged.")
-
     # How it goes on: refused, or carried
+
+    async def started(self, ask: Ask) -> None:
+        """From the start request to the end of the session."""
+        await self._attend(self, ask)
 
     def refuse(self, sentence: str) -> None:
         """Say why not, where the person hears it, and end the channel."""
@@ -131,24 +93,23 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         """Whether the client has left before anything was opened for it."""
         return self._client_gone
 
-    @property
-    def terminal(self) -> Terminal | None:
-        """The pty that the client has, if any."""
-        return self._terminal
-
     def hand_over(self, session: asyncssh.SSHServerSession[bytes]) -> SessionChannel:
         """The client's channel, which `session` hears from now on in this one's place."""
         self._ended = True
         self._chan.hand_over(session)
         return self._chan
 
-    def opened(self, recording: Recording, greeting: Sequence[str]) -> None:
-        """The recording is there: from now on everything goes through it."""
+    def opened(
+        self, recording: Recording, greeting: Sequence[str], machine: Machine | None = None
+    ) -> None:
+        """The recording is there: from now on everything goes through it, files by `machine`."""
         self._recording = recording
         self._greeting = greeting
+        if machine is not None:
+            self._course = Filed(self, machine)
 
-    async def carry(self, upstream: Upstream, ask: Ask, command: bytes) -> None:
-        """Start `command` at the target and carry the session to its end.
+    async def carry(self, upstream: Upstream, mode: Mode, command: bytes) -> None:
+        """Start `command` as `mode` has it at the target, and carry the session to its end.
 
         Returns when both sides are over; the recording then knows how it ended.
         """
@@ -156,21 +117,26 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             return
         self._far = far = FarSide(self, self._turn)
         try:
-            channel = await upstream.start(far, self._start(ask, command))
+            channel = await upstream.start(far, self._start(mode, command))
         except Unavailable as error:
             self._far = None
             self._end(EndReason.LOST)
             self.refuse(str(error))
             return
         self._through(channel, far)
-        await self._over.wait()
-        if not self.was_cut:
-            await far.gone(GRACE)
+        try:
+            await self._over.wait()
+            if not self.was_cut:
+                await far.gone(GRACE)
+        finally:
+            self._course.over("the session ended")
 
-    def _start(self, ask: Ask, command: bytes) -> Start:
+    def _start(self, mode: Mode, command: bytes) -> Start:
+        if mode is Mode.SUBSYSTEM:
+            return Start(mode.encode(), command, None, {})
         environment = permitted(self._chan.get_environment_bytes())
-        payload = None if ask.mode is Mode.SHELL else command
-        return Start(ask.mode.encode(), payload, self._terminal, environment)
+        payload = None if mode is Mode.SHELL else command
+        return Start(mode.encode(), payload, self._terminal, environment)
 
     def _through(self, channel: UpstreamChannel, far: FarSide) -> None:
         if self._over.is_set():
@@ -180,8 +146,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             self._tell(line)
         self._chan.answer(True)
         self._answered = True
-        if far.blocked:
-            self._chan.pause_reading()
+        self.pace()
         channel.begin_reading()
 
     # From the client to the target
@@ -197,14 +162,14 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             return
         data = self._from_client[0] if len(self._from_client) == 1 else b"".join(self._from_client)
         self._from_client.clear()
-        if self._far is not None and self._keep(lambda recording: recording.sent(data)):
-            self._far.write(data)
+        if self._far is not None:
+            self._course.sent(data)
 
     def eof_received(self) -> bool:
         """The client will send no more; it still listens."""
         self._forward()
-        if self._far is not None and self._keep(lambda recording: recording.sent_eof()):
-            self._far.write_eof()
+        if self._far is not None:
+            self._course.sent_eof()
         return True
 
     def signal_received(self, signal: str) -> None:
@@ -225,7 +190,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
             return
         size = (width, height, pixwidth, pixheight)
         self._terminal = Terminal(self._terminal.term, size, self._terminal.modes)
-        if self._far is not None and self._keep(lambda r: r.resized(Size(width, height))):
+        if self._far is not None and self.keep(lambda r: r.resized(Size(width, height))):
             self._far.resize(size)
 
     def eow_received(self) -> None:
@@ -270,10 +235,8 @@ class Relay(asyncssh.SSHServerSession[bytes]):
     # From the target to the client
 
     def show(self, data: bytes, datatype: int | None) -> None:
-        """Record what the target wrote, then let the client see it."""
-        stream = Stream.OUT if datatype is None else Stream.ERR
-        if self._keep(lambda recording: recording.shown(data, stream)):
-            self._write(data, datatype)
+        """What the target wrote."""
+        self._course.shown(data, datatype)
 
     def far_eof(self) -> None:
         """The target will send no more."""
@@ -282,13 +245,13 @@ class Relay(asyncssh.SSHServerSession[bytes]):
 
     def far_exit(self, status: int) -> None:
         """The program has exited."""
-        if self._keep(lambda recording: recording.exited(status)) and not self._ended:
+        if self.keep(lambda recording: recording.exited(status)) and not self._ended:
             self._exit_passed = True
             self._chan.send_exit_status(status)
 
     def far_signal(self, name: str, core: bool, message: str, lang: str) -> None:
         """The program was ended by a signal."""
-        if self._keep(lambda recording: recording.died(name)) and not self._ended:
+        if self.keep(lambda recording: recording.died(name)) and not self._ended:
             self._exit_passed = True
             self._chan.send_exit_signal(name, core, message, lang)
 
@@ -314,12 +277,44 @@ class Relay(asyncssh.SSHServerSession[bytes]):
 
     def hold_client(self) -> None:
         """The target takes no more for now."""
-        self._chan.pause_reading()
+        self.pace()
 
     def release_client(self) -> None:
         """It takes more again."""
-        with self._turn:
-            self._chan.resume_reading()
+        self.pace()
+
+    # What the course of the bytes is told to do
+
+    def to_target(self, data: bytes) -> None:
+        """Pass on what the client sent."""
+        if self._far is not None:
+            self._far.write(data)
+
+    def end_input(self) -> None:
+        """Tell the target that no more will come."""
+        if self._far is not None:
+            self._far.write_eof()
+
+    def say(self, sentence: str) -> None:
+        """Let the person know."""
+        if not self._ended:
+            self._tell(sentence)
+
+    def give_up(self, sentence: str) -> None:
+        """End the session: one side does not speak as it should."""
+        self.cut(EndReason.LOST, sentence)
+
+    def pace(self) -> None:
+        """Read from the client while the target, and what is on the way, take more."""
+        held = self._course.holding or (self._far is not None and self._far.blocked)
+        if held is self._held:
+            return
+        self._held = held
+        if held:
+            self._chan.pause_reading()
+        else:
+            with self._turn:
+                self._chan.resume_reading()
 
     # How it ends before its time
 
@@ -359,14 +354,15 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         line = f"bastion: {sentence}\r\n" if self._terminal else f"bastion: {sentence}\n"
         if self._terminal and self._answered:
             line = f"\r\n{line}"
-        if self._recording is None or self._keep(lambda r: r.said(line, stream)):
-            self._write(line.encode(), datatype)
+        if self._recording is None or self.keep(lambda r: r.said(line, stream)):
+            self.to_client(line.encode(), datatype)
 
     def _aside(self) -> tuple[Stream, int | None]:
         """Where our own lines go."""
         return (Stream.OUT, None) if self._terminal else (Stream.ERR, EXTENDED_DATA_STDERR)
 
-    def _write(self, data: bytes, datatype: int | None) -> None:
+    def to_client(self, data: bytes, datatype: int | None) -> None:
+        """Let the client see `data`."""
         if self._ended and self._recording is not None:
             return
         try:
@@ -378,7 +374,7 @@ class Relay(asyncssh.SSHServerSession[bytes]):
         if self._recording is not None:
             self._recording.end(reason)
 
-    def _keep(self, record: Callable[[Recording], None]) -> bool:
+    def keep(self, record: Callable[[Recording], None]) -> bool:
         """Record. False, and the end of the session, where that fails."""
         if self._recording is None:
             return False
