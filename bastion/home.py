@@ -91,7 +91,7 @@ name = "given by an operator"
 who = ["*"]
 hosts = ["*"]
 logins = ["*"]
-allow = ["shell", "command", "forward"]
+allow = ["shell", "command", "sftp", "forward"]
 longest = "30d"
 operators = true
 

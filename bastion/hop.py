@@ -40,6 +40,7 @@ from bastion.policy import (
 from bastion.policy import clock as clock_text
 from bastion.prompt import Prompt
 from bastion.relay import Relay
+from bastion.sftp import Proxy
 from bastion.tunnel import Tunnel
 from bastion.upstream import Shared, Upstream
 from bastion.wire.connections import Authenticator, ServerConnection
@@ -52,6 +53,8 @@ PROHIBITED = OPEN_ADMINISTRATIVELY_PROHIBITED
 
 NOT_KEPT = 0
 """The number of a jump that could not be written down; it is refused."""
+
+_KINDS = {Mode.SHELL: Kind.SHELL, Mode.EXEC: Kind.EXEC, Mode.SUBSYSTEM: Kind.SFTP}
 
 MOST_NAMES = 10
 """Logins that one jump may try: each refusal is spoken and logged."""
@@ -206,8 +209,9 @@ class Hop(Authenticator):
                 session = recording.session
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
                 self._parts.live.open(session, relay, run.grant, run.identity)
-                relay.opened(recording, self._greeting(relay, run, recording.name))
-                await relay.carry(upstream, run.ask, run.command)
+                machine = Proxy(run.files, str(run.grant)) if run.files else None
+                relay.opened(recording, self._greeting(relay, run, recording.name), machine)
+                await relay.carry(upstream, run.there, run.command)
         finally:
             self._parts.live.closed(session)
             self._shells.users -= 1
@@ -256,10 +260,8 @@ class Hop(Authenticator):
         )
 
     def _info(self, relay: Relay, run: Run) -> SessionInfo:
-        terminal = relay.terminal
-        kind = Kind.SHELL if run.ask.mode is Mode.SHELL else Kind.EXEC
-        if relay.prompted:
-            kind = Kind.PROMPT
+        terminal = None if run.files else relay.terminal
+        kind = Kind.PROMPT if relay.prompted else _KINDS[run.ask.mode]
         return replace(
             self._about(run, kind, run.command.decode("utf-8", "surrogateescape")),
             term=None if terminal is None else terminal.term,

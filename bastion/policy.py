@@ -14,9 +14,11 @@ from enum import StrEnum
 
 from bastion import commands
 from bastion.errors import BadInput
+from bastion.files import Files
 from bastion.grants import Certificate, Grant, State, covered
 from bastion.inventory import Host, PublicKey, User
 from bastion.templates import Template, matching
+from recorder import Direction
 
 
 class Reason(StrEnum):
@@ -38,6 +40,7 @@ class Reason(StrEnum):
     COMMAND = "command"
     SHELL_TYPE = "shell-type"
     FORWARD = "forward"
+    FILES = "files"
     CLOCK = "clock"
     CLOSING = "closing"
     UNAVAILABLE = "unavailable"
@@ -89,6 +92,9 @@ class Mode(StrEnum):
 
 NO_COMMAND = "/bin/false"
 """What the certificate for forwards makes of any command."""
+
+SFTP = "internal-sftp"
+"""What the certificate for files makes of any command: sshd's own server, which runs no rc file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +153,8 @@ class Permit(_Proof):
 class Run(_Proof):
     """Door 3's proof: this and nothing else, by `grant`.
 
-    `argv` is None where the grant gives a shell; then `ask` goes to the target as it came.
+    `argv` is None where the grant gives a shell; then `ask` goes to the target as it came. Where
+    there are `files`, these may be moved by SFTP, and nothing is run.
     """
 
     identity: Identity
@@ -156,12 +163,16 @@ class Run(_Proof):
     grant: Grant
     ask: Ask
     argv: tuple[str, ...] | None = None
+    files: tuple[Files, ...] = ()
 
     @property
     def forced(self) -> str | None:
         """The command line that the target's certificate must force, or None for a shell grant."""
         if self.ask.mode is Mode.FORWARD:
             return NO_COMMAND
+        if self.files:
+            writes = any(f.direction is Direction.WRITE for f in self.files)
+            return SFTP if writes else f"{SFTP} -R"
         return None if self.argv is None else str(commands.Command(self.argv))
 
     @property
@@ -170,8 +181,15 @@ class Run(_Proof):
         return self.forced is None or (self.argv is not None and self.ask.terminal)
 
     @property
+    def there(self) -> Mode:
+        """What the channel at the target is to be."""
+        return Mode.SUBSYSTEM if self.files else self.ask.mode
+
+    @property
     def command(self) -> bytes:
         """What goes to the target: the words that were judged, or with a shell what came in."""
+        if self.files:
+            return b"sftp"
         return self.ask.command if self.forced is None else self.forced.encode()
 
 
@@ -229,7 +247,7 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
         sentence = f"{standing[0]} may be used only while an auditor watches, and nobody does."
         return Denial(Reason.WATCH, sentence)
     if ask.mode is Mode.SUBSYSTEM:
-        return Denial(Reason.MODE, "subsystems, and with them sftp and scp, are not granted here.")
+        return _may_subsystem(permit, active, ask, now)
     if ask.mode is Mode.FORWARD:
         return _may_forward(permit, active, ask, now)
     shells = [g for g in active if g.allows.shell]
@@ -262,6 +280,23 @@ def _may_forward(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetim
     return Denial(Reason.FORWARD, f"that forward is not granted; {named}.")
 
 
+def _may_subsystem(
+    permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime
+) -> Run | Denial:
+    """SFTP is the only one that is known: of another nobody could say what it does."""
+    if ask.command != b"sftp":
+        return Denial(Reason.MODE, "of subsystems only sftp is granted.")
+    moving = [g for g in active if g.allows.sftp]
+    if moving:
+        return _move(permit, _lasting(moving, now), ask)
+    return Denial(Reason.FILES, f"files are not granted here, for sftp or scp. {_allowed(active)}")
+
+
+def _move(permit: Permit, grant: Grant, ask: Ask) -> Run:
+    files = grant.allows.sftp
+    return Run(_DOOR, permit.identity, permit.host, permit.login, grant, ask, files=files)
+
+
 def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) -> Run | Denial:
     if permit.host.shell_type is None:
         sentence = f"commands can't be run on {permit.host.name}: its shell type is not known."
@@ -291,8 +326,10 @@ def _lasting(grants: Sequence[Grant], now: datetime) -> Grant:
     return max(grants, key=lambda grant: (grant.closes_at(now), grant.ends_at))
 
 
-def _allowed(grants: Iterable[Grant]) -> str:
+def _allowed(grants: Sequence[Grant]) -> str:
     lines = sorted({str(template) for g in grants for template in g.allows.commands})
+    files = sorted({str(f) for g in grants for f in g.allows.sftp})
+    lines += [f"sftp {text}" for text in files]
     more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
     return "Granted: " + "; ".join(lines[:3]) + more
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import asyncssh
-from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
+from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_REQUEST_SESSION_FAILED
 from asyncssh.public_key import decode_ssh_public_key
 
 from bastion.authority import Authority, TargetCredential
@@ -58,7 +58,13 @@ class Upstream:
         """Open a session channel and start what `start` says. Raises Unavailable."""
         with _renamed(self.host, self.login):
             channel = self._connection.session_channel()
-            await channel.start(session, start)
+            try:
+                await channel.start(session, start)
+            except asyncssh.ChannelOpenError as error:
+                if start.request != b"subsystem" or error.code != OPEN_REQUEST_SESSION_FAILED:
+                    raise
+                sentence = f"{self.host.name} has no sftp: its sshd_config has to have the line "
+                raise Unavailable(f"{sentence}'Subsystem sftp internal-sftp'.") from None
             return channel
 
     async def forward(

@@ -81,17 +81,6 @@ class PublicKeyType(click.ParamType[PublicKey, object]):
         return read_public_key_file(Path(text).expanduser())
 
 
-def later(option: str) -> Callable[[click.Context, click.Parameter, object], object]:
-    """A callback for an option of the contract that can't be done yet: a clear refusal."""
-
-    def refuse(_: click.Context, __: click.Parameter, value: object) -> object:
-        if value:
-            raise BadInput(f"{option} comes later: this version can't do it yet.")
-        return value
-
-    return refuse
-
-
 def _target(text: str) -> Endpoint:
     return parse_endpoint(text, 22)
 

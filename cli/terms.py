@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from bastion.errors import BadInput
+from bastion.files import Files
 from bastion.forwards import Forward
 from bastion.grants import Allows
 from bastion.templates import Template
 from bastion.windows import Window, parse_window
-from cli.arguments import COMMAND, DURATION, FORWARD, LOGIN, MOMENT, NETWORK, later
+from cli.arguments import COMMAND, DURATION, FILES, FORWARD, LOGIN, MOMENT, NETWORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ def termed(command: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,  # noqa: ANN401 (click's own)
         shell: bool,
         commands: tuple[Template, ...],
+        files: tuple[Files, ...],
         forwards: tuple[Forward, ...],
         days: str | None,
         hours: str | None,
@@ -45,8 +47,8 @@ def termed(command: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         named = {name: kwargs.pop(name) for name in _NAMES}
-        something = shell or commands or forwards
-        allows = Allows(shell, commands, forwards=forwards) if something else None
+        something = shell or commands or files or forwards
+        allows = Allows(shell, commands, files, forwards) if something else None
         terms = Terms(**named, allows=allows, window=_window(days, hours, tz))
         return command(*args, terms=terms, **kwargs)
 
@@ -76,6 +78,14 @@ _OPTIONS = (
         help="A command line, with placeholders as {a,b} or {word}; may be repeated.",
     ),
     click.option(
+        "--sftp",
+        "files",
+        type=FILES,
+        metavar="RULE",
+        multiple=True,
+        help="Files, by sftp and scp: read:/var/log/** or write,20M:/srv/in/*; may be repeated.",
+    ),
+    click.option(
         "--forward",
         "forwards",
         type=FORWARD,
@@ -96,15 +106,6 @@ _OPTIONS = (
     click.option("--days", metavar="DAYS", help="Only on these days: mon-fri, or sat,sun."),
     click.option("--hours", metavar="HOURS", help="Only at these hours: 09:00-18:00."),
     click.option("--tz", metavar="ZONE", help="The zone of days and hours: Europe/Berlin; or UTC."),
-    click.option(
-        "--sftp",
-        metavar="RULE",
-        multiple=True,
-        hidden=True,
-        expose_value=False,
-        callback=later("--sftp"),
-        help="Files: read[:GLOB] or write[:GLOB].",
-    ),
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bastion.files import parse_files
 from bastion.forwards import parse_forward
 from bastion.grants import Allows, Certificate, Grant, State
 from bastion.inventory import Host, ShellType
@@ -523,6 +524,38 @@ def test_no_shell_where_commands_are_granted() -> None:
 def test_subsystems_are_refused(allows: Allows) -> None:
     """sftp is a right of its own, also for who has a shell."""
     answer = may_run(admitted(grant(allows=allows)), Ask(Mode.SUBSYSTEM, b"sftp"), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.FILES
+
+
+def test_files_are_moved_by_sftp_alone() -> None:
+    """The target speaks SFTP and runs nothing, and writes nothing where only reading is granted."""
+    reading = Allows(sftp=(parse_files("read:/var/log/**"),))
+    asked = Ask(Mode.SUBSYSTEM, b"sftp", terminal=True)
+    run = may_run(admitted(grant(allows=reading)), asked, NOW)
+    assert isinstance(run, Run)
+    assert (run.there, run.command, run.forced) == (Mode.SUBSYSTEM, b"sftp", "internal-sftp -R")
+    assert not run.terminal
+    both = Allows(sftp=(*reading.sftp, parse_files("write:/srv/*")))
+    run = may_run(admitted(grant(allows=both)), asked, NOW)
+    assert isinstance(run, Run)
+    assert run.forced == "internal-sftp"
+
+
+@pytest.mark.parametrize("line", ["scp -t /srv/x", "internal-sftp", "/usr/lib/openssh/sftp-server"])
+def test_files_run_no_command(line: str) -> None:
+    """Not one that moves files either: nobody would look at what it says."""
+    moving = Allows(sftp=(parse_files("read"), parse_files("write")))
+    answer = may_run(admitted(grant(allows=moving)), ask(line), NOW)
+    assert isinstance(answer, Denial)
+    assert answer.reason is Reason.COMMAND
+
+
+@pytest.mark.parametrize("name", [b"", b"sftp ", b"SFTP", b"netconf"])
+def test_no_other_subsystem_is_started(name: bytes) -> None:
+    """Of another nobody could say what it does."""
+    moving = replace(SHELL, sftp=(parse_files("read"), parse_files("write")))
+    answer = may_run(admitted(grant(allows=moving)), Ask(Mode.SUBSYSTEM, name), NOW)
     assert isinstance(answer, Denial)
     assert answer.reason is Reason.MODE
 

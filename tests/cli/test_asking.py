@@ -145,7 +145,7 @@ def test_behind_two_dashes_all_is_the_command(
         ("request web-1 --login dé --for 1h --shell --reason x", 2, "can't be a login"),
         ("request web/1 --login deploy --for 1h --shell --reason x", 2, "can't be a host"),
         ("request web-1 x --login deploy --for 1h --shell --reason x", 2, "extra argument (x)"),
-        ("request web-1 --login deploy --for 1h --sftp read --reason x", 2, "--sftp comes later"),
+        ("request web-1 --login deploy --for 1h --sftp run --reason x", 2, "names no files"),
         ("request web-1 --login a --for 1h --forward h --reason x", 2, "names no port"),
         ("request web-1 --login deploy --for 1h --shell --tz UTC --reason x", 2, "--tz means"),
         ("request web-1 --login deploy --for 1h --shell --days x --reason x", 2, "that is none"),

@@ -63,7 +63,7 @@ def test_the_id_is_on_stdout_and_what_is_said_about_it_beside(furnished: Install
         (("--shell", "--for", "1h", "--until", "2099-01-01Z"), "is not a time"),
         (("--for", "1h"), "That grant would allow nothing"),
         (("--command", "rm -rf / ; id", "--for", "1h"), "';'"),
-        (("--shell", "--sftp", "read", "--for", "1h"), "--sftp comes later"),
+        (("--shell", "--sftp", "run", "--for", "1h"), "names no files"),
         (("--shell", "--forward", "db", "--for", "1h"), "names no port"),
         (("--shell", "--hours", "9-18", "--for", "1h"), "'9-18' are no hours"),
         (("--shell", "--days", "mon-sum", "--for", "1h"), "do you mean sun?"),
