@@ -21,6 +21,7 @@ from cli.audit import own_audit
 from cli.certificates import certificates
 from cli.desk import Desk
 from cli.destinations import hosts
+from cli.files import files
 from cli.grants import extend, give_back, grants, review, revoke
 from cli.output import Output
 from cli.own import cert, overview, status, trust
@@ -66,7 +67,10 @@ EVERYBODY = (status, hosts, cert, trust, explain)
 """What anybody who has signed in may run: each tells only of oneself."""
 
 _APPROVERS = (requests, approve, deny, grants, show_asked, extend, revoke)
-_AUDITORS = (sessions, show, grants, certificates, requests, review, own_policy, own_audit)
+_AUDITORS = (
+    *(sessions, show, files, grants, certificates),
+    *(requests, review, own_policy, own_audit),
+)
 
 BY_ROLE: dict[Role, tuple[click.Command, ...]] = {
     Role.CONTRACTOR: (request, cancel, give_back),

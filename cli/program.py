@@ -14,6 +14,7 @@ from cli.authority import ca
 from cli.certificates import certificates
 from cli.demo import demo
 from cli.desk import Desk
+from cli.files import files
 from cli.granting import grant
 from cli.grants import extend, grants, review, revoke
 from cli.hosts import host
@@ -103,6 +104,7 @@ for verb in (
     certificates,
     sessions,
     show,
+    files,
     replay,
     export,
     kill,

@@ -12,7 +12,7 @@ from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import Jump
 from bastion.ledger import Entry
 from bastion.windows import Window
-from recorder import Session
+from recorder import FileRow, Session, escaped
 
 Shape = Mapping[str, object]
 
@@ -216,6 +216,28 @@ def connection(given: Jump) -> Shape:
         "client_version": given.client_version,
         "started_at": given.started_at,
         "ended_at": given.ended_at,
+    }
+
+
+def file(given: FileRow) -> Shape:
+    """What became of a file. Paths are text that has one meaning: other bytes are escaped."""
+    event = given.event
+    return {
+        "session": given.session.name,
+        "number": given.number,
+        "at": given.at,
+        "user": given.session.user,
+        "grant": f"G-{given.session.grant}",
+        "host": given.session.host,
+        "login": given.session.login,
+        "operation": event.operation,
+        "path": escaped(event.path),
+        "other": None if event.other is None else escaped(event.other),
+        "direction": event.direction,
+        "bytes": event.bytes,
+        "sha256": event.sha256,
+        "sequential": event.sequential,
+        "result": event.result,
     }
 
 

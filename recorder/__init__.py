@@ -25,12 +25,12 @@ from recorder.errors import (
     RecordingMissing,
     UnusableKey,
 )
-from recorder.index import Database, Index, Wanted
+from recorder.index import Database, FileRow, Index, Wanted, WantedFiles
 from recorder.reader import Reader
 from recorder.recording import Recording
 from recorder.recovery import Recovered
 from recorder.session import EndReason, Kind, Session, SessionInfo, Size, Stored
-from recorder.transfers import BEGUN, DONE, Direction, FileEvent, shown
+from recorder.transfers import BEGUN, DONE, Direction, FileEvent, escaped, shown
 
 __all__ = [
     "BEGUN",
@@ -41,6 +41,7 @@ __all__ = [
     "Direction",
     "EndReason",
     "FileEvent",
+    "FileRow",
     "Index",
     "IndexUnavailable",
     "Kind",
@@ -57,5 +58,7 @@ __all__ = [
     "Stream",
     "UnusableKey",
     "Wanted",
+    "WantedFiles",
+    "escaped",
     "shown",
 ]

@@ -25,6 +25,7 @@ from recorder.recording import Clock, Recording
 from recorder.sent import MeasuredTrack, SealedTrack, SentTrack
 from recorder.session import EndReason, Kind, Session, SessionInfo, session_name
 from recorder.threads import to_the_end
+from recorder.told import files_told
 
 
 def utc_now() -> datetime:
@@ -177,6 +178,9 @@ class Archive:
             failure = error
             recording.failed()
             stored = recovery.salvaged(self._directory, recording.path)
+        if recording.tells_files:  # first: a session that is over has all of its rows
+            told = files_told(Reader(recording.path).events(), recording.started_at)
+            self._index.keep_files(recording.session, told)
         self._index.complete(recording.session, recording.ending(at), stored)
         if failure is not None:
             raise failure

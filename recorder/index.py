@@ -1,45 +1,31 @@
-"""The index of sessions: its table and its queries, and the only SQL of the recorder.
+"""The index of sessions and of the files that went over in them: its queries.
 
 It gives back values (`Session`), never rows, and does not know which database it talks to:
 somebody hands in a `Database` whose `write()` is a transaction that excludes other writers
 from its start (BEGIN IMMEDIATE on SQLite). It blocks; callers use threads.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    DateTime,
-    Dialect,
-    Integer,
-    MetaData,
-    Row,
-    Select,
-    String,
-    Table,
-    Text,
-    TypeDecorator,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy import (
-    Index as SqlIndex,
-)
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from recorder.errors import IndexUnavailable
+from recorder.index_tables import files, is_live, sessions
 from recorder.session import Ending, EndReason, Kind, Session, SessionInfo, Stored
+from recorder.told import Told
+from recorder.transfers import Direction, FileEvent, escaped, unescaped
 
 MOST_ROWS = 1000
+
+_BATCH = 500
+"""Rows in one statement."""
 
 
 class Database(Protocol):
@@ -50,64 +36,6 @@ class Database(Protocol):
 
     def read(self) -> AbstractContextManager[Connection]:
         """One consistent view, nothing written."""
-
-
-class Utc(TypeDecorator[datetime]):
-    """A moment: aware in Python, UTC in the database. A naive datetime is refused."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC, as SQLite keeps no zone."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment without a time zone cannot be stored")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From UTC, with its zone again."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-metadata = MetaData()
-_big = BigInteger().with_variant(Integer, "sqlite")
-
-sessions = Table(
-    "sessions",
-    metadata,
-    Column("id", _big, primary_key=True, autoincrement=True),
-    Column("connection", _big, nullable=False),
-    Column("user", String(64), nullable=False),
-    Column("grant_id", _big, nullable=False),
-    Column("host", String(255), nullable=False),
-    Column("login", String(64), nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("command", Text),
-    Column("source", String(64), nullable=False),
-    Column("started_at", Utc, nullable=False),
-    Column("ended_at", Utc),
-    Column("end_reason", String(32)),
-    Column("exit_status", _big),
-    Column("exit_signal", String(32)),
-    Column("bytes_in", _big, nullable=False, server_default="0"),
-    Column("bytes_out", _big, nullable=False, server_default="0"),
-    Column("path", Text, nullable=False),
-    Column("sha256", String(64)),
-    Column("size", _big, nullable=False, server_default="0"),
-    Column("events", _big, nullable=False, server_default="0"),
-    Column("sealed", Boolean, nullable=False),
-    sqlite_autoincrement=True,
-)
-SqlIndex("ix_sessions_user", sessions.c.user, sessions.c.id)
-SqlIndex("ix_sessions_host", sessions.c.host, sessions.c.id)
-SqlIndex("ix_sessions_grant", sessions.c.grant_id, sessions.c.id)
-SqlIndex("ix_sessions_started", sessions.c.started_at)
-_is_live = sessions.c.ended_at.is_(None)
-SqlIndex("ix_sessions_live", sessions.c.id, sqlite_where=_is_live, postgresql_where=_is_live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +53,33 @@ class Wanted:
     live: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFiles:
+    """Which files a list is about; what is None does not narrow it.
+
+    `path` is matched with either path of an operation, as recordings write it (`escaped`): `*` is
+    any characters, `?` is one. `since` and `until`: since <= at < until.
+    """
+
+    user: str | None = None
+    host: str | None = None
+    session: int | None = None
+    path: str | None = None
+    sha256: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """What became of one file: in which session, whose, and when."""
+
+    session: Session
+    number: int
+    at: datetime
+    event: FileEvent
 
 
 class Index:
@@ -151,7 +106,7 @@ class Index:
         """Write how a session ended. False if it had ended already: the first end stays."""
         statement = (
             update(sessions)
-            .where(sessions.c.id == session, _is_live)
+            .where(sessions.c.id == session, is_live)
             .values(_closing(ending, stored))
         )
         with self._writing() as connection:
@@ -175,6 +130,29 @@ class Index:
         return self._fetch(
             statement.order_by(sessions.c.id.desc()).limit(max(0, min(limit, MOST_ROWS)))
         )
+
+    def keep_files(self, session: int, told: Iterable[Told]) -> None:
+        """Write what became of a session's files, in place of what was written before.
+
+        The recording is the evidence, and this is read back from it: twice is the same as once.
+        """
+        rows = (_file_values(session, number, each) for number, each in enumerate(told, 1))
+        with self._writing() as connection:
+            connection.execute(delete(files).where(files.c.session == session))
+            while batch := list(islice(rows, _BATCH)):
+                connection.execute(insert(files), batch)
+
+    def find_files(self, wanted: WantedFiles | None = None, *, limit: int = 100) -> list[FileRow]:
+        """The newest files first, at most `limit` (and never over 1000) of them."""
+        statement = _narrowed_files(wanted or WantedFiles()).order_by(
+            files.c.session.desc(), files.c.number.desc()
+        )
+        with _renamed(), self._database.read() as connection:
+            rows = connection.execute(statement.limit(max(0, min(limit, MOST_ROWS)))).all()
+            numbers = {row.session for row in rows}
+            of = select(sessions).where(sessions.c.id.in_(numbers))
+            known = {row.id: _session(row) for row in connection.execute(of)}
+        return [FileRow(known[row.session], row.number, row.at, _event(row)) for row in rows]
 
     def _fetch(self, statement: Select[tuple[object, ...]]) -> list[Session]:
         with _renamed(), self._database.read() as connection:
@@ -212,12 +190,70 @@ def _narrowed(statement: Select[tuple[object, ...]], wanted: Wanted) -> Select[t
         if value is not None:
             statement = statement.where(column == value)
     if wanted.live is not None:
-        statement = statement.where(_is_live if wanted.live else ~_is_live)
+        statement = statement.where(is_live if wanted.live else ~is_live)
     if wanted.since is not None:
         statement = statement.where(columns.started_at >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(columns.started_at < wanted.until)
     return statement
+
+
+def _narrowed_files(wanted: WantedFiles) -> Select[tuple[object, ...]]:
+    statement = select(files).join(sessions, sessions.c.id == files.c.session)
+    conditions: list[ColumnElement[bool]] = []
+    for column, value in (
+        (sessions.c.user, wanted.user),
+        (sessions.c.host, wanted.host),
+        (files.c.session, wanted.session),
+        (files.c.sha256, wanted.sha256),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if wanted.path is not None:
+        pattern = _pattern(wanted.path)
+        columns = (files.c.path, files.c.other)
+        conditions.append(or_(*(column.like(pattern, escape="!") for column in columns)))
+    if wanted.since is not None:
+        conditions.append(files.c.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(files.c.at < wanted.until)
+    return statement.where(*conditions)
+
+
+def _pattern(glob: str) -> str:
+    """As LIKE has it."""
+    literal = "".join(f"!{c}" if c in "!%_" else c for c in glob)
+    return literal.replace("*", "%").replace("?", "_")
+
+
+def _file_values(session: int, number: int, told: Told) -> dict[str, object]:
+    event = told.event
+    return {
+        "session": session,
+        "number": number,
+        "at": told.at,
+        "operation": event.operation,
+        "path": escaped(event.path),
+        "other": None if event.other is None else escaped(event.other),
+        "direction": None if event.direction is None else event.direction.value,
+        "bytes": event.bytes,
+        "sha256": event.sha256,
+        "result": event.result,
+        "sequential": event.sequential,
+    }
+
+
+def _event(row: Row[tuple[object, ...]]) -> FileEvent:
+    return FileEvent(
+        row.operation,
+        unescaped(row.path),
+        None if row.other is None else unescaped(row.other),
+        None if row.direction is None else Direction(row.direction),
+        row.bytes,
+        row.sha256,
+        row.result,
+        row.sequential,
+    )
 
 
 def _opening(info: SessionInfo, started_at: datetime) -> dict[str, object]:

@@ -56,6 +56,7 @@ class Recording:
         self.reason: EndReason | None = None
         self.exit_status: int | None = None
         self.exit_signal: str | None = None
+        self.tells_files = False
         self._cast = cast
         self._track_pen = track_pen
         self._track = track
@@ -118,6 +119,7 @@ class Recording:
         """
         self._check()
         time = self.elapsed
+        self.tells_files = True
         word = Word.BEGUN if event.result == BEGUN else Word.FILE
         lines = event_line(time, Code.NOTE, Note(word, event.facts()).label())
         if word is Word.FILE:

@@ -13,6 +13,7 @@ from recorder import asciicast
 from recorder.errors import CorruptRecording, RecorderError
 from recorder.index import Index, Wanted
 from recorder.mend import Mended, StillWritten, measured, mend
+from recorder.reader import Reader
 from recorder.sent_reader import bytes_sent
 from recorder.session import (
     LONGEST_SIGNAL,
@@ -24,6 +25,7 @@ from recorder.session import (
     Stored,
     session_name,
 )
+from recorder.told import files_told
 
 _PAGE = 100
 _LARGEST = 2**63 - 1
@@ -67,6 +69,8 @@ def _recover(directory: Path, index: Index, session: Session) -> Recovered | Non
         ending = Ending(reason=EndReason.INTERRUPTED, at=session.started_at)
         index.complete(session.id, ending, _as_it_is(directory, session.recording))
         return Recovered(session.id, problem=str(error))
+    if session.kind in (Kind.SFTP, Kind.SCP):
+        index.keep_files(session.id, files_told(Reader(path).events(), session.started_at))
     index.complete(session.id, ending, _stored(session.recording.path, mended))
     return Recovered(session.id, mended.cut, problem)
 

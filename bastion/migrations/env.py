@@ -3,11 +3,11 @@
 from alembic import context
 
 from bastion import tables
-from recorder import index
+from recorder import index_tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=[tables.metadata, index.metadata],
+    target_metadata=[tables.metadata, index_tables.metadata],
     render_as_batch=True,
     transactional_ddl=True,
 )

@@ -16,7 +16,7 @@ from bastion import tables
 from bastion.errors import Misconfigured, Unavailable
 from bastion.migrations import configuration
 from bastion.store import Store
-from recorder import index
+from recorder import index_tables
 from tests.bastion.worlds import NOW
 
 
@@ -26,7 +26,7 @@ def test_the_migrations_make_what_the_tables_say(store: Store) -> None:
         options = {"compare_type": True, "compare_server_default": True}
         context = MigrationContext.configure(connection, opts=options)
         both = MetaData()
-        for table in [*tables.metadata.tables.values(), *index.metadata.tables.values()]:
+        for table in [*tables.metadata.tables.values(), *index_tables.metadata.tables.values()]:
             table.to_metadata(both)
         assert compare_metadata(context, both) == []
 

@@ -98,7 +98,7 @@ def test_contractors_see_only_their_own(alice: Remote, olga: Remote, services: S
     assert [each["name"] for each in alice("hosts", "--json").json] == ["web-1"]
     assert olga("status", "--json").json == []
     assert olga("hosts", "--json").json == []
-    for verb in ("grants", "sessions", "show", "requests", "approve", "kill", "user", "serve"):
+    for verb in ("grants", "sessions", "files", "requests", "approve", "kill", "user", "serve"):
         said = alice(verb, "G-1", status=2)
         assert said.err.startswith(f"ssh bastion: No such command '{verb}'.")
 
@@ -115,7 +115,17 @@ def test_an_unknown_verb_is_answered_with_the_nearest(alice: Remote) -> None:
 
 APPROVERS = {"requests", "approve", "deny", "grants", "show", "extend", "revoke"}
 AUDITORS = {
-    *("sessions", "show", "grants", "certificates", "requests", "review", "policy", "audit"),
+    *(
+        "sessions",
+        "show",
+        "files",
+        "grants",
+        "certificates",
+        "requests",
+        "review",
+        "policy",
+        "audit",
+    ),
 }
 ROLES = {
     Role.CONTRACTOR: {"request", "cancel", "revoke"},
@@ -269,6 +279,7 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
         ["review"],
         ["review", "G-1", "--comment", "@/etc/passwd"],
         ["certificates", "--csv"],
+        ["files", "--path", "/etc/passwd"],
         ["audit", "--user", "alice"],
         ["audit", "--what", "/etc/passwd"],
         ["audit", "verify"],

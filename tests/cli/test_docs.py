@@ -73,6 +73,7 @@ CONTRACT = {
         *("--csv", "--json"),
     },
     "show": {"--json"},
+    "files": {"--host", "--path", "--sha256", "--user", "--csv", "--json"},
     "replay": {"--speed", "--from", "--at", "--idle"},
     "kill": {"--reason"},
     "export": {"--raw"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event
 
-from recorder.index import metadata
+from recorder.index_tables import metadata
 from recorder.session import Kind, SessionInfo, Size
 
 MORNING = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.schema import CreateTable
 
 from recorder import EndReason, Index, Kind, SessionInfo, Stored, Wanted
-from recorder.index import sessions
+from recorder.index_tables import sessions
 from recorder.session import Ending
 from tests.recorder.places import MORNING, exec_of, shell
 

@@ -1,0 +1,103 @@
+"""The tables of the index: one row for each session, and one for each file that went over in it.
+
+Whoever makes or changes them looks at `metadata`; what is asked of them is `index`'s.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Utc(TypeDecorator[datetime]):
+    """A moment: aware in Python, UTC in the database. A naive datetime is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC, as SQLite keeps no zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From UTC, with its zone again."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+_big = BigInteger().with_variant(Integer, "sqlite")
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", _big, primary_key=True, autoincrement=True),
+    Column("connection", _big, nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("grant_id", _big, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("login", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("command", Text),
+    Column("source", String(64), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("end_reason", String(32)),
+    Column("exit_status", _big),
+    Column("exit_signal", String(32)),
+    Column("bytes_in", _big, nullable=False, server_default="0"),
+    Column("bytes_out", _big, nullable=False, server_default="0"),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64)),
+    Column("size", _big, nullable=False, server_default="0"),
+    Column("events", _big, nullable=False, server_default="0"),
+    Column("sealed", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_sessions_user", sessions.c.user, sessions.c.id)
+Index("ix_sessions_host", sessions.c.host, sessions.c.id)
+Index("ix_sessions_grant", sessions.c.grant_id, sessions.c.id)
+Index("ix_sessions_started", sessions.c.started_at)
+is_live = sessions.c.ended_at.is_(None)
+Index("ix_sessions_live", sessions.c.id, sqlite_where=is_live, postgresql_where=is_live)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", _big, primary_key=True, autoincrement=True),
+    Column("session", _big, ForeignKey(sessions.c.id, name="fk_files_session"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("operation", String(32), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("other", Text),
+    Column("direction", String(8)),
+    Column("bytes", _big, nullable=False),
+    Column("sha256", String(64)),
+    Column("result", Text, nullable=False),
+    Column("sequential", Boolean, nullable=False),
+    UniqueConstraint("session", "number", name="uq_files_session"),
+    sqlite_autoincrement=True,
+)
+Index("ix_files_path", files.c.path)
+Index("ix_files_sha256", files.c.sha256)
+Index("ix_files_at", files.c.at)
