@@ -289,7 +289,9 @@ def _may_subsystem(
     moving = [g for g in active if g.allows.sftp]
     if moving:
         return _move(permit, _lasting(moving, now), ask)
-    return Denial(Reason.FILES, f"files are not granted here, for sftp or scp. {_allowed(active)}")
+    sentence = "files are not granted here, neither for sftp nor for scp."
+    allowed = "" if any(g.allows.shell for g in active) else f" {_allowed(active)}"
+    return Denial(Reason.FILES, sentence + allowed)
 
 
 def _move(permit: Permit, grant: Grant, ask: Ask) -> Run:

@@ -91,7 +91,7 @@ class Handles:
 
     def _too_large(self, file: Opened, way: Direction) -> Status:
         why = f"more than {sized(file.limits[way] or 0)} is not granted"
-        file.failed(f"refused: {why}")
+        file.refuse(why)
         self._out.say(f"{shown(file.path)}: {why}.")
         return Status(0, Code.FAILURE, f"bastion: {why}".encode())
 
@@ -111,10 +111,13 @@ class Handles:
             self._ask(replace(request, handle=file.theirs), then)
 
     def _close(self, request: OnHandle, file: Opened, then: Then) -> None:
+        """OpenSSH's client goes by the last answer to a write, and a refusal may overtake others:
+        that a file is not whole is said once more here, where it listens."""
+
         def closed(answer: Answer) -> None:
             _noted(file, _nothing, answer)
             self._out.tell(*file.events())
-            then(answer)
+            then(_INCOMPLETE if file.refused else answer)
 
         self._opened.close(request.handle)
         self._ask(replace(request, handle=file.theirs), closed)
@@ -182,6 +185,9 @@ class Handles:
 
 
 _NOT_OPEN = Status(0, Code.FAILURE, b"bastion: that handle is not open for this")
+
+
+_INCOMPLETE = Status(0, Code.FAILURE, b"bastion: not all of it was granted")
 
 
 def _nothing(_: Answer) -> None:

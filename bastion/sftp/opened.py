@@ -53,6 +53,7 @@ class Opened:
     limits: Mapping[Direction, int | None]
     tracks: dict[Direction, Track] = field(init=False)
     result: str = DONE
+    refused: bool = False
 
     def __post_init__(self) -> None:
         self.tracks = {way: Track() for way in self.limits}
@@ -75,6 +76,11 @@ class Opened:
         """Something went wrong with it; the first reason stays."""
         if self.result == DONE:
             self.result = why
+
+    def refuse(self, why: str) -> None:
+        """Not all of it went over, by a limit: that counts also when it is closed."""
+        self.refused = True
+        self.failed(f"refused: {why}")
 
     def events(self) -> Iterator[FileEvent]:
         """What became of it: one for each way that bytes went, or for the way it was opened."""

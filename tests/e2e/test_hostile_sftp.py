@@ -221,6 +221,24 @@ async def test_what_is_open_is_bounded(eve: Contractor, place: Path) -> None:
         assert (await raw.ask(OPENDIR, text(place / "out")))[0] == HANDLE
 
 
+async def test_what_is_over_the_limit_fails_also_when_it_is_closed(
+    newly_enrolled: Callable[[], Contractor], place: Path
+) -> None:
+    """A client may look at the last answer only; nothing beyond the limit is written."""
+    person = await asyncio.to_thread(newly_enrolled)
+    await person.granted("--sftp", f"write,10:{place}/in/*")
+    await person.certified()
+    async with Raw.of(person) as raw:
+        await raw.begin()
+        for offset, data in ((0, b"x" * 11), (2**63, b"x"), (2**64 - 1, b"x")):
+            handle = await raw.opened(place / "in/new", WRITING | CREATING)
+            at = struct.pack(">Q", offset)
+            assert await raw.refused(WRITE, handle, at, text(data))
+            assert not await raw.refused(WRITE, handle, bytes(8), text(b"x"))
+            assert await raw.refused(CLOSE, handle)
+    assert (place / "in/new").read_bytes() == b"x"
+
+
 async def test_keys_are_not_put_where_sshd_reads_them(
     newly_enrolled: Callable[[], Contractor], place: Path
 ) -> None:

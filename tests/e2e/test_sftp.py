@@ -74,6 +74,9 @@ async def test_a_file_is_fetched_and_told(bob: Contractor, bastion: Bastion, pla
     shown = await told(bastion, bob)
     digest = hashlib.sha256(CONTENTS).hexdigest()
     assert f"get {place}/out/app.log 300 000 bytes sha256 {digest}" in shown
+    (row,) = await bastion.rows("files", "--user", bob.name, "--sha256", digest)
+    assert (row["operation"], row["path"]) == ("get", f"{place}/out/app.log")
+    assert (row["bytes"], row["direction"], row["result"]) == (len(CONTENTS), "read", "done")
 
 
 async def test_a_tree_is_put(bob: Contractor, bastion: Bastion, place: Path) -> None:
@@ -90,6 +93,11 @@ async def test_a_tree_is_put(bob: Contractor, bastion: Bastion, place: Path) -> 
     assert (place / "in/tree/below/two words").read_text() == "two\n"
     shown = await told(bastion, bob)
     assert f"put {place}/in/tree/one 300 000 bytes sha256" in shown
+    rows = await bastion.rows("files", "--user", bob.name)
+    assert {row["path"] for row in rows if row["operation"] == "put"} == {
+        *(f"{place}/in/tree/one", f"{place}/in/tree/below/two words")
+    }
+    assert all(row["result"] != "begun" for row in rows), rows
 
 
 async def test_an_sftp_session_does_what_is_granted(bob: Contractor, place: Path) -> None:
