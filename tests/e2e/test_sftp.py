@@ -103,10 +103,10 @@ async def test_a_tree_is_put(bob: Contractor, bastion: Bastion, place: Path) -> 
 async def test_an_sftp_session_does_what_is_granted(bob: Contractor, place: Path) -> None:
     """Listing, putting, renaming and removing, by a batch."""
     (bob.home / "note").write_text("note\n")
-    batch = f"cd {place}/in\nput {bob.home}/note\nrename note other\nls -l\nrm other\n"
+    batch = f"cd {place}/in\nput {bob.home}/note\nrename note other\nrm other\nls {place}/out\n"
     done = await files(bob, "sftp", "-b", "-", f"{bob.login}@{HOST}", stdin=batch.encode())
     assert done.status == 0, done
-    assert "other" in done.out
+    assert f"{place}/out/app.log" in done.out
     assert list((place / "in").iterdir()) == []
 
 
