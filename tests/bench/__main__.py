@@ -2,8 +2,8 @@
 
     --quick          small sizes, under a minute: to see that all of it works
     --megabytes N    how much a bulk transfer carries
-    --only PART…     some parts only: connecting keystrokes bulk idle signing years
-                     ending asking templates
+    --only PART…     some parts only: connecting keystrokes bulk files idle signing
+                     years ending asking templates
     --json FILE      the figures for a program
 
 It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
@@ -30,6 +30,7 @@ from tests.bench import (
     bulk,
     connecting,
     ending,
+    files,
     idle,
     keystrokes,
     questions,
@@ -49,7 +50,7 @@ BY_ITSELF = ("signing", "years", "ending", "asking", "templates")
 SESSIONS = 5
 """Of each of the people whose grants end."""
 
-PARTS = ("connecting", "keystrokes", "bulk", "idle", *BY_ITSELF)
+PARTS = ("connecting", "keystrokes", "bulk", "files", "idle", *BY_ITSELF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Sizes:
     keys: int
     megabytes: int
     rounds: int
+    small: int
     few: int
     many: int
     signing: float
@@ -74,6 +76,7 @@ FULL = Sizes(
     keys=1000,
     megabytes=500,
     rounds=3,
+    small=10_000,
     few=50,
     many=250,
     signing=3,
@@ -94,6 +97,7 @@ QUICK = Sizes(
     keys=200,
     megabytes=50,
     rounds=1,
+    small=500,
     few=10,
     many=40,
     signing=0.5,
@@ -161,8 +165,10 @@ def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -
         yield "connecting", connecting.measure(made, sizes.connections)
     if "keystrokes" in parts:
         yield "keystrokes", keystrokes.measure(made, sizes.keys)
+    payloads = bulk.payloads(made.place, megabytes) if {"bulk", "files"} & set(parts) else []
+    if "files" in parts:
+        yield "files", files.measure(made, payloads[0], sizes.rounds, sizes.small)
     if "bulk" in parts:
-        payloads = bulk.payloads(made.place, megabytes)
         yield "bulk", bulk.measure(made, payloads, sizes.rounds)
         beside = keystrokes.measure_beside_bulk(made, sizes.keys // 3, payloads[1].file)
         yield "keystrokes", beside

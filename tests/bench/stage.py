@@ -52,6 +52,15 @@ class Way:
         config = self._same_kex if same_kex else self._config
         return ("ssh", "-F", str(config), *self._jump, *words)
 
+    @property
+    def target(self) -> str:
+        """What the target is called on this way."""
+        return self._jump[-1]
+
+    def files(self, program: str, *words: str) -> tuple[str, ...]:
+        """`scp` or `sftp`; `words` name the target."""
+        return (program, "-F", str(self._config), *self._jump[:-1], *words)
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -143,7 +152,7 @@ def stage() -> Iterator[Stage]:
         stack.callback(bastion.stop)
         bastion.start()
         contractor = Contractor.enrolled(place / "laptop", "alice", bastion, target.login)
-        contractor.granted_now()
+        contractor.granted_now("--shell", "--sftp", "read", "--sftp", "write")
         contractor.certified_now()
         _let_in(contractor, jump)
         _let_in(contractor, target)
