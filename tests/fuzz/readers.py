@@ -1,0 +1,176 @@
+"""What is fuzzed: a reader of what strangers send, and what has to be true whatever that is.
+
+Each takes bytes, and raises where a promise is broken. That something is refused is no failure.
+"""
+
+import re
+import shlex
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import suppress
+
+from bastion.authority import read_public_key
+from bastion.commands import parse
+from bastion.errors import BadInput, Misconfigured
+from bastion.files import parse_files
+from bastion.forwards import parse_forward
+from bastion.rules import parse_rules
+from bastion.sftp import Proxy
+from bastion.sftp.answers import Version, parse_answer, write_answer
+from bastion.sftp.fields import write_text
+from bastion.sftp.framer import Framer
+from bastion.sftp.packets import Init, Malformed, Unknown, framed, parse_request, write_request
+from bastion.templates import parse_template
+from recorder import CorruptRecording, FileEvent
+from recorder.asciicast import Note, event_line, parse_event, parse_header
+from recorder.transfers import escaped, unescaped
+
+Target = Callable[[bytes], None]
+
+_INIT = framed(b"\1\0\0\0\3")
+_VERSION = framed(b"\2\0\0\0\3" + b"".join(map(write_text, (b"limits@openssh.com", b"1"))))
+_HOME = framed(b"\x68\0\0\0\1\0\0\0\1" + write_text(b"/home/x") + write_text(b"") + bytes(4))
+_FIRST_STEPS = frozenset({1, 16})
+"""The packets that reach a target which has not answered: INIT and REALPATH."""
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def command(data: bytes) -> None:
+    """What is let through has the same words for Python's shlex, and when it is read again."""
+    try:
+        found = parse(_text(data))
+    except BadInput:
+        return
+    assert tuple(shlex.split(str(found))) == found.argv
+    assert parse(str(found)) == found
+    assert not re.search(r"[\\!\x00-\x1f\x7f]", "".join(found.argv))
+
+
+def template(data: bytes) -> None:
+    """What is shown is what was written; it lets through a line only once, and within itself."""
+    try:
+        found = parse_template(_text(data))
+    except BadInput:
+        return
+    assert parse_template(str(found)) == found
+    assert found.within(found)
+    if found.exact is not None:
+        assert found.matches(found.exact.argv)
+    assert not found.matches((*(found.exact.argv if found.exact else ("x",)), "-x", "../x"))
+
+
+def files(data: bytes) -> None:
+    """A rule is itself when it is read again, and lets nothing through that climbs."""
+    try:
+        found = parse_files(_text(data))
+    except BadInput:
+        return
+    assert parse_files(str(found)) == found
+    assert found.within(found)
+    assert not any(map(found.matches, (b"", b"etc/passwd", b"/a/../b", b"/a//b", b"/a/./b")))
+
+
+def forward(data: bytes) -> None:
+    """A pair is itself when it is read again."""
+    try:
+        found = parse_forward(_text(data))
+    except BadInput:
+        return
+    assert parse_forward(str(found)) == found
+
+
+def rules(data: bytes) -> None:
+    """What is no policy is refused, and what is one says the same when it is read again."""
+    try:
+        found = parse_rules(_text(data), "policy.toml")
+    except (BadInput, Misconfigured):
+        return
+    assert parse_rules(_text(data), "policy.toml") == found
+
+
+def public_key(data: bytes) -> None:
+    """A key is itself when its line is read again."""
+    try:
+        found = read_public_key(data)
+    except BadInput:
+        return
+    line = f"{found.algorithm} {b64encode(found.blob).decode()}"
+    assert read_public_key(line).blob == found.blob
+
+
+def sftp_request(data: bytes) -> None:
+    """What a client asks, written anew, asks the same."""
+    found = parse_request(data)
+    if not isinstance(found, Malformed | Unknown | Init):
+        assert parse_request(write_request(found)[4:]) == found
+
+
+def sftp_answer(data: bytes) -> None:
+    """What a target answers, written anew, answers the same."""
+    found = parse_answer(data)
+    if not isinstance(found, Malformed | Version):
+        assert parse_answer(write_answer(found)[4:]) == found
+
+
+def sftp_client(data: bytes) -> None:
+    """Before a target has said what a path is, nothing about it is asked but that."""
+    proxy = _begun()
+    cut = data[0] if data else 0
+    out = [proxy.from_client(data[1 : 1 + cut]), proxy.from_client(data[1 + cut :])]
+    out += [proxy.client_eof(), proxy.ended("over")]
+    for packet in Framer().feed(b"".join(part for each in out for part in each.to_target)):
+        assert not isinstance(packet, Malformed)
+        kind = packet[0]
+        assert kind in _FIRST_STEPS or (kind == 200 and b"@openssh.com" in bytes(packet)), kind
+
+
+def sftp_target(data: bytes) -> None:
+    """Whatever a target answers, a client that asks for one file is told no path of its choice."""
+    proxy = _begun()
+    opening = b"\3\0\0\0\x07" + write_text(b"/srv/in/file") + b"\0\0\0\1" + bytes(4)
+    proxy.from_client(framed(opening))
+    out = [proxy.from_target(data), proxy.ended("over")]
+    for packet in Framer().feed(b"".join(part for each in out for part in each.to_target)):
+        assert not isinstance(packet, Malformed)
+        if packet[0] == 3:
+            length = int.from_bytes(packet[5:9], "big")
+            assert parse_files("read:/srv/in/**").matches(bytes(packet[9 : 9 + length]))
+
+
+def _begun() -> Proxy:
+    proxy = Proxy((parse_files("read:/srv/in/**"), parse_files("write,1M:/srv/out/*")), "G-7")
+    proxy.from_client(_INIT)
+    proxy.from_target(_VERSION + _HOME)
+    return proxy
+
+
+def recording(data: bytes) -> None:
+    """A line of a recording is an event, a header, or corrupt; a path is itself again."""
+    assert unescaped(escaped(data)) == data
+    with suppress(CorruptRecording):
+        parse_header(data)
+    try:
+        event = parse_event(data)
+    except CorruptRecording:
+        return
+    assert parse_event(event_line(event.time, event.code, event.data)) == event
+    note = Note.of(event)
+    try:
+        told = FileEvent.of(note.facts) if note else None
+    except ValueError:
+        return
+    if told is not None:
+        again = FileEvent.of(told.facts())
+        assert (again.path, again.other, again.bytes) == (told.path, told.other, told.bytes)
+
+
+READERS: dict[str, Target] = {
+    reader.__name__: reader
+    for reader in (
+        *(command, template, files, forward, rules, public_key),
+        *(sftp_request, sftp_answer, sftp_client, sftp_target, recording),
+    )
+}
