@@ -44,6 +44,10 @@ class Course(Protocol):
     def holding(self) -> bool:
         """Whether nothing more should be read from the client for now."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether what the client sends may be answered without the target."""
+
     def sent(self, data: bytes) -> None:
         """The client sent `data`."""
 
@@ -81,6 +85,7 @@ class Plain:
     """As they are."""
 
     holding = False
+    answers = False
 
     def __init__(self, sides: Sides):
         self._sides = sides
@@ -107,6 +112,8 @@ class Plain:
 
 class Filed:
     """Through `machine`. What it tells of files is kept before anything of it goes on."""
+
+    answers = True
 
     def __init__(self, sides: Sides, machine: Machine):
         self._sides = sides

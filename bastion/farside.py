@@ -39,11 +39,8 @@ class NearSide(Protocol):
     def far_lost(self, error: Exception | None) -> None:
         """The channel is gone; `error` where its connection broke."""
 
-    def hold_client(self) -> None:
-        """The target takes no more for now."""
-
-    def release_client(self) -> None:
-        """It takes more again."""
+    def pace(self) -> None:
+        """The target takes no more for now, or takes more again (`FarSide.blocked`)."""
 
 
 class FarSide(asyncssh.SSHClientSession[bytes]):
@@ -122,12 +119,12 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
     def pause_writing(self) -> None:
         """The target takes no more for now."""
         self.blocked = True
-        self._near.hold_client()
+        self._near.pace()
 
     def resume_writing(self) -> None:
         """It takes more again."""
         self.blocked = False
-        self._near.release_client()
+        self._near.pace()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel is gone."""

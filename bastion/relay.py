@@ -62,6 +62,7 @@ class Relay(Starting):
         self._turn = turn
         self._answered = False
         self._held = False
+        self._full = False
         self._far: FarSide | None = None
         self._recording: Recording | None = None
         self._course: Course = Plain(self)
@@ -224,13 +225,17 @@ class Relay(Starting):
 
     def pause_writing(self) -> None:
         """The client takes no more for now."""
+        self._full = True
         if self._far is not None:
             self._far.pause()
+            self.pace()
 
     def resume_writing(self) -> None:
         """It takes more again."""
+        self._full = False
         if self._far is not None:
             self._far.resume()
+            self.pace()
 
     # From the target to the client
 
@@ -275,14 +280,6 @@ class Relay(Starting):
             self._chan.finish_close()
         self._over.set()
 
-    def hold_client(self) -> None:
-        """The target takes no more for now."""
-        self.pace()
-
-    def release_client(self) -> None:
-        """It takes more again."""
-        self.pace()
-
     # What the course of the bytes is told to do
 
     def to_target(self, data: bytes) -> None:
@@ -305,8 +302,12 @@ class Relay(Starting):
         self.cut(EndReason.LOST, sentence)
 
     def pace(self) -> None:
-        """Read from the client while the target, and what is on the way, take more."""
-        held = self._course.holding or (self._far is not None and self._far.blocked)
+        """Read from the client while the target, and what is on the way, take more.
+
+        Where answers are made on the way, the client has to take them too.
+        """
+        held = self._course.holding or (self._full and self._course.answers)
+        held = held or (self._far is not None and self._far.blocked)
         if held is self._held:
             return
         self._held = held

@@ -35,11 +35,8 @@ class Near:
     def far_lost(self, error: Exception | None) -> None:
         self.told.append("lost")
 
-    def hold_client(self) -> None:
-        self.told.append("hold")
-
-    def release_client(self) -> None:
-        self.told.append("release")
+    def pace(self) -> None:
+        self.told.append("pace")
 
 
 class Channel:

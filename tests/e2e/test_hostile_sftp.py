@@ -14,7 +14,9 @@ from typing import Self
 
 import pytest
 
+from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.test_bulk import MIB, STALLED, idle
 from tests.e2e.watching import PATIENCE
 
 INIT, OPEN, CLOSE, READ, WRITE, SETSTAT, OPENDIR = 1, 3, 4, 5, 6, 9, 11
@@ -56,11 +58,17 @@ class Raw:
         finally:
             if process.returncode is None:
                 process.kill()
+            while process.stdout and await process.stdout.read(MIB):
+                pass  # until its end, so that the pipe is closed
             await process.wait()
 
     def send(self, packet: bytes) -> None:
         """Any bytes."""
         self._to.write(packet)
+
+    async def drained(self) -> None:
+        """Until all of it has been taken."""
+        await self._to.drain()
 
     async def answer(self) -> Answer:
         """The next packet: its type and its body, with its id."""
@@ -237,6 +245,21 @@ async def test_what_is_over_the_limit_fails_also_when_it_is_closed(
             assert not await raw.refused(WRITE, handle, bytes(8), text(b"x"))
             assert await raw.refused(CLOSE, handle)
     assert (place / "in/new").read_bytes() == b"x"
+
+
+async def test_answers_that_nobody_reads_cost_no_memory(eve: Contractor, bastion: Bastion) -> None:
+    """A client that asks on and on, and takes no answer, is not heard any more."""
+    before = bastion.resident
+    asked = framed(struct.pack(">BI", READ, 1) + text(b"none") + bytes(12))
+    async with Raw.of(eve) as raw:
+        await raw.begin()
+        raw.send(asked * (32 * MIB // len(asked)))
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(raw.drained())
+            await idle(bastion.pid)
+            assert bastion.resident - before < STALLED
+            assert not sending.done()
+            sending.cancel()
 
 
 async def test_keys_are_not_put_where_sshd_reads_them(
