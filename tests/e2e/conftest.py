@@ -5,10 +5,12 @@ day and may be used by every test that leaves her as she was; whoever needs a gr
 makes a contractor of his own by `newly_enrolled`.
 """
 
+import asyncio
 import os
+import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -61,6 +63,22 @@ def warm() -> Iterator[Warm]:
     made = Warm(environment())
     yield made
     made.stop()
+
+
+@pytest.fixture
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
+    """A directory with `out`, `in` and `secret`, where the target's account may do anything.
+
+    No link is left in its path.
+    """
+    top = tmp_path_factory.mktemp("place").resolve()
+    for part in (top, *list(top.parents)[:2]):
+        part.chmod(part.stat().st_mode | 0o055)
+    for name in ("out", "in", "secret"):
+        (top / name).mkdir()
+        (top / name).chmod(0o777)
+    yield top
+    await asyncio.to_thread(shutil.rmtree, top)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,7 @@
 import asyncio
 import hashlib
 import os
-import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncssh
@@ -18,17 +17,10 @@ CONTENTS = os.urandom(3_000_000)
 
 
 @pytest.fixture
-async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
-    """A directory that the target's account may write in."""
-    top = tmp_path_factory.mktemp("clients").resolve()
-    for part in (top, *list(top.parents)[:2]):
-        part.chmod(part.stat().st_mode | 0o055)
-    for name in ("out", "in"):
-        (top / name).mkdir()
-        (top / name).chmod(0o777)
-    (top / "out" / "app.log").write_bytes(CONTENTS)
-    yield top
-    await asyncio.to_thread(shutil.rmtree, top)
+def place(place: Path) -> Path:
+    """A log to be read."""
+    (place / "out" / "app.log").write_bytes(CONTENTS)
+    return place
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ was.
 """
 
 import asyncio
-import shutil
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -131,18 +130,12 @@ NO_ATTRS = u32(0)
 
 
 @pytest.fixture
-async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
-    """A directory in which the target's account may do anything."""
-    top = tmp_path_factory.mktemp("raw").resolve()
-    for part in (top, *list(top.parents)[:2]):
-        part.chmod(part.stat().st_mode | 0o055)
+def place(place: Path) -> Path:
+    """A file in each directory."""
     for name in ("out", "in", "secret"):
-        (top / name).mkdir()
-        (top / name).chmod(0o777)
-        (top / name / "file").write_text(name)
-        (top / name / "file").chmod(0o666)
-    yield top
-    await asyncio.to_thread(shutil.rmtree, top)
+        (place / name / "file").write_text(name)
+        (place / name / "file").chmod(0o666)
+    return place
 
 
 @pytest.fixture
