@@ -15,6 +15,8 @@ from bastion.errors import BadInput, Misconfigured
 from bastion.files import parse_files
 from bastion.forwards import parse_forward
 from bastion.rules import parse_rules
+from bastion.scp import Scp, recognise
+from bastion.scp.records import Entry, parse_record
 from bastion.sftp import Proxy
 from bastion.sftp.answers import Version, parse_answer, write_answer
 from bastion.sftp.fields import write_text
@@ -140,6 +142,42 @@ def sftp_target(data: bytes) -> None:
             assert parse_files("read:/srv/in/**").matches(bytes(packet[9 : 9 + length]))
 
 
+def scp_command(data: bytes) -> None:
+    """What is taken for scp is one path, and quoted it is the same run."""
+    try:
+        found = recognise(_text(data))
+    except BadInput:
+        return
+    if found is not None:
+        letters = "r" * found.recursive + "p" * found.times + "d" * found.directory
+        options = [found.way.value, *(f"-{letter}" for letter in letters)]
+        assert recognise(shlex.join(["scp", *options, "--", found.path])) == found
+
+
+def scp_record(data: bytes) -> None:
+    """A line is itself when it is read again, and a name stays in its directory."""
+    try:
+        found = parse_record(data)
+    except BadInput:
+        return
+    if isinstance(found, Entry):
+        assert b"/" not in found.name
+        assert parse_record(found.encode()[:-1]) == found
+
+
+def scp_client(data: bytes) -> None:
+    """Whatever a client sends, before the target has answered it is asked for nothing but paths."""
+    run = recognise("scp -r -t /srv/out")
+    assert run is not None
+    machine = Scp(run, _begun())
+    cut = data[0] if data else 0
+    out = [machine.from_client(data[1 : 1 + cut]), machine.from_client(data[1 + cut :])]
+    out += [machine.client_eof(), machine.ended("over")]
+    for packet in Framer().feed(b"".join(part for each in out for part in each.to_target)):
+        assert not isinstance(packet, Malformed)
+        assert packet[0] in _FIRST_STEPS or packet[0] == 200, packet[0]
+
+
 def _begun() -> Proxy:
     proxy = Proxy((parse_files("read:/srv/in/**"), parse_files("write,1M:/srv/out/*")), "G-7")
     proxy.from_client(_INIT)
@@ -172,5 +210,6 @@ READERS: dict[str, Target] = {
     for reader in (
         *(command, template, files, forward, rules, public_key),
         *(sftp_request, sftp_answer, sftp_client, sftp_target, recording),
+        *(scp_command, scp_record, scp_client),
     )
 }
