@@ -1,0 +1,107 @@
+"""The orders of hosts and logins: who may be among a target's paths, and for how long.
+
+`bastion.sftp.order` says who goes when. Here is the clock: whoever keeps others waiting too long
+is ended first, and nobody is let in while one is still in the middle. An order is forgotten when
+nobody uses it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from weakref import WeakValueDictionary
+
+from bastion.inventory import Host
+from bastion.sftp.order import Queue, Turn
+
+PATIENCE = 10.0
+"""Seconds that others wait for one operation on paths, before its session is ended."""
+
+SETTLE = 2.0
+"""Seconds that a target gets to be done with what it was asked by a session that is gone."""
+
+_OVERDUE = (
+    "an operation on a path took more than {patience:g} s while another session waited to go on, "
+    "so this session is over."
+)
+
+
+class Orders:
+    """The order of each host and login. `patience` and `settle` are in seconds."""
+
+    def __init__(self, patience: float = PATIENCE, settle: float = SETTLE):
+        self._patience = patience
+        self._settle = settle
+        self._kept: WeakValueDictionary[tuple[str, int, str], Line] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, host: Host, login: str) -> "Line":
+        """The one order of all sessions as `login` on `host`, by whichever name it is known."""
+        key = (host.address.lower(), host.port, login)
+        line = self._kept.get(key)
+        if line is None:
+            line = self._kept[key] = Line(self._patience, self._settle)
+        return line
+
+
+class Line:
+    """An order with a clock, both times in seconds. Whoever is called is called from the loop, never from inside."""
+
+    def __init__(self, patience: float, settle: float):
+        self._queue = Queue()
+        self._patience = patience
+        self._settle = settle
+        self._patiently: dict[Turn, asyncio.TimerHandle] = {}
+        self._settling: dict[Turn, asyncio.TimerHandle] = {}
+
+    def enter(self, turn: Turn, *, alone: bool) -> bool:
+        """Whether it may go at once; if not, it is called."""
+        entered = self._queue.enter(turn, alone=alone)
+        self._watch()
+        return entered
+
+    def leave(self, turn: Turn) -> None:
+        """It is done, and whoever may go now is called."""
+        _stop(self._patiently, turn)
+        _stop(self._settling, turn)
+        for called in self._queue.leave(turn):
+            asyncio.get_running_loop().call_soon(called.called)
+        self._watch()
+
+    def abandon(self, turn: Turn) -> None:
+        """It is gone. Where it may have been changing something, nobody is let in for a while."""
+        if self._queue.alone(turn):
+            _stop(self._patiently, turn)
+            self._let_settle(turn)
+        else:
+            self.leave(turn)
+
+    def _watch(self) -> None:
+        """Whoever is in has so long from when somebody began to wait."""
+        if not self._queue.waiting:
+            for turn in tuple(self._patiently):
+                _stop(self._patiently, turn)
+            return
+        for turn in self._queue.inside:
+            if turn not in self._patiently and turn not in self._settling:
+                self._patiently[turn] = _later(self._patience, partial(self._late, turn))
+
+    def _late(self, turn: Turn) -> None:
+        """It does not go on from here: so it is out in a while, whether it says so or not."""
+        del self._patiently[turn]
+        self._let_settle(turn)
+        turn.overdue(_OVERDUE.format(patience=self._patience))
+
+    def _let_settle(self, turn: Turn) -> None:
+        _stop(self._settling, turn)
+        self._settling[turn] = _later(self._settle, partial(self.leave, turn))
+
+
+def _later(seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, act)
+
+
+def _stop(timers: dict[Turn, asyncio.TimerHandle], turn: Turn) -> None:
+    if (timer := timers.pop(turn, None)) is not None:
+        timer.cancel()
