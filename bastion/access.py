@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from bastion.actor import Actor
 from bastion.approvals import Bench, Signature, barred_from, in_words
 from bastion.authority import Authority
+from bastion.denials import clock
 from bastion.errors import Conflict, NotFound, Refused
 from bastion.granting import Granted, Proposal, allowed, judge, under
 from bastion.grants import Grant
@@ -19,7 +20,6 @@ from bastion.jumps import Kill
 from bastion.ledger import Draft, Entry, Kind, Signed
 from bastion.names import free_text
 from bastion.people import People
-from bastion.policy import clock
 from bastion.rules import Rules
 from bastion.ruling import Asking, Ruling, Way
 from bastion.store import Store

@@ -41,6 +41,7 @@ from bastion.events import Happened, What
 from bastion.failures import Failures
 from bastion.home import Home
 from bastion.live import Live
+from bastion.orders import Orders
 from bastion.outlets import Outlets
 from bastion.people import People
 from bastion.probe import Prober
@@ -297,6 +298,7 @@ async def _listen(services: Services, control: Control, hands: _Hands) -> asynci
         notice=services.settings.notice,
         index=services.index,
         chronicle=hands.chronicle,
+        orders=Orders(),
     )
     places = Places(limits.connections, limits.unauthenticated, limits.unauthenticated_per_source)
     front = Front(

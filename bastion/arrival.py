@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from bastion.chronicle import Chronicle
 from bastion.clock import Clock
 from bastion.crew import Crew
+from bastion.denials import Denial
 from bastion.live import Live
-from bastion.policy import Denial, Identity, Reach
+from bastion.orders import Orders
+from bastion.policy import Identity, Reach
 from bastion.store import Store
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
@@ -31,6 +33,7 @@ class Parts:
     notice: str
     index: Index
     chronicle: Chronicle
+    orders: Orders
 
 
 @dataclass(frozen=True, slots=True)

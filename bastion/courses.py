@@ -48,6 +48,12 @@ class Course(Protocol):
     def answers(self) -> bool:
         """Whether what the client sends may be answered without the target."""
 
+    def begin(self) -> None:
+        """Both ends are there, and nothing has come from either."""
+
+    def exit_status(self, theirs: int) -> int:
+        """What the client is told where the target ended with `theirs`."""
+
     def sent(self, data: bytes) -> None:
         """The client sent `data`."""
 
@@ -68,6 +74,13 @@ class Machine(Protocol):
     def holding(self) -> bool:
         """Whether it has as much of the client's as it takes."""
 
+    @property
+    def exit_status(self) -> int | None:
+        """What the client is told in the end; None where that is the target's to say."""
+
+    def begin(self) -> Output:
+        """What to do before anything has come."""
+
     def from_client(self, data: bytes) -> Output:
         """What to do about bytes of the client."""
 
@@ -80,6 +93,12 @@ class Machine(Protocol):
     def ended(self, why: str) -> Output:
         """What is left to keep when one side is gone."""
 
+    def wake_by(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when there is something to do though nothing has come: `resumed`."""
+
+    def resumed(self) -> Output:
+        """What to do now that its turn among other sessions has come, or is over."""
+
 
 class Plain:
     """As they are."""
@@ -89,6 +108,13 @@ class Plain:
 
     def __init__(self, sides: Sides):
         self._sides = sides
+
+    def begin(self) -> None:
+        """Nothing goes by itself."""
+
+    def exit_status(self, theirs: int) -> int:
+        """As it is."""
+        return theirs
 
     def sent(self, data: bytes) -> None:
         """Record, then pass on."""
@@ -119,11 +145,21 @@ class Filed:
         self._sides = sides
         self._machine = machine
         self._errors = Plain(sides)
+        machine.wake_by(self._resume)
 
     @property
     def holding(self) -> bool:
         """Whether the machine waits for the target."""
         return self._machine.holding
+
+    def begin(self) -> None:
+        """A machine may have something to say first."""
+        self._do(self._machine.begin())
+
+    def exit_status(self, theirs: int) -> int:
+        """The machine's, if it has one: the target only knows of SFTP."""
+        ours = self._machine.exit_status
+        return theirs if ours is None else ours
 
     def sent(self, data: bytes) -> None:
         """Count, then do what the machine says."""
@@ -144,6 +180,9 @@ class Filed:
     def over(self, why: str) -> None:
         """Keep what became of all that is still open."""
         self._kept(self._machine.ended(why))
+
+    def _resume(self) -> None:
+        self._do(self._machine.resumed())
 
     def _kept(self, out: Output) -> bool:
         """Whether all events are in the recording."""

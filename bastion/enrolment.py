@@ -11,12 +11,12 @@ from datetime import datetime
 
 from bastion.actor import Actor
 from bastion.addresses import Endpoint, parse_endpoint
+from bastion.denials import clock
 from bastion.errors import BadInput, Conflict, NotFound
 from bastion.events import What
 from bastion.grants import Grant
 from bastion.inventory import Host, PublicKey, Role, User
 from bastion.names import group_name, host_name, label, user_name
-from bastion.policy import clock
 from bastion.store import Store
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}", re.ASCII)

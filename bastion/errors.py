@@ -1,6 +1,6 @@
 """What can go wrong, as a handful of exceptions with a sentence each.
 
-A refusal by policy is not here: it is an answer (`policy.Denial`), not an exception.
+A refusal by policy is not here: it is an answer (`denials.Denial`), not an exception.
 Each class carries the exit status that the command line gives for it. The text of an
 exception is always a whole sentence for the person who reads it: what is wrong, what to do.
 """

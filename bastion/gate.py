@@ -13,10 +13,11 @@ import asyncssh
 
 from bastion.arrival import Arrival, Parts
 from bastion.authority import Authority
+from bastion.denials import Denial, Reason
 from bastion.errors import BastionError
 from bastion.hop import NOT_KEPT, PROHIBITED, Hop
 from bastion.jumps import Jump
-from bastion.policy import Denial, Identity, Knock, Reach, Reason, may_reach
+from bastion.policy import Identity, Knock, Reach, may_reach
 from bastion.wire.connections import ServerConnection
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 
 from bastion.cautions import cautions
+from bastion.denials import clock
 from bastion.durations import LONGEST
 from bastion.errors import BadInput, NotFound, Refused
 from bastion.grants import Allows, Grant
 from bastion.inventory import Host, Selector, User
 from bastion.names import free_text, login_name
-from bastion.policy import clock
 from bastion.rules import Rules
 from bastion.ruling import Asking, Refusal, Ruling, rule_for
 from bastion.windows import Window

@@ -24,22 +24,16 @@ from asyncssh.public_key import SSHKey, decode_ssh_public_key
 
 from bastion import happenings
 from bastion.arrival import Arrival, Parts
+from bastion.courses import Machine
+from bastion.denials import Denial, Reason
+from bastion.denials import clock as clock_text
 from bastion.errors import BastionError, Unavailable
 from bastion.events import Happened, What
-from bastion.policy import (
-    Ask,
-    Denial,
-    Mode,
-    Permit,
-    Reason,
-    Run,
-    may_login,
-    may_run,
-    promptable,
-)
-from bastion.policy import clock as clock_text
+from bastion.orders import Orders
+from bastion.policy import Ask, Mode, Permit, Run, may_login, may_run, promptable
 from bastion.prompt import Prompt
 from bastion.relay import Relay
+from bastion.scp import Scp
 from bastion.sftp import Proxy
 from bastion.tunnel import Tunnel
 from bastion.upstream import Shared, Upstream
@@ -209,8 +203,8 @@ class Hop(Authenticator):
                 session = recording.session
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
                 self._parts.live.open(session, relay, run.grant, run.identity)
-                machine = Proxy(run.files, str(run.grant)) if run.files else None
-                relay.opened(recording, self._greeting(relay, run, recording.name), machine)
+                greeting = self._greeting(relay, run, recording.name)
+                relay.opened(recording, greeting, _machine(run, self._parts.orders))
                 await relay.carry(upstream, run.there, run.command)
         finally:
             self._parts.live.closed(session)
@@ -262,8 +256,11 @@ class Hop(Authenticator):
     def _info(self, relay: Relay, run: Run) -> SessionInfo:
         terminal = None if run.files else relay.terminal
         kind = Kind.PROMPT if relay.prompted else _KINDS[run.ask.mode]
+        command = run.command
+        if run.scp is not None:
+            kind, command = Kind.SCP, run.ask.command
         return replace(
-            self._about(run, kind, run.command.decode("utf-8", "surrogateescape")),
+            self._about(run, kind, command.decode("utf-8", "surrogateescape")),
             term=None if terminal is None else terminal.term,
             terminal=None if terminal is None else Size(*terminal.size[:2]),
         )
@@ -372,3 +369,11 @@ class Hop(Authenticator):
                 details={"what": what[:1000]},
             )
         )
+
+
+def _machine(run: Run, orders: Orders) -> Machine | None:
+    """What judges the files of a run, where there are any."""
+    if not run.files:
+        return None
+    proxy = Proxy(run.files, str(run.grant), orders.of(run.host, run.login))
+    return proxy if run.scp is None else Scp(run.scp, proxy)

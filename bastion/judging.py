@@ -11,12 +11,12 @@ from datetime import datetime
 from bastion import petition
 from bastion.actor import Actor
 from bastion.approvals import Bench, Signature, barred_from
+from bastion.denials import clock
 from bastion.errors import BadInput, BastionError, Conflict, NotFound, Refused
 from bastion.granting import allowed
 from bastion.grants import Grant
 from bastion.inventory import User, machines
 from bastion.people import People
-from bastion.policy import clock
 from bastion.requests import Approval, Request
 from bastion.rules import Rules
 from bastion.ruling import Ruling, Way

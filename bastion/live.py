@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bastion.clock import Clock
+from bastion.denials import clock as clock_text
 from bastion.errors import BastionError
 from bastion.grants import Grant, State
 from bastion.inventory import User
 from bastion.policy import Identity
-from bastion.policy import clock as clock_text
 from bastion.store import Store
 from recorder.session import EndReason
 

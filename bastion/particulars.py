@@ -6,11 +6,11 @@ Pure. The names for programs are those of the command line's JSON.
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from bastion.denials import clock
 from bastion.durations import format_duration
 from bastion.grants import Allows, Grant
 from bastion.inventory import Role
 from bastion.notices import PROGRAM, Audience, Json, listed, moment, plain, quoted
-from bastion.policy import clock
 from bastion.requests import Request
 
 Fields: TypeAlias = tuple[tuple[str, str], ...]

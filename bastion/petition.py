@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 
 from bastion.actor import Actor
+from bastion.denials import clock
 from bastion.durations import LONGEST, format_duration
 from bastion.errors import BadInput, Conflict
 from bastion.events import Details
 from bastion.granting import SLOW, Granted, Proposal, judge, under
 from bastion.grants import Allows, Grant
 from bastion.inventory import Host, Selector, User
-from bastion.policy import clock
 from bastion.requests import Approval, Request
 from bastion.ruling import Asking, Ruling, Way
 from bastion.windows import Window

@@ -7,51 +7,20 @@ for the person, and the reason for the log. Time arrives as an argument; nothing
     Knock ─may_reach─▶ Reach ─may_login─▶ Permit ─may_run─▶ Run
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from bastion import commands
+from bastion.denials import Denial, Reason, allowed, no_certificate, nothing_there, over
 from bastion.errors import BadInput
 from bastion.files import Files
-from bastion.grants import Certificate, Grant, State, covered
+from bastion.grants import Certificate, Grant, covered
 from bastion.inventory import Host, PublicKey, User
+from bastion.scp.command import ScpRun, recognise
 from bastion.templates import Template, matching
 from recorder import Direction
-
-
-class Reason(StrEnum):
-    """Why a door stayed shut, for the log."""
-
-    USER_CLOSED = "user-closed"
-    UNKNOWN_HOST = "unknown-host"
-    NO_GRANT = "no-grant"
-    NOT_BEGUN = "not-begun"
-    EXPIRED = "expired"
-    REVOKED = "revoked"
-    SOURCE = "source"
-    HARDWARE = "hardware"
-    WATCH = "watch"
-    NO_CERTIFICATE = "no-certificate"
-    LOGIN = "login"
-    MODE = "mode"
-    TERMINAL = "terminal"
-    COMMAND = "command"
-    SHELL_TYPE = "shell-type"
-    FORWARD = "forward"
-    FILES = "files"
-    CLOCK = "clock"
-    CLOSING = "closing"
-    UNAVAILABLE = "unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """No. `sentence` is for the person, without our `bastion:` mark; `reason` is for the log."""
-
-    reason: Reason
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +123,8 @@ class Run(_Proof):
     """Door 3's proof: this and nothing else, by `grant`.
 
     `argv` is None where the grant gives a shell; then `ask` goes to the target as it came. Where
-    there are `files`, these may be moved by SFTP, and nothing is run.
+    there are `files`, these may be moved by SFTP, and nothing is run; `scp` is what a client that
+    does not speak it asked for instead.
     """
 
     identity: Identity
@@ -164,6 +134,7 @@ class Run(_Proof):
     ask: Ask
     argv: tuple[str, ...] | None = None
     files: tuple[Files, ...] = ()
+    scp: ScpRun | None = None
 
     @property
     def forced(self) -> str | None:
@@ -199,13 +170,13 @@ def may_reach(knock: Knock, now: datetime) -> Reach | Denial:
     if not identity.user.may_sign_in(now):
         return Denial(Reason.USER_CLOSED, "your account is closed; ask whoever invited you.")
     if host is None or knock.port not in (22, host.port):
-        return _nothing_there(Reason.UNKNOWN_HOST, knock.asked)
+        return nothing_there(Reason.UNKNOWN_HOST, knock.asked)
     mine = [g for g in knock.grants if g.user == identity.user.name and g.covers(host)]
     if not mine:
-        return _nothing_there(Reason.NO_GRANT, knock.asked)
+        return nothing_there(Reason.NO_GRANT, knock.asked)
     active = [g for g in mine if g.usable(now)]
     if not active:
-        return _over(mine, now)
+        return over(mine, now)
     near = [g for g in active if g.usable_from(identity.source)]
     if not near:
         return Denial(Reason.SOURCE, f"{active[0]} can't be used from {identity.source}.")
@@ -216,7 +187,7 @@ def may_reach(knock: Knock, now: datetime) -> Reach | Denial:
     counted = covered(knock.certificates, now)
     certified = tuple(g for g in shown if g.id in counted)
     if not certified:
-        return _no_certificate(shown[0], knock.certificates, now)
+        return no_certificate(shown[0], knock.certificates, now)
     return Reach(_DOOR, identity, host, knock.asked, certified)
 
 
@@ -224,7 +195,7 @@ def may_login(reach: Reach, login: str, now: datetime) -> Permit | Denial:
     """Door 2, at the inner user name."""
     active = [g for g in reach.grants if g.usable(now)]
     if not active:
-        return _over(reach.grants, now)
+        return over(reach.grants, now)
     grants = tuple(g for g in active if login in g.logins)
     if grants:
         return Permit(_DOOR, reach.identity, reach.host, login, grants)
@@ -241,7 +212,7 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
     """
     standing = [g for g in permit.grants if g.usable(now)]
     if not standing:
-        return _over(permit.grants, now)
+        return over(permit.grants, now)
     active = [g for g in standing if not g.watch]
     if not active:
         sentence = f"{standing[0]} may be used only while an auditor watches, and nobody does."
@@ -254,8 +225,9 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
     if shells:
         return _run(permit, _lasting(shells, now), ask, None)
     if ask.mode is Mode.SHELL:
-        return Denial(Reason.MODE, f"a shell is not granted here. {_allowed(active)}")
-    return _may_exec(permit, active, ask, now)
+        return Denial(Reason.MODE, f"a shell is not granted here. {allowed(active)}")
+    run = _may_exec(permit, active, ask, now)
+    return run if isinstance(run, Run) else _may_scp(permit, active, ask, now) or run
 
 
 def promptable(permit: Permit, now: datetime) -> tuple[Grant, tuple[Template, ...]] | None:
@@ -290,13 +262,31 @@ def _may_subsystem(
     if moving:
         return _move(permit, _lasting(moving, now), ask)
     sentence = "files are not granted here, neither for sftp nor for scp."
-    allowed = "" if any(g.allows.shell for g in active) else f" {_allowed(active)}"
-    return Denial(Reason.FILES, sentence + allowed)
+    instead = "" if any(g.allows.shell for g in active) else f" {allowed(active)}"
+    return Denial(Reason.FILES, sentence + instead)
 
 
-def _move(permit: Permit, grant: Grant, ask: Ask) -> Run:
+def _may_scp(
+    permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime
+) -> Run | Denial | None:
+    """`scp -O` asks for a program, and is given the files that it would move. None if it isn't."""
+    moving = [g for g in active if g.allows.sftp]
+    try:
+        scp = recognise(ask.command.decode()) if moving else None
+    except UnicodeDecodeError:
+        return None
+    except BadInput as error:
+        return Denial(Reason.COMMAND, str(error))
+    if scp is None:
+        return None
+    able = [g for g in moving if any(f.direction is scp.direction for f in g.allows.sftp)]
+    return _move(permit, _lasting(able or moving, now), ask, scp)
+
+
+def _move(permit: Permit, grant: Grant, ask: Ask, scp: ScpRun | None = None) -> Run:
     files = grant.allows.sftp
-    return Run(_DOOR, permit.identity, permit.host, permit.login, grant, ask, files=files)
+    who = (permit.identity, permit.host, permit.login)
+    return Run(_DOOR, *who, grant, ask, files=files, scp=scp)
 
 
 def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) -> Run | Denial:
@@ -311,7 +301,7 @@ def _may_exec(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) 
         return Denial(Reason.COMMAND, str(error))
     letting = [(g, template) for g in active for template in matching(g.allows.commands, argv)]
     if not letting:
-        return Denial(Reason.COMMAND, f"that command is not granted here. {_allowed(active)}")
+        return Denial(Reason.COMMAND, f"that command is not granted here. {allowed(active)}")
     allowing = [g for g, template in letting if template.tty or not ask.terminal]
     if not allowing:
         sentence = "a terminal is not granted with that command: on one, a pager can start a shell."
@@ -326,55 +316,3 @@ def _run(permit: Permit, grant: Grant, ask: Ask, argv: tuple[str, ...] | None) -
 def _lasting(grants: Sequence[Grant], now: datetime) -> Grant:
     """The one by which a session that begins now goes on for longest."""
     return max(grants, key=lambda grant: (grant.closes_at(now), grant.ends_at))
-
-
-def _allowed(grants: Sequence[Grant]) -> str:
-    lines = sorted({str(template) for g in grants for template in g.allows.commands})
-    files = sorted({str(f) for g in grants for f in g.allows.sftp})
-    lines += [f"sftp {text}" for text in files]
-    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return "Granted: " + "; ".join(lines[:3]) + more
-
-
-def _nothing_there(reason: Reason, asked: str) -> Denial:
-    return Denial(reason, f"you have no access to {asked}; see what you have: ssh bastion")
-
-
-def _over(grants: Sequence[Grant], now: datetime) -> Denial:
-    """The most useful of several ends: one to come, else the latest one past."""
-    coming = [g for g in grants if g.revoked_at is None and g.state(now) is State.SCHEDULED]
-    if coming:
-        return Denial(Reason.NOT_BEGUN, _begins(coming, now))
-    grant = max(grants, key=lambda g: g.revoked_at or g.ends_at)
-    if grant.revoked_at is not None:
-        return Denial(Reason.REVOKED, f"{grant} was revoked at {clock(grant.revoked_at)}.")
-    ended = f"ended at {clock(grant.ends_at)}"
-    if now < grant.ends_at:
-        ended = f"has no hours left ({grant.window})"
-    return Denial(Reason.EXPIRED, f"{grant} {ended}; ask for a new one.")
-
-
-def _begins(coming: Iterable[Grant], now: datetime) -> str:
-    """When the first of them can be used, with its days and hours."""
-    opens = {grant: grant.opens_at(now) or grant.ends_at for grant in coming}
-    grant = min(opens, key=opens.__getitem__)
-    hours = "" if grant.window is None else f" ({grant.window})"
-    return f"{grant} begins at {clock(opens[grant])}{hours}."
-
-
-def _no_certificate(grant: Grant, certificates: Sequence[Certificate], now: datetime) -> Denial:
-    had = [c for c in certificates if grant.id in c.grants]
-    what = f"no certificate of yours counts for {grant}"
-    if had:
-        last = max(had, key=lambda c: c.revoked_at or c.valid_before)
-        if last.revoked_at is not None and last.revoked_at <= now:
-            what = f"your certificate for {grant} was revoked"
-        elif last.valid_before <= now:
-            what = f"your certificate for {grant} ended at {clock(last.valid_before)}"
-    fetch = "ssh bastion cert > ~/.ssh/id_ed25519-cert.pub"
-    return Denial(Reason.NO_CERTIFICATE, f"{what}; fetch one: {fetch}")
-
-
-def clock(moment: datetime | None) -> str:
-    """A moment as people read it: `2026-11-23 18:00 UTC`."""
-    return "a time unknown" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M UTC}"

@@ -44,7 +44,6 @@ PATIENCE = 2.0
 _UNRECORDED = b"\r\nbastion: this session can't be recorded any more, so it is over.\r\n"
 """The one line that is shown and not recorded."""
 
-
 Attend = Callable[["Relay", Ask], Coroutine[object, object, None]]
 
 
@@ -135,9 +134,8 @@ class Relay(Starting):
     def _start(self, mode: Mode, command: bytes) -> Start:
         if mode is Mode.SUBSYSTEM:
             return Start(mode.encode(), command, None, {})
-        environment = permitted(self._chan.get_environment_bytes())
-        payload = None if mode is Mode.SHELL else command
-        return Start(mode.encode(), payload, self._terminal, environment)
+        env = permitted(self._chan.get_environment_bytes())
+        return Start(mode.encode(), None if mode is Mode.SHELL else command, self._terminal, env)
 
     def _through(self, channel: UpstreamChannel, far: FarSide) -> None:
         if self._over.is_set():
@@ -147,6 +145,7 @@ class Relay(Starting):
             self._tell(line)
         self._chan.answer(True)
         self._answered = True
+        self._course.begin()
         self.pace()
         channel.begin_reading()
 
@@ -250,6 +249,7 @@ class Relay(Starting):
 
     def far_exit(self, status: int) -> None:
         """The program has exited."""
+        status = self._course.exit_status(status)
         if self.keep(lambda recording: recording.exited(status)) and not self._ended:
             self._exit_passed = True
             self._chan.send_exit_status(status)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bastion.denials import clock
 from bastion.durations import format_duration
 from bastion.grants import Grant, State
 from bastion.notices import PROGRAM, Audience, Group, Notice, moment
@@ -22,7 +23,6 @@ from bastion.particulars import (
     told,
     whom,
 )
-from bastion.policy import clock
 from bastion.requests import Request, Standing
 
 DAYS = 30

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from bastion.denials import clock
 from bastion.durations import format_duration
 from bastion.events import AFTER, Event, What
 from bastion.grants import Grant
@@ -25,7 +26,6 @@ from bastion.particulars import (
     told,
     whom,
 )
-from bastion.policy import clock
 from bastion.requests import Request, Standing
 
 

@@ -8,10 +8,10 @@ from ipaddress import IPv4Network, IPv6Network
 import click
 
 from bastion.approvals import Bench, barred_from
+from bastion.denials import clock
 from bastion.grants import Allows
 from bastion.inventory import Role, Selector
 from bastion.looks import listed
-from bastion.policy import clock
 from bastion.rights import limits
 from bastion.rules import Rules
 from bastion.ruling import Asking, Refusal, Ruling, Step, Way, explain, rule_for

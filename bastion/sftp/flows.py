@@ -128,7 +128,7 @@ class Flows:
         if limit is not None and request.flags & Flags.APPEND:
             self._refuse(word, real, f"a file of at most {sized(limit)} can't be appended to")
         if _WRITE in limits:
-            self._settable(word, real, request.attrs, plain=True)
+            self._settable(word, real, request.attrs)
 
     def _opendir(self, request: OnPath) -> Flow:
         real = yield from self._followed(request.path)
@@ -252,10 +252,10 @@ class Flows:
         if not self.judge.may(_WRITE, real):
             self._deny(word, _WRITE, real)
 
-    def _settable(self, word: str, real: bytes, attrs: Attrs, *, plain: bool = False) -> None:
+    def _settable(self, word: str, real: bytes, attrs: Attrs) -> None:
         """Whether a file may have these attributes."""
         limit = self.judge.limit(_WRITE, real)
-        if attrs.size is not None and limit is not None and attrs.size > limit and not plain:
+        if attrs.size is not None and limit is not None and attrs.size > limit:
             self._refuse(word, real, f"more than {sized(limit)} is not granted")
         if (attrs.permissions or 0) & SPECIAL:
             self._refuse(word, real, "set-user-id and set-group-id are not granted")

@@ -16,3 +16,9 @@ def fitting(body: bytes) -> bytes:
         return _LIMITS.pack(*_OURS)
     theirs = _LIMITS.unpack(body)
     return _LIMITS.pack(*(min(a or b, b) for a, b in zip(theirs, _OURS, strict=True)))
+
+
+def read_and_write(body: bytes) -> tuple[int, int]:
+    """The most bytes of one read, and of one write, of what `fitting` gave."""
+    _, read, write, _ = _LIMITS.unpack(body)
+    return read, write

@@ -25,6 +25,15 @@ class Output:
     eof: bool = False
     fault: str | None = None
 
+    def add(self, later: "Output") -> None:
+        """And then all of `later`."""
+        self.events += later.events
+        self.said += later.said
+        self.to_client += later.to_client
+        self.to_target += later.to_target
+        self.eof = self.eof or later.eof
+        self.fault = self.fault or later.fault
+
 
 class Gathered:
     """What is wanted so far. A sentence is taken once in a session, and not without end."""

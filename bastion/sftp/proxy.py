@@ -25,10 +25,12 @@ from bastion.sftp.answers import (
     write_answer,
     write_version,
 )
-from bastion.sftp.flows import Flow, Flows, Lie
+from bastion.sftp.flows import Flows, Lie
 from bastion.sftp.framer import Framer
 from bastion.sftp.handles import Handles, Then
+from bastion.sftp.lane import Lane, changes_tree
 from bastion.sftp.opened import OpenFiles
+from bastion.sftp.order import Order, Unshared
 from bastion.sftp.output import Gathered, Output
 from bastion.sftp.packets import (
     EXTENSIONS,
@@ -67,10 +69,14 @@ _EXPECTED: dict[Verb, type[Answer]] = {
 class Proxy:
     """One session, by one grant's `files`; `grant` is what people call it.
 
-    Feed it what comes from either side, and carry out what it gives back.
+    Feed it what comes from either side, and carry out what it gives back. `order` is that of all
+    sessions of the same login on the same host.
     """
 
-    def __init__(self, files: tuple[Files, ...], grant: str):
+    exit_status = None
+    """It is the target's to say how it ended."""
+
+    def __init__(self, files: tuple[Files, ...], grant: str, order: Order | None = None):
         self._out = Gathered()
         self._opened = OpenFiles()
         self._flows = Flows(files, grant, self._opened, self._out)
@@ -78,7 +84,7 @@ class Proxy:
         self._from_client = Framer()
         self._from_target = Framer()
         self._inbox: deque[memoryview | Malformed] = deque()
-        self._lane: deque[tuple[Then, Flow]] = deque()
+        self._lane = Lane(order or Unshared(), self._ask)
         self._waiting: dict[int, tuple[Verb, Then]] = {}
         self._asked = 0
         self._greeted = False
@@ -92,6 +98,10 @@ class Proxy:
         return bool(self._inbox)
 
     # The outside
+
+    def begin(self) -> Output:
+        """The client speaks first."""
+        return self._out.taken()
 
     def from_client(self, data: bytes) -> Output:
         """What to do about bytes of the client."""
@@ -112,12 +122,23 @@ class Proxy:
     def ended(self, why: str) -> Output:
         """One side is gone: what was open is told as it stands."""
         self._over = True
+        self._lane.end()
         for file in self._opened.take_all():
             file.failed(why)
             self._out.tell(*file.events())
         return self._out.taken()
 
+    def wake_by(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, from the loop, when `resumed` has something to say."""
+        self._lane.wake = wake
+
+    def resumed(self) -> Output:
+        """What to do now that its turn among other sessions has come, or is over."""
+        return self._stepped(self._resume)
+
     def _stepped(self, step: Callable[[], None]) -> Output:
+        if self._lane.late is not None:
+            self._fault(self._lane.late)
         try:
             step()
         except Lie as lie:
@@ -128,6 +149,11 @@ class Proxy:
         if not self._over:
             self._over = True
             self._out.end(sentence)
+
+    def _resume(self) -> None:
+        if not self._over:
+            self._lane.go_on()
+        self._take()
 
     # What the client sends
 
@@ -153,7 +179,8 @@ class Proxy:
         if not self._greeted:
             self._greet(request)
         elif isinstance(request, Open | OnPath | OnTwo):
-            self._queue(partial(self._answer, request.id), self._flows.of(request))
+            then = partial(self._answer, request.id)
+            self._lane.add(then, self._flows.of(request), alone=changes_tree(request))
         elif isinstance(request, Unknown):
             self._answer(request.id, Status(0, Code.OP_UNSUPPORTED, b"bastion: not known"))
         elif isinstance(request, Malformed):
@@ -205,44 +232,12 @@ class Proxy:
         self._ready = True
         known = tuple(pair for pair in theirs.extensions if pair[0] in EXTENSIONS)
         version = write_version(Version(VERSION, known))
-        self._queue(lambda _: self._out.to_client(version), self._flows.begin())
+        self._lane.add(lambda _: self._out.to_client(version), self._flows.begin(), alone=False)
 
     def _ask(self, request: Request, then: Then) -> None:
         self._asked = (self._asked + 1) & 0xFFFF_FFFF
         self._waiting[self._asked] = (_verb(request), then)
         self._out.to_target(write_request(renumbered(request, self._asked)))
-
-    # Flows, one at a time
-
-    def _queue(self, then: Then, flow: Flow) -> None:
-        self._lane.append((then, flow))
-        if len(self._lane) == 1:
-            self._advance(None)
-
-    def _advance(self, answers: tuple[Answer, ...] | None) -> None:
-        """The flow that is under way goes on; when it is over, so does the next."""
-        while self._lane:
-            then, flow = self._lane[0]
-            try:
-                requests = next(flow) if answers is None else flow.send(answers)
-            except StopIteration as over:
-                self._lane.popleft()
-                then(over.value)
-                answers = None
-            else:
-                self._ask_all(requests)
-                return
-
-    def _ask_all(self, requests: tuple[Request, ...]) -> None:
-        answers: dict[int, Answer] = {}
-
-        def got(place: int, answer: Answer) -> None:
-            answers[place] = answer
-            if len(answers) == len(requests):
-                self._advance(tuple(answers[n] for n in range(len(requests))))
-
-        for place, request in enumerate(requests):
-            self._ask(request, partial(got, place))
 
 
 def _nothing(_: Answer) -> None:

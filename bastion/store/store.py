@@ -17,13 +17,13 @@ from sqlalchemy import Connection
 
 from bastion import happenings
 from bastion.actor import Actor
+from bastion.denials import clock
 from bastion.errors import Misconfigured, Unavailable
 from bastion.events import Chain, Event, Happened, What
 from bastion.grants import Certificate, Grant
 from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import DoorFacts, Jump, Kill
 from bastion.ledger import Draft, Entry, Signed
-from bastion.policy import clock
 from bastion.store import events, grants, hosts, jumps, ledger, policies, schema, users
 from bastion.store.database import Database, as_sentences, file_of, make_file
 

@@ -12,11 +12,12 @@ from bastion.access import Access
 from bastion.actor import Actor
 from bastion.approving import Approving
 from bastion.authority import Authority
+from bastion.denials import Denial
 from bastion.errors import BastionError
 from bastion.events import What
 from bastion.inventory import PublicKey, User
 from bastion.people import People
-from bastion.policy import Ask, Denial, Identity, Knock, Mode, may_login, may_reach, may_run
+from bastion.policy import Ask, Identity, Knock, Mode, may_login, may_reach, may_run
 from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal

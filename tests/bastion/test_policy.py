@@ -10,19 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bastion.denials import Denial, Reason
 from bastion.files import parse_files
 from bastion.forwards import parse_forward
 from bastion.grants import Allows, Certificate, Grant, State
 from bastion.inventory import Host, ShellType
 from bastion.policy import (
     Ask,
-    Denial,
     Identity,
     Knock,
     Mode,
     Permit,
     Reach,
-    Reason,
     Run,
     may_login,
     may_reach,
@@ -30,6 +29,7 @@ from bastion.policy import (
 )
 from bastion.templates import parse_template
 from bastion.windows import Window, parse_window
+from recorder import Direction
 from tests.bastion.worlds import (
     HOUR,
     NOW,
@@ -542,13 +542,47 @@ def test_files_are_moved_by_sftp_alone() -> None:
     assert run.forced == "internal-sftp"
 
 
-@pytest.mark.parametrize("line", ["scp -t /srv/x", "internal-sftp", "/usr/lib/openssh/sftp-server"])
+@pytest.mark.parametrize("line", ["scp -t /a /b", "internal-sftp", "/usr/lib/openssh/sftp-server"])
 def test_files_run_no_command(line: str) -> None:
     """Not one that moves files either: nobody would look at what it says."""
     moving = Allows(sftp=(parse_files("read"), parse_files("write")))
     answer = may_run(admitted(grant(allows=moving)), ask(line), NOW)
     assert isinstance(answer, Denial)
     assert answer.reason is Reason.COMMAND
+
+
+@pytest.mark.parametrize(
+    ("line", "way"), [("scp -t /srv/x", Direction.WRITE), ("scp -r -f x", Direction.READ)]
+)
+def test_the_old_scp_is_given_files_and_no_program(line: str, way: Direction) -> None:
+    """By the grant that has its direction, however long another lasts."""
+    short = grant(7, allows=Allows(sftp=(parse_files("read:/srv/*"),)))
+    long = grant(8, allows=Allows(sftp=(parse_files("write:/srv/*"),)))
+    long = replace(long, ends_at=long.ends_at + timedelta(minutes=1))
+    run = may_run(admitted(short, long), ask(line), NOW)
+    assert isinstance(run, Run)
+    assert run.scp is not None
+    assert {files.direction for files in run.files} == {way}
+    assert (run.there, run.command) == (Mode.SUBSYSTEM, b"sftp")
+
+
+def test_the_old_scp_is_a_program_to_a_template() -> None:
+    """Whoever wrote that very line meant it; and a shell runs what it is told."""
+    moving = parse_files("read")
+    both = Allows(commands=(parse_template("scp -f /srv/x"),), sftp=(moving,))
+    for allows in (both, replace(SHELL, sftp=(moving,))):
+        run = may_run(admitted(grant(allows=allows)), ask("scp -f /srv/x"), NOW)
+        assert isinstance(run, Run)
+        assert (run.scp, run.there) == (None, Mode.EXEC)
+
+
+@pytest.mark.parametrize("line", ["scp -f /srv/*.log", "scp -t x; bash", "scp -f ~eve/x"])
+def test_a_path_that_only_a_shell_could_read_is_refused(line: str) -> None:
+    """With the way out."""
+    moving = Allows(sftp=(parse_files("read"),))
+    answer = may_run(admitted(grant(allows=moving)), ask(line), NOW)
+    assert isinstance(answer, Denial)
+    assert "leave -O away" in answer.sentence
 
 
 @pytest.mark.parametrize("name", [b"", b"sftp ", b"SFTP", b"netconf"])

@@ -15,10 +15,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from bastion.audit import verified
+from bastion.denials import Denial
 from bastion.grants import State
 from bastion.policy import (
     Ask,
-    Denial,
     Identity,
     Knock,
     Mode,

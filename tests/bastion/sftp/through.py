@@ -152,10 +152,17 @@ def code(answer: Answer) -> str:
 @contextmanager
 def through(home: Path, *files: str) -> Iterator[Through]:
     """A session of a login whose home is `home`, by a grant of `files`."""
+    with running(home) as server:
+        yield Through(server, *files)
+
+
+@contextmanager
+def running(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """OpenSSH's own server of a login whose home is `home`, over pipes."""
     with subprocess.Popen(
         [SERVER, "-e", "-l", "QUIET"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=home
     ) as server:
         try:
-            yield Through(server, *files)
+            yield server
         finally:
             server.kill()
