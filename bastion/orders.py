@@ -46,7 +46,10 @@ class Orders:
 
 
 class Line:
-    """An order with a clock, both times in seconds. Whoever is called is called from the loop, never from inside."""
+    """An order with a clock; `patience` and `settle` are in seconds.
+
+    Who may go on is called from the loop, never from inside of who leaves.
+    """
 
     def __init__(self, patience: float, settle: float):
         self._queue = Queue()

@@ -10,6 +10,7 @@ from bastion.files import parse_files
 from bastion.sftp.answers import Answer, Handle, Names, Status, Version, parse_answer
 from bastion.sftp.fields import NOTHING
 from bastion.sftp.framer import Framer
+from bastion.sftp.order import Order
 from bastion.sftp.output import Output
 from bastion.sftp.packets import (
     Flags,
@@ -36,9 +37,12 @@ INIT = framed(bytes([1, 0, 0, 0, 3]))
 class Through:
     """One session over pipes. `events` are those of what was over, `said` what the person read."""
 
-    def __init__(self, server: "subprocess.Popen[bytes]", *files: str) -> None:
+    def __init__(
+        self, server: "subprocess.Popen[bytes]", *files: str, order: Order | None = None
+    ) -> None:
         self._server = server
-        self._proxy = Proxy(tuple(map(parse_files, files)), "G-7")
+        self._proxy = Proxy(tuple(map(parse_files, files)), "G-7", order)
+        self._proxy.wake_by(lambda: self._carry_out(self._proxy.resumed()))
         self._framer = Framer()
         self._answers: dict[int, Answer] = {}
         self._number = 0
@@ -50,7 +54,8 @@ class Through:
         self.fault: str | None = None
         self.send(INIT)
         while self.version is None:
-            self._hear()
+            assert self.fault is None, self.fault
+            self.hear()
 
     def send(self, data: bytes) -> None:
         """Bytes of the client."""
@@ -69,7 +74,8 @@ class Through:
     def answer(self, number: int) -> Answer:
         """The answer to what was begun."""
         while number not in self._answers:
-            self._hear()
+            assert self.fault is None, self.fault
+            self.hear()
         return self._answers.pop(number)
 
     def end(self) -> None:
@@ -106,9 +112,9 @@ class Through:
         self.close(opened.handle)
         return found - {b".", b".."}
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
+        """What the target answers next."""
         assert self._server.stdout is not None
-        assert self.fault is None, self.fault
         data = os.read(self._server.stdout.fileno(), 1 << 16)
         assert data, "the server is gone"
         self._carry_out(self._proxy.from_target(data))
