@@ -1,20 +1,36 @@
 """How fast files go: one large, many small, and one operation after another; judged and hashed.
 
-`scp` and `sftp` of OpenSSH speak SFTP by each way to the same sshd. The time is that of the whole
-command, so it contains the connecting.
+`scp` and `sftp` of OpenSSH speak SFTP by each way to the same sshd, and `scp -O` its older protocol.
+The time is that of the whole command, so it contains the connecting.
 """
 
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench import processes
 from tests.bench.bulk import MEGABYTE, Payload
-from tests.bench.figures import Pair, Row, at_least, at_most, row, within
+from tests.bench.figures import Pair, Row, at_least, at_most, below, row, within
 from tests.bench.stage import Stage, Way
 
 OPERATIONS = 500
 """Directories that one sftp makes, and removes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """Where one large file goes to and fro."""
+
+    stage: Stage
+    payload: Payload
+    place: Path
+    rounds: int
+
+
+_PROGRAMS = {"scp": ("scp", "-q"), "scp -O": ("scp", "-O", "-q")}
+_WAYS = {"down": True, "up": False}
 
 
 def measure(stage: Stage, payload: Payload, rounds: int, small: int) -> list[Row]:
@@ -23,24 +39,44 @@ def measure(stage: Stage, payload: Payload, rounds: int, small: int) -> list[Row
     place.mkdir()
     place.chmod(0o777)
     tree = _tree(stage.place / "tree", small)
-    speeds: dict[bool, list[Pair]] = {True: [], False: []}
-    costs: dict[bool, list[Pair]] = {True: [], False: []}
-    for _ in range(rounds):
-        for down in (True, False):
-            runs = [_large(stage, way, payload, place, down=down) for way in stage.ways]
-            speeds[down].append(Pair(*(payload.size / MEGABYTE / run[0] for run in runs)))
-            costs[down].append(Pair(*(run[1] * 1e9 / payload.size for run in runs)))
+    scene = _Scene(stage, payload, place, rounds)
+    rows = []
+    for name, program in _PROGRAMS.items():
+        for way, down in _WAYS.items():
+            rows += _bulk(scene, f"by {name} {way}", program, down=down)
     many = [Pair(*(_small(stage, way, tree, place) for way in stage.ways)) for _ in range(rounds)]
     single = [Pair(*(_operations(stage, way, place) for way in stage.ways)) for _ in range(rounds)]
-    size = payload.size // MEGABYTE
     return [
-        at_least(f"{size} MB by scp down", "MB/s", speeds[True], 0.6),
-        at_least(f"{size} MB by scp up", "MB/s", speeds[False], 0.6),
-        row("processor time in the middle, scp down", "s/GB", costs[True]),
-        row("processor time in the middle, scp up", "s/GB", costs[False]),
+        *rows,
         at_most(f"{small} files of 1 KB by scp -r up", "s", many, 1.5),
         within("an operation of sftp", "ms", single, 2.0),
+        _memory(scene),
     ]
+
+
+def _bulk(scene: _Scene, name: str, program: tuple[str, ...], *, down: bool) -> list[Row]:
+    speeds, costs, whole = [], [], scene.payload.size
+    for _ in range(scene.rounds):
+        runs = [_large(scene, way, program, down=down) for way in scene.stage.ways]
+        speeds.append(Pair(*(whole / MEGABYTE / run[0] for run in runs)))
+        costs.append(Pair(*(run[1] * 1e9 / whole for run in runs)))
+    size = whole // MEGABYTE
+    return [
+        at_least(f"{size} MB {name}", "MB/s", speeds, 0.6),
+        row(f"processor time in the middle, {name}", "s/GB", costs),
+    ]
+
+
+def _memory(scene: _Scene) -> Row:
+    """What the bastion needs more while a file goes through it, whatever its size."""
+    pid = scene.stage.bastion.pid
+    before = processes.resident(pid)
+    processes.forget_peak(pid)
+    for down in _WAYS.values():
+        _large(scene, scene.stage.by_bastion, _PROGRAMS["scp"], down=down)
+    grown = (processes.peak(pid) - before) / MEGABYTE
+    size = scene.payload.size // MEGABYTE
+    return below(f"memory while {size} MB go by scp, above before", "MB", None, grown, 32)
 
 
 def _tree(top: Path, count: int) -> Path:
@@ -50,9 +86,8 @@ def _tree(top: Path, count: int) -> Path:
     return top
 
 
-def _large(
-    stage: Stage, way: Way, payload: Payload, place: Path, *, down: bool
-) -> tuple[float, float]:
+def _large(scene: _Scene, way: Way, program: tuple[str, ...], *, down: bool) -> tuple[float, float]:
+    stage, payload, place = scene.stage, scene.payload, scene.place
     there = place / "large"
     words = (f"{way.target}:{payload.file}", str(stage.place / "came"))
     if not down:
@@ -60,7 +95,7 @@ def _large(
     stage.settle()
     with stage.metered(way) as meter:
         begun = time.perf_counter()
-        stage.run(way.files("scp", "-q", *words))
+        stage.run(way.files(*program, *words))
         seconds = time.perf_counter() - begun
         stage.settle()
     came = stage.place / "came" if down else there

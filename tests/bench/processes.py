@@ -72,14 +72,14 @@ def resident(pid: int) -> int:
     return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:")
 
 
-def forget_peak() -> None:
-    """This process's memory is at its highest now: what was before does not count."""
-    Path("/proc/self/clear_refs").write_text("5")
+def forget_peak(pid: int | None = None) -> None:
+    """A process's memory, or our own, is at its highest now: what was before does not count."""
+    Path(f"/proc/{pid or 'self'}/clear_refs").write_text("5")
 
 
-def peak() -> int:
-    """VmHWM in bytes: the most that this process has had resident since `forget_peak`."""
-    return _kilobytes(Path("/proc/self/status"), "VmHWM:")
+def peak(pid: int | None = None) -> int:
+    """VmHWM in bytes: the most that a process, or ours, has had resident since `forget_peak`."""
+    return _kilobytes(Path(f"/proc/{pid or 'self'}/status"), "VmHWM:")
 
 
 def proportional(pid: int) -> int:
