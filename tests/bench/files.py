@@ -1,6 +1,6 @@
 """How fast files go: one large, many small, and one operation after another; judged and hashed.
 
-`scp` and `sftp` of OpenSSH speak SFTP by each way to the same sshd, and `scp -O` its older protocol.
+`scp` and `sftp` of OpenSSH speak SFTP by each way to the same sshd, `scp -O` its older protocol.
 The time is that of the whole command, so it contains the connecting.
 """
 
