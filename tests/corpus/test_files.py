@@ -51,8 +51,8 @@ from tests.e2e.test_hostile_sftp import (
     u32,
 )
 
-FSETSTAT, READDIR, REMOVE, RMDIR, REALPATH, STAT, READLINK, NAME = 10, 12, 13, 15, 16, 17, 19, 104
-LSTAT = 7
+FSETSTAT, READDIR, REMOVE, RMDIR, REALPATH, STAT, READLINK = 10, 12, 13, 15, 16, 17, 19
+ATTRS_ANSWER = 105
 OK = u32(0)
 SPAN = struct.pack(">QI", 0, 100)
 TIME = 20.0
@@ -173,6 +173,10 @@ class Client(Raw):
     def finish(self) -> None:
         """No more will be sent."""
         self._ssh.stdin.write_eof()
+
+    def hang_up(self) -> None:
+        """It is gone, without a word."""
+        self._ssh.channel.get_connection().abort()
 
     async def end(self) -> str:
         """What it was told when the session was over by itself."""
@@ -435,8 +439,7 @@ def test_a_hundred_thousand_handles() -> None:
         while out.to_target:
             back = []
             for packet in out.to_target:
-                request = packets.parse_request(packet[4:])
-                open_there += getattr(request, "verb", None) is packets.Verb.OPENDIR
+                open_there += _verb(memoryview(packet)[4:]) is packets.Verb.OPENDIR
                 back.append(_answered(memoryview(packet)[4:], None))
             answered += len(list(framer.feed(b"".join(out.to_client))))
             out = proxy.from_target(b"".join(back))
@@ -560,18 +563,30 @@ LIES: dict[str, Lie] = {
 }
 
 
-def lying(lie: Lie | None, more: bytes = b"", *, twice: bool = False) -> Serve:
-    """A target that is honest but for one answer; or that says `more` after each."""
+def lying(
+    lie: Lie | None,
+    more: bytes = b"",
+    *,
+    twice: bool = False,
+    silent: packets.Verb | None = None,
+) -> Serve:
+    """A target that is honest but for one answer; or that says `more` after each, or nothing to
+    one kind of request."""
 
     async def serve(process: "asyncssh.SSHServerProcess[bytes]") -> None:
         framer = Framer()
         while data := await process.stdin.read(1 << 16):
             for packet in framer.feed(data):
                 assert isinstance(packet, memoryview)
-                process.stdout.write(_answered(packet, lie) * (1 + twice) + more)
+                if silent is None or _verb(packet) is not silent:
+                    process.stdout.write(_answered(packet, lie) * (1 + twice) + more)
         process.exit(0)
 
     return serve
+
+
+def _verb(packet: memoryview) -> packets.Verb | None:
+    return getattr(packets.parse_request(packet), "verb", None)
 
 
 def _answered(packet: memoryview, lie: Lie | None) -> bytes:
@@ -621,3 +636,28 @@ async def test_a_target_that_lies_ends_its_own_session(bare: World, serve: Serve
         assert "bastion: " in await raw.end()
         await bare.still_serves()
     await until(lambda: not bare.sessions[-1].live)
+
+
+async def test_a_target_that_does_not_answer_holds_nobody_up_for_ever(bare: World) -> None:
+    """Who changes something there keeps others out, until the session has to end for it; another
+    that is killed in the middle of it lets go too."""
+    granted = allows("read:/**", "write:/**")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(target(bare, lying(None, silent=packets.Verb.MKDIR)))
+        stuck, killed, waiting = [
+            await stack.enter_async_context(session(bare, "eve", granted)) for _ in range(3)
+        ]
+        for raw in (stuck, killed, waiting):
+            await raw.begin()
+        changing = framed(struct.pack(">BI", MKDIR, 1) + text("/x") + NO_ATTRS)
+        stuck.send(changing)
+        await until(lambda: "mkdir" in bare.shown(bare.sessions[0]))
+        killed.send(changing)
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(waiting.ask(STAT, text("/x")))
+            said = await stuck.end()
+            assert "took more than 10 s while another session waited" in said
+            assert not looking.done()
+            await until(lambda: "mkdir" in bare.shown(bare.sessions[1]))
+            killed.hang_up()
+        assert looking.result()[0] == ATTRS_ANSWER
