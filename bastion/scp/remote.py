@@ -15,7 +15,6 @@ from bastion.sftp.packets import (
     Plain,
     Request,
     Verb,
-    renumbered,
     write_init,
     write_request,
 )
@@ -90,7 +89,7 @@ class Remote:
         """Ask, and go on."""
         self._asked = (self._asked + 1) & 0xFFFF_FFFF
         pending = self._under_way[self._asked] = Pending()
-        self._do(self._proxy.from_client(write_request(renumbered(request, self._asked))))
+        self._do(self._proxy.from_client(write_request(request, self._asked)))
         return pending
 
     def answer(self, request: Request) -> Step[Answer]:

@@ -181,22 +181,23 @@ def write_version(version: Version) -> bytes:
     return framed(_START.pack(_VERSION, version.version) + pairs)
 
 
-def write_answer(answer: Answer) -> bytes:
-    """A response, with its length."""
+def write_answer(answer: Answer, number: int | None = None) -> bytes:
+    """A response, with its length; under another id than its own, if one is given."""
+    number = answer.id if number is None else number
     match answer:
-        case Data(number, data):
+        case Data(_, data):
             return _DATA_START.pack(9 + len(data), _DATA, number, len(data)) + data
-        case Status(number, code, message):
+        case Status(_, code, message):
             body = _LENGTH.pack(code) + write_text(message) + write_text(b"")
             return framed(_START.pack(_STATUS, number) + body)
-        case Handle(number, handle):
+        case Handle(_, handle):
             return framed(_START.pack(_HANDLE, number) + write_text(handle))
-        case Names(number, entries):
+        case Names(_, entries):
             told = b"".join(map(_entry, entries))
             return framed(_START.pack(_NAME, number) + _LENGTH.pack(len(entries)) + told)
-        case Attributes(number, attrs):
+        case Attributes(_, attrs):
             return framed(_START.pack(_ATTRS, number) + write_attrs(attrs))
-        case Reply(number, body):
+        case Reply(_, body):
             return framed(_START.pack(_REPLY, number) + body)
 
 

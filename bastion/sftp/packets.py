@@ -7,7 +7,7 @@ read is a Malformed, what is not known an Unknown. Nothing may follow a request'
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntFlag, StrEnum
 
 from bastion.sftp.fields import NOTHING, Attrs, Buffer, Reader, Short, write_attrs, write_text
@@ -278,11 +278,6 @@ _PARSERS: dict[Verb, Callable[[Verb, int, Reader], Request]] = {
 }  # fmt: skip
 
 
-def renumbered(request: Request, number: int) -> Request:
-    """The same request under another id."""
-    return replace(request, id=number)
-
-
 def framed(packet: bytes) -> bytes:
     """A packet with its length before it."""
     return _LENGTH.pack(len(packet)) + packet
@@ -293,30 +288,31 @@ def write_init() -> bytes:
     return framed(_START.pack(_TYPES[Verb.INIT], VERSION))
 
 
-def write_request(request: Request) -> bytes:
-    """A request, with its length."""
+def write_request(request: Request, number: int | None = None) -> bytes:
+    """A request, with its length; under another id than its own, if one is given."""
+    number = request.id if number is None else number
     match request:
-        case Open(number, path, flags, attrs):
+        case Open(_, path, flags, attrs):
             body = write_text(path) + _LENGTH.pack(flags) + write_attrs(attrs)
             return _begun(Verb.OPEN, number, body)
-        case OnPath(verb, number, path, attrs):
+        case OnPath(verb, _, path, attrs):
             return _begun(verb, number, write_text(path) + _attrs(verb, attrs))
-        case OnTwo(verb, number, old, new):
+        case OnTwo(verb, _, old, new):
             return _begun(verb, number, write_text(old) + write_text(new))
-        case OnHandle(verb, number, handle, attrs):
+        case OnHandle(verb, _, handle, attrs):
             return _begun(verb, number, write_text(handle) + _attrs(verb, attrs))
-        case Read(number, handle, offset, length):
+        case Read(_, handle, offset, length):
             return _begun(Verb.READ, number, write_text(handle) + _READ.pack(offset, length))
-        case Write(number, handle, offset, data):
+        case Write(_, handle, offset, data):
             start = write_text(handle) + _READ.pack(offset, len(data))
             return b"".join((_LENGTH.pack(5 + len(start) + len(data)), _START.pack(6, number),
                              start, data))  # fmt: skip
-        case CopyData(number, source, source_offset, length, sink, sink_offset):
+        case CopyData(_, source, source_offset, length, sink, sink_offset):
             body = write_text(source) + _COPY.pack(source_offset, length)
             return _begun(
                 Verb.COPY_DATA, number, body + write_text(sink) + _OFFSET.pack(sink_offset)
             )
-        case Plain(verb, number, body):
+        case Plain(verb, _, body):
             return _begun(verb, number, body)
 
 

@@ -7,7 +7,6 @@ and the client can't be answered what it did not ask.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from bastion.files import Files
@@ -49,7 +48,6 @@ from bastion.sftp.packets import (
     Verb,
     Write,
     parse_request,
-    renumbered,
     write_init,
     write_request,
 )
@@ -204,7 +202,7 @@ class Proxy:
         self._out.to_target(write_init())
 
     def _answer(self, number: int, answer: Answer) -> None:
-        self._out.to_client(write_answer(replace(answer, id=number)))
+        self._out.to_client(write_answer(answer, number))
 
     # What the target answers
 
@@ -237,7 +235,7 @@ class Proxy:
     def _ask(self, request: Request, then: Then) -> None:
         self._asked = (self._asked + 1) & 0xFFFF_FFFF
         self._waiting[self._asked] = (_verb(request), then)
-        self._out.to_target(write_request(renumbered(request, self._asked)))
+        self._out.to_target(write_request(request, self._asked))
 
 
 def _nothing(_: Answer) -> None:

@@ -15,7 +15,6 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Flag, auto
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
@@ -39,6 +38,9 @@ MOST_DEFERRED = 10_000
 """Packets that wait for a key exchange to end."""
 
 _TAG = 16
+_RANDOM = 4096
+"""Bytes for padding that the system is asked for at a time."""
+
 _COUNTER = (1 << 64) - 1
 _DATA_HEADER = 10  # padding length, message number, channel, data length
 
@@ -93,12 +95,21 @@ class Gcm(GCMEncryption):
         self._aead = AESGCM(cipher._key)
         self._fixed = cipher._iv[:4]
         self._count = int.from_bytes(cipher._iv[4:], "big")
+        self._random = b""
+        self._used = 0
 
     def seal(self, header: bytes, packet: bytes) -> bytes:
         """`packet` encrypted, with its tag; `header` is authenticated. Takes one nonce."""
         sealed = self._aead.encrypt(self._nonce(), packet, header)
         self._count = (self._count + 1) & _COUNTER
         return sealed
+
+    def padding(self, count: int) -> bytes:
+        """Random bytes (RFC 4253 section 6) that no packet has had."""
+        if self._used + count > len(self._random):
+            self._random, self._used = os.urandom(_RANDOM), 0
+        self._used += count
+        return self._random[self._used - count : self._used]
 
     def peek(self, header: memoryview, sealed: memoryview) -> bytes:
         """The packet within `sealed`, without taking the nonce. Raises MACError."""
@@ -131,13 +142,6 @@ class Gcm(GCMEncryption):
         return packet
 
 
-class Hold(Flag):
-    """Why nothing should be written to a connection now."""
-
-    TRANSPORT = auto()
-    KEYS = auto()
-
-
 class PacketRoad(SSHConnection):
     """A mixin before asyncssh's connection classes: the fast road and the holds.
 
@@ -147,7 +151,10 @@ class PacketRoad(SSHConnection):
     turn: Turn
     most_unsent = MOST_UNSENT
     most_deferred = MOST_DEFERRED
-    _holds = Hold(0)
+    exchanging_keys = False
+    """Whether channel data may not go out at all (RFC 4253 section 7.1)."""
+
+    _full = False
     _sealer: Gcm | None = None
     _socket: socket.socket | None = None
     _prompt_reads = PROMPT_READS
@@ -223,7 +230,7 @@ class PacketRoad(SSHConnection):
         length = 10 + size + padding
         head = bytes((padding, MSG_CHANNEL_DATA)) + (channel << 32 | size).to_bytes(8, "big")
         header = length.to_bytes(4, "big")
-        packet = b"".join((head, data, os.urandom(padding)))
+        packet = b"".join((head, data, sealer.padding(padding)))
         self._put((header, sealer.seal(header, packet)))
         self._send_seq = (self._send_seq + 1) & 0xFFFFFFFF
         self._rekey_bytes_sent += length
@@ -336,39 +343,31 @@ class PacketRoad(SSHConnection):
     @property
     def held(self) -> bool:
         """Whether channels should wait: the transport is full, or keys are being exchanged."""
-        return bool(self._holds)
-
-    @property
-    def exchanging_keys(self) -> bool:
-        """Whether channel data may not go out at all (RFC 4253 section 7.1)."""
-        return bool(self._holds & Hold.KEYS)
+        return self._full or self.exchanging_keys
 
     def pause_writing(self) -> None:
         """The transport is full."""
-        self._hold(Hold.TRANSPORT)
+        self._full = True
+        self._tell_channels()
 
     def resume_writing(self) -> None:
         """The transport has room again."""
-        self._release(Hold.TRANSPORT)
+        if self._full:
+            self._full = False
+            self._tell_channels()
 
     def _send_kexinit(self) -> None:
-        self._hold(Hold.KEYS)
+        self.exchanging_keys = True
+        self._tell_channels()
         super()._send_kexinit()
 
     def _send_deferred_packets(self) -> None:
         super()._send_deferred_packets()
-        if self._kex_complete:
-            self._release(Hold.KEYS)
+        if self._kex_complete and self.exchanging_keys:
+            self.exchanging_keys = False
+            self._tell_channels()
 
-    def _hold(self, why: Hold) -> None:
-        self._holds |= why
-        for channel in self._bounded_channels():
-            channel.writable_changed()
-
-    def _release(self, why: Hold) -> None:
-        if not self._holds & why:
-            return
-        self._holds &= ~why
+    def _tell_channels(self) -> None:
         for channel in self._bounded_channels():
             channel.writable_changed()
 

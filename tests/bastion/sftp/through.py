@@ -23,7 +23,6 @@ from bastion.sftp.packets import (
     Verb,
     framed,
     parse_request,
-    renumbered,
     write_request,
 )
 from bastion.sftp.proxy import Proxy
@@ -68,7 +67,7 @@ class Through:
     def begin(self, request: Request) -> int:
         """Ask, and go on: what to wait for with `answer`."""
         self._number += 1
-        self.send(write_request(renumbered(request, self._number)))
+        self.send(write_request(request, self._number))
         return self._number
 
     def answer(self, number: int) -> Answer:
