@@ -10,6 +10,8 @@
     output    what is to be done about what came in
     flows     an operation on paths in steps: resolved on the target, judged, done, told
     handles   an operation on what is open
+    order     which sessions may be among a target's paths at a time
+    lane      the flows of one session: one after another, each in its turn in the order
     proxy     the machine between a client and a target
 
 Paths and names are bytes: nothing on a target needs to be UTF-8.
