@@ -1,11 +1,10 @@
-"""The tables of the database, and the two column types they need.
+"""The tables of the database, and the column type that only they need.
 
 Everything that SQL knows about is named here; the statements are in `store`. Times are aware and
 in UTC on the Python side, and kept so that SQLite and PostgreSQL sort them alike. Lists that are
 only ever read whole (roles, labels, selectors) are JSON in a text column.
 """
 
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 import orjson
@@ -13,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     Dialect,
     ForeignKey,
     Index,
@@ -29,30 +27,12 @@ from sqlalchemy import (
     text,
 )
 
+from recorder.index_tables import Moment
+
 SCHEMA = "0003"
 """The newest migration (`bastion/migrations/versions`), which this program reads and writes."""
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware datetime, in UTC both ways. A naive one is a programmer's slip and is refused."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone can't be kept")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """SQLite gives back what it was given, without the zone."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class JsonText(TypeDecorator[Json]):

@@ -47,10 +47,9 @@ def files(
 ) -> None:
     """Which files went over by sftp and scp, the newest first."""
     services = desk.services
-    known = None if host is None else services.store.host(host)
     wanted = WantedFiles(
         user=user,
-        host=host if known is None else known.name,
+        host=lookup.name_of_host(services, host),
         session=number,
         path=None if path is None else escaped(path.encode("utf-8", "surrogateescape")),
         sha256=None if sha256 is None else _digest(sha256),
@@ -61,10 +60,8 @@ def files(
         (_row(each), shapes.file(each))
         for each in services.index.find_files(wanted, limit=form.enough)
     ]
-    if not found and user is not None:
-        lookup.user(services, user)
-    if not found and host is not None:
-        lookup.host(services, host)
+    if not found:
+        lookup.demand_known(services, user, host)
     columns = ("at", "session", "user", "host", "operation", "path", "bytes", "sha256", "result")
     tell(desk, form, "files", columns, found)
 

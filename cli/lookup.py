@@ -26,6 +26,20 @@ def host(services: Services, name: str) -> Host:
     return found
 
 
+def name_of_host(services: Services, name: str | None) -> str | None:
+    """The name behind an alias; of one that was removed since, the name itself."""
+    known = None if name is None else services.store.host(name)
+    return name if known is None else known.name
+
+
+def demand_known(services: Services, user_named: str | None, host_named: str | None) -> None:
+    """Where nothing was found. Raises NotFound for a name that never was: a slip."""
+    if user_named is not None:
+        user(services, user_named)
+    if host_named is not None:
+        host(services, host_named)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A question about the nearest of the known names, or nothing."""
     close = difflib.get_close_matches(name, sorted(known), n=1)

@@ -61,10 +61,9 @@ def sessions(
 ) -> None:
     """What went through the bastion, the newest first."""
     services = desk.services
-    known = None if host is None else services.store.host(host)
     wanted = Wanted(
         user=user,
-        host=host if known is None else known.name,
+        host=lookup.name_of_host(services, host),
         login=login,
         grant=number,
         kind=None if kind is None else Kind(kind),
@@ -77,17 +76,9 @@ def sessions(
         for each in services.index.find(wanted, limit=form.enough)
     ]
     if not found:
-        _demand_known(services, user, host)
+        lookup.demand_known(services, user, host)
     columns = ("id", "user", "host", "login", "kind", "grant", "began", "lasted", "end", "command")
     tell(desk, form, "sessions", columns, found)
-
-
-def _demand_known(services: Services, user: str | None, host: str | None) -> None:
-    """Raises NotFound: what was removed since may have sessions, and what never was is a slip."""
-    if user is not None:
-        lookup.user(services, user)
-    if host is not None:
-        lookup.host(services, host)
 
 
 def _row(session: Session) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 
-class Utc(TypeDecorator[datetime]):
+class Moment(TypeDecorator[datetime]):
     """A moment: aware in Python, UTC in the database. A naive datetime is refused."""
 
     impl = DateTime(timezone=True)
@@ -59,8 +59,8 @@ sessions = Table(
     Column("kind", String(16), nullable=False),
     Column("command", Text),
     Column("source", String(64), nullable=False),
-    Column("started_at", Utc, nullable=False),
-    Column("ended_at", Utc),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
     Column("end_reason", String(32)),
     Column("exit_status", _big),
     Column("exit_signal", String(32)),
@@ -86,7 +86,7 @@ files = Table(
     Column("id", _big, primary_key=True, autoincrement=True),
     Column("session", _big, ForeignKey(sessions.c.id, name="fk_files_session"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("at", Utc, nullable=False),
+    Column("at", Moment, nullable=False),
     Column("operation", String(32), nullable=False),
     Column("path", Text, nullable=False),
     Column("other", Text),
