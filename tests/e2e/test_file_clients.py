@@ -94,6 +94,7 @@ async def test_asyncssh(bob: Contractor, bastion: Bastion, place: Path) -> None:
             username=bob.name,
             client_keys=[str(bob.key)],
             known_hosts=known,
+            agent_path=None,
             config=None,
         ) as outer,
         outer.connect_ssh(
@@ -101,6 +102,7 @@ async def test_asyncssh(bob: Contractor, bastion: Bastion, place: Path) -> None:
             username=bob.login,
             client_keys=[str(bob.key)],
             known_hosts=known,
+            agent_path=None,
             config=None,
         ) as inner,
         inner.start_sftp_client() as sftp,

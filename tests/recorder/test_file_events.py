@@ -1,7 +1,6 @@
 """Files in a recording: what became of each, as facts for programs and as a line for people."""
 
 import io
-import time
 from dataclasses import replace
 
 import pytest
@@ -23,7 +22,7 @@ from recorder import (
     shown,
 )
 from recorder import replay as replaying
-from recorder.asciicast import Code, Note, Word
+from recorder.asciicast import Note, Word
 from recorder.transfers import escaped, unescaped
 from tests.recorder.places import Clock, exec_of
 
@@ -161,16 +160,3 @@ def test_facts_that_we_did_not_write_are_refused(facts: dict[str, object]) -> No
         FileEvent.of(facts)
     except ValueError:
         pass
-
-
-async def test_a_file_costs_little(archive: Archive) -> None:
-    """Ten thousand files must not be felt: below 60 µs each."""
-    best = 1.0
-    async with archive.record(sftp()) as recorded:
-        for _ in range(5):
-            began = time.perf_counter()
-            for _ in range(1000):
-                recorded.file(got())
-            best = min(best, (time.perf_counter() - began) / 1000)
-    assert best < 60e-6
-    assert Code.NOTE in {event.code for event in Reader(recorded.path).events()}
