@@ -3,12 +3,15 @@
 import hashlib
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bastion.sftp.answers import Attributes, Data, Handle, Names, Status
 from bastion.sftp.fields import NOTHING, Attrs
-from bastion.sftp.opened import MOST
+from bastion.sftp.opened import MOST, MOST_EARLY, Allowance, Track
 from bastion.sftp.packets import (
     CopyData,
     Flags,
@@ -101,8 +104,8 @@ def test_a_file_is_written_and_told(home: Path) -> None:
     )
 
 
-def test_out_of_order_is_told_as_pieces(home: Path) -> None:
-    """The hash is of the bytes as they went, and says so."""
+def test_out_of_order_is_hashed_as_it_lies_in_the_file(home: Path) -> None:
+    """A client may send pieces ahead of their turn."""
     with through(home, writes(home)) as session:
         handle = session.opened("up/new", PUT)
         session.ask(Write(0, handle, 3, b"def"))
@@ -110,8 +113,50 @@ def test_out_of_order_is_told_as_pieces(home: Path) -> None:
         session.close(handle)
         event = last(session)
     assert (home / "up/new").read_bytes() == b"abcdef"
-    assert not event.sequential
-    assert event.sha256 == hashlib.sha256(b"defabc").hexdigest()
+    assert event.sequential
+    assert event.sha256 == hashlib.sha256(b"abcdef").hexdigest()
+
+
+def test_what_went_twice_or_never_is_told_as_pieces(home: Path) -> None:
+    """The hash is of the bytes as they went, and says so."""
+    with through(home, writes(home)) as session:
+        for pieces in (((0, b"abc"), (0, b"xyz")), ((3, b"def"),), ((3, b"de"), (3, b"xy"))):
+            handle = session.opened("up/new", PUT)
+            for at, data in pieces:
+                session.ask(Write(0, handle, at, data))
+            session.close(handle)
+            event = last(session)
+            assert not event.sequential
+            assert event.sha256 == hashlib.sha256(b"".join(data for _, data in pieces)).hexdigest()
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=12), st.randoms())
+def test_any_order_of_all_pieces_is_the_file(pieces: list[bytes], order: Random) -> None:
+    """Whatever order a client sends them in; and nothing is kept afterwards."""
+    starts = [sum(map(len, pieces[:n])) for n in range(len(pieces))]
+    sent = list(zip(starts, pieces, strict=True))
+    order.shuffle(sent)
+    allowance = Allowance()
+    track = Track(allowance)
+    for at, data in sent:
+        track.went(at, data)
+    track.over()
+    assert track.sequential
+    assert track.sha256 == hashlib.sha256(b"".join(pieces)).hexdigest()
+    assert allowance.left == MOST_EARLY
+
+
+def test_what_comes_early_is_kept_within_bounds() -> None:
+    """A client that never sends the first piece costs a session so much and no more."""
+    allowance = Allowance()
+    tracks = [Track(allowance) for _ in range(100)]
+    for number in range(1000):
+        tracks[number % 100].went(1 + number * 32768, bytes(32768))
+        assert allowance.left >= 0
+    for track in tracks:
+        track.over()
+        assert not track.sequential
+    assert allowance.left == MOST_EARLY
 
 
 def test_what_is_open_at_the_end_is_told(home: Path) -> None:
