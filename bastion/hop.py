@@ -20,7 +20,12 @@ from asyncssh.constants import (
     OPEN_CONNECT_FAILED,
 )
 from asyncssh.misc import DisconnectError
-from asyncssh.public_key import SSHKey, decode_ssh_public_key
+from asyncssh.public_key import (
+    KeyImportError,
+    SSHKey,
+    decode_ssh_certificate,
+    decode_ssh_public_key,
+)
 
 from bastion import happenings
 from bastion.arrival import Arrival, Parts
@@ -113,10 +118,20 @@ class Hop(Authenticator):
         return may_login(reach, username, self._parts.clock.now())
 
     async def key_of(self, username: str, key_data: bytes) -> SSHKey | None:
-        """The second proof: by the key that signed in outside, and no other."""
-        if self._permit is None or key_data != self._arrival.identity.key.blob:
+        """The second proof: by the key that signed in outside, bare or in a certificate.
+
+        What the certificate says does not count: that key signs, or it does not.
+        """
+        if self._permit is None:
             return None
-        return decode_ssh_public_key(key_data)
+        expected = self._arrival.identity.key.blob
+        if key_data == expected:
+            return decode_ssh_public_key(key_data)
+        try:
+            certificate = decode_ssh_certificate(key_data)
+        except KeyImportError:
+            return None
+        return certificate.key if certificate.key.public_data == expected else None
 
     def signed(self, username: str, key_data: bytes) -> None:
         """It was the same key: nothing new is learnt."""

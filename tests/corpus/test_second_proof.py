@@ -54,6 +54,25 @@ async def test_who_comes_by_a_tunnel_has_to_prove_again(
     assert {session.user for session in world.sessions} == {"alice"}
 
 
+async def test_the_key_proves_itself_in_a_certificate_too(world: World) -> None:
+    """As paramiko offers it. What is in the certificate counts for nothing, the signature does."""
+    alice, bob = world.contractor(), world.contractor("bob")
+    anybody = asyncssh.generate_private_key("ssh-ed25519")
+
+    def carried(key: asyncssh.SSHKey) -> tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]:
+        signed = anybody.generate_user_certificate(
+            key.convert_to_public(), "alice", principals=["alice", LOGIN]
+        )
+        return key, signed
+
+    async with world.outer(alice.key) as outer:
+        with pytest.raises(asyncssh.PermissionDenied):
+            async with world.inner(outer, carried(bob.key), originator=TUNNELS[0]):
+                raise AssertionError("somebody else is in by a certificate")
+        async with world.inner(outer, carried(alice.key), originator=TUNNELS[0]) as inner:
+            assert (await inner.run("true")).exit_status == 0
+
+
 async def test_only_the_first_channel_is_the_persons_own_jump(world: World) -> None:
     """`-J` opens one channel, numbered 0; whatever comes after it proves itself again."""
     alice = world.contractor()
