@@ -16,7 +16,7 @@ demo: setup ## a whole story on loopback, with the real ssh client (ARGS=--keep 
 	@$(BIN)/bastion-admin demo $(ARGS)
 
 test: setup ## every test (ARGS="-k grant -x" to choose)
-	@.ci/system-packages ssh=openssh-client sshd=openssh-server git=git rsync=rsync plink=putty-tools lftp=lftp zsh=zsh dash=dash busybox=busybox
+	@.ci/system-packages ssh=openssh-client sshd=openssh-server git=git rsync=rsync plink=putty-tools lftp=lftp sshfs=sshfs curl=curl zsh=zsh dash=dash busybox=busybox
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: setup ## format, lint, types, import contracts
