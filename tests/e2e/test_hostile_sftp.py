@@ -7,7 +7,7 @@ was.
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -57,8 +57,13 @@ class Raw:
         finally:
             if process.returncode is None:
                 process.kill()
-            while process.stdout and await process.stdout.read(MIB):
-                pass  # until its end, so that the pipe is closed
+            assert process.stdin
+            process.stdin.close()
+            with suppress(BrokenPipeError, ConnectionResetError):
+                await process.stdin.wait_closed()
+            for pipe in (process.stdout, process.stderr):
+                while pipe and await pipe.read(MIB):
+                    pass  # until its end, so that the pipe is closed
             await process.wait()
 
     def send(self, packet: bytes) -> None:
