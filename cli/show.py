@@ -16,7 +16,10 @@ from cli.requests import tell_request
 from cli.sessions import lasted, wanted_session
 from cli.users import tell_user
 from cli.verb import Verb
-from recorder import Session
+from recorder import Session, WantedFiles
+
+MOST_FILES = 20
+"""So many of a session's files are shown with it."""
 
 
 @click.command(
@@ -85,7 +88,18 @@ def _named(desk: Desk, what: str, json: bool) -> None:
 
 def _session(desk: Desk, number: int, json: bool) -> None:
     session = wanted_session(desk.services, number)
-    described(desk, json, shapes.session(session), _about_session(session))
+    about = [*_about_session(session), *_files(desk, session)]
+    described(desk, json, shapes.session(session), about)
+
+
+def _files(desk: Desk, session: Session) -> list[tuple[str, object]]:
+    """The newest of those that went over, the last one last."""
+    wanted = WantedFiles(session=session.id)
+    rows = desk.services.index.find_files(wanted, limit=MOST_FILES + 1)
+    lines = [row.event.line() for row in reversed(rows[:MOST_FILES])]
+    if len(rows) > MOST_FILES:
+        lines.insert(0, f"all of them: {desk.program} files --session {session.name}")
+    return [("" if number else "files", line) for number, line in enumerate(lines)]
 
 
 def _about_session(session: Session) -> list[tuple[str, object]]:

@@ -56,6 +56,14 @@ def test_files_are_listed(busy: Installation) -> None:
     )
 
 
+def test_a_session_is_shown_with_its_files(busy: Installation) -> None:
+    """In their order, in one line each, safe to print."""
+    said = busy("show", "S-1", width=250).out
+    assert f"get /var/log/app.log 12 345 bytes sha256 {DIGEST}" in said
+    assert said.index("/var/log/app.log") < said.index("permission denied")
+    assert "\x1b[2J" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "count"),
     [
