@@ -33,6 +33,7 @@ from bastion.duties import (
     reread_rules,
     tell_failures,
     tell_failures_before,
+    watch_disk,
     watch_rules,
 )
 from bastion.enrolment import Enrolment
@@ -56,6 +57,7 @@ from bastion.upstream import Connector
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
 from recorder import Archive, EndReason, Index
+from recorder.space import Marks, Space
 
 log = logging.getLogger(__name__)
 
@@ -212,6 +214,7 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
         hands.chronicle.keep(),
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
+        watch_disk(_space(services), hands.live, hands.chronicle),
         keep_sealing(services.sealer, services.settings.audit.checkpoint),
         hands.teller.keep_telling(),
         hands.outlets.keep(),
@@ -221,6 +224,12 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
         revocation = Revocation(services.store, services.authority)
         chores.append(RevocationKeeper(revocation, krl, services.clock, SERVICE).keep())
     return chores
+
+
+def _space(services: Services) -> Space:
+    recording = services.settings.recording
+    marks = Marks(recording.low_water, recording.reserve, recording.emergency_reserve)
+    return Space(services.settings.recordings(services.home), marks)
 
 
 async def _put_away(services: Services, hands: _Hands) -> None:

@@ -127,10 +127,18 @@ class Limits(Part):
 
 class RecordingSettings(Part):
     """`[recording]`: where recordings lie (below the home, unless the path begins with /), how
-    long one may be in bytes, and to whom what contractors send is encrypted."""
+    long one may be in bytes, and to whom what contractors send is encrypted.
+
+    Below `low_water` bytes of free disk no session begins, below `reserve` the live ones end; from
+    `emergency_reserve` on this is so for break-glass too. On a small disk they are a tenth, a
+    twentieth and a fiftieth of it at most.
+    """
 
     directory: Annotated[str, Field(min_length=1, max_length=1000)] = "recordings"
     session_limit: Size = 2**30
+    low_water: Size = 2**30
+    reserve: Size = 2**28
+    emergency_reserve: Size = 2**26
     auditors: tuple[Recipient, ...] = ()
 
 

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     FILES = "files"
     CLOCK = "clock"
     CLOSING = "closing"
+    DISK = "disk"
     UNAVAILABLE = "unavailable"
 
 

@@ -14,12 +14,25 @@ from bastion.clock import Clock
 from bastion.errors import BastionError
 from bastion.events import Happened, What
 from bastion.failures import Failures
+from bastion.live import Live
 from bastion.rulebook import Rulebook
+from recorder.space import Room, Space
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0
 """Seconds between two looks at the file of the rules."""
+
+DISK = 0.5
+"""Seconds between two looks at the disk: it must not fill up in between."""
+
+ROOM = {
+    Room.EVERYTHING: "there is room again",
+    Room.WHAT_IS_LIVE: "no new session begins",
+    Room.EMERGENCIES: "live sessions end, but for break-glass",
+    Room.NOTHING: "no session goes on",
+}
+"""What it means."""
 
 MINUTE = timedelta(minutes=1)
 
@@ -48,6 +61,25 @@ async def reread_rules(rulebook: Rulebook) -> None:
         log.info("the rules were read anew")
     else:
         log.error("the rules stay as they were: %s", rulebook.problem)
+
+
+async def watch_disk(space: Space, live: Live, chronicle: Chronicle) -> None:
+    """Look how much room there is for recordings, let it count, and tell when that changes."""
+
+    async def look() -> None:
+        before, live.room = live.room, await asyncio.to_thread(space.look)
+        if live.room is not before:
+            log.warning("%d MB left for recordings: %s", space.free // 1_000_000, ROOM[live.room])
+            chronicle.tell_soon(
+                Happened(
+                    What.DISK_CHANGED,
+                    "bastion",
+                    why=ROOM[live.room],
+                    details={"free": space.free, "room": live.room.name.lower()},
+                )
+            )
+
+    await every(DISK, look, "looking at the disk")
 
 
 async def tell_failures(failures: Failures, chronicle: Chronicle, clock: Clock) -> None:

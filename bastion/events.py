@@ -68,6 +68,7 @@ class What(StrEnum):
     SERVICE_STARTED = "service.started"
     SERVICE_STOPPED = "service.stopped"
     CLOCK_RESET = "clock.reset"
+    DISK_CHANGED = "disk.changed"
     NOTICE_GIVEN_UP = "notice.given_up"
     EVENTS_LOST = "events.lost"
     EVENT_UNREADABLE = "event.unreadable"

@@ -56,6 +56,9 @@ names = [{names}]
 [recording]
 # directory = "recordings"  # below this directory, unless it begins with /
 # session_limit = "1GiB"    # after that, only lengths and hashes are kept
+# low_water = "1GiB"        # with less of the disk free no session begins,
+# reserve = "256MiB"        # then live ones end; with less than
+# emergency_reserve = "64MiB"  # this, also those of break-glass
 # To these keys is encrypted what contractors type. keys/auditor.age is the private half: take it
 # away from this machine. Without any key, only lengths and hashes are kept.
 auditors = ["{recipient}"]

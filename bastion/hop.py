@@ -172,7 +172,10 @@ class Hop(Authenticator):
         reach = await asyncio.to_thread(self._arrival.knock)
         now = self._parts.clock.now()
         fresh = reach if isinstance(reach, Denial) else may_login(reach, permit.login, now)
-        return fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
+        answer = fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
+        if isinstance(answer, Run) and not self._parts.live.takes(answer.grant):
+            return Denial(Reason.DISK, "there is no room left to record on; try later.")
+        return answer
 
     async def _prompt(self, relay: Relay, permit: Permit, denial: Denial) -> None:
         """No shell, but a prompt for the commands that are granted, if any are."""

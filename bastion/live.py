@@ -20,6 +20,7 @@ from bastion.inventory import User
 from bastion.policy import Identity
 from bastion.store import Store
 from recorder.session import EndReason
+from recorder.space import Room
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Live:
 
     `without_store` is how long (seconds) sessions go on while the store can't be asked: after
     that they end, as no revocation could reach them. `closing` is set when the process is about to
-    end: then no session may begin.
+    end: then no session may begin. `room` is what the disk of the recordings has room for.
     """
 
     def __init__(self, store: Store, clock: Clock, without_store: float):
@@ -113,9 +114,14 @@ class Live:
         self._heard = clock.now()
         self._changed = asyncio.Event()
         self.closing = False
+        self.room = Room.EVERYTHING
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def takes(self, grant: Grant) -> bool:
+        """Whether there is room to record what begins now."""
+        return self.room.begins(emergency=grant.emergency)
 
     def open(self, session: int, cuttable: Cuttable, grant: Grant, identity: Identity) -> None:
         """A session is open from now on."""
@@ -242,6 +248,9 @@ class Live:
         elif now >= entry.until:
             sentence = f"the hours of {grant} ({grant.window}) are over; this session is over."
             entry.cuttable.cut(EndReason.EXPIRED, sentence)
+        elif not self.room.goes_on(emergency=grant.emergency):
+            sentence = "there is no room left to record on; this session is over."
+            entry.cuttable.cut(EndReason.LIMIT, sentence)
         else:
             self._warn(entry, now)
 

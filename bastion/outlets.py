@@ -42,6 +42,7 @@ _LOUD = frozenset(
         What.RECORDING_FAILED,
         What.RULES_BROKEN,
         What.CLOCK_RESET,
+        What.DISK_CHANGED,
         What.NOTICE_GIVEN_UP,
         What.EVENTS_LOST,
         What.EVENT_UNREADABLE,

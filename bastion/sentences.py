@@ -339,6 +339,11 @@ def _clock_reset(happened: Happened) -> str:
     return f"{happened.actor} took the clock for right, though it was later before"
 
 
+def _disk_changed(happened: Happened) -> str:
+    free = _number(happened, "free")
+    return f"the disk of the recordings has {free // 1_000_000} MB left"
+
+
 def _given_up(happened: Happened) -> str:
     count = _number(happened, "count") or 1
     several = f"{count} messages" if count > 1 else "a message"
@@ -395,6 +400,7 @@ _SAID: Mapping[What, Words] = {
     What.SERVICE_STARTED: _service("began to serve"),
     What.SERVICE_STOPPED: _service("stopped serving"),
     What.CLOCK_RESET: _clock_reset,
+    What.DISK_CHANGED: _disk_changed,
     What.NOTICE_GIVEN_UP: _given_up,
     What.EVENTS_LOST: _events_lost,
     What.EVENT_UNREADABLE: _unreadable,

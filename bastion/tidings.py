@@ -178,6 +178,7 @@ _PLAIN: Final[Mapping[What, _Words]] = {
     What.RECORDING_FAILED: (Group.FAILURES, "RECORDING FAILED: {session} was cut"),
     What.RULES_BROKEN: (Group.FAILURES, "The rules are broken: the ones before stay in force"),
     What.NOTICE_GIVEN_UP: (Group.FAILURES, "Messages were given up: nobody took them for days"),
+    What.DISK_CHANGED: (Group.FAILURES, "The disk of the recordings: {why}"),
     What.EVENTS_LOST: (Group.FAILURES, "EVENTS WERE LOST: the log has a gap"),
     What.RULES_CHANGED: (Group.ADMINISTRATION, "The rules were changed by {actor}"),
     What.USER_ADDED: (Group.ADMINISTRATION, "The account {user} was added by {actor}"),
@@ -206,6 +207,7 @@ def _plainly(event: Event, facts: Facts) -> Notice | None:
         host=plain(happened.host, 120),
         actor=plain(happened.actor, 80),
         session=session,
+        why=plain(happened.why, 120),
     )
     if happened.what in (What.USER_ADDED, What.USER_CHANGED):
         roles = happened.details.get("roles")
