@@ -4,11 +4,10 @@ import asyncio
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -151,14 +150,6 @@ async def test_sshfs(bob: Contractor, bastion: Bastion, place: Path, tmp_path: P
             "fusermount3" if shutil.which("fusermount3") else "fusermount", "-u", str(mount)
         )
     assert (place / "in/up").read_bytes() == CONTENTS
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as found:
-        port = found.getsockname()[1]
-    return int(port)
 
 
 @asynccontextmanager
