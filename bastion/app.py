@@ -30,6 +30,7 @@ from bastion.control import Control
 from bastion.crew import Crew
 from bastion.duties import (
     MINUTE,
+    keep_syncing,
     reread_rules,
     tell_failures,
     tell_failures_before,
@@ -209,12 +210,16 @@ def _hands(services: Services, group: asyncio.TaskGroup) -> _Hands:
 
 def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object, None]]:
     """What goes on beside serving, until the end."""
+    recording = services.settings.recording
     chores = [
         hands.live.watch(),
         hands.chronicle.keep(),
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
-        watch_disk(_space(services), hands.live, hands.chronicle),
+        keep_syncing(services.archive, recording.sync),
+        watch_disk(
+            _space(services), services.archive, recording.stall, hands.live, hands.chronicle
+        ),
         keep_sealing(services.sealer, services.settings.audit.checkpoint),
         hands.teller.keep_telling(),
         hands.outlets.keep(),

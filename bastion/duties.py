@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from bastion.chronicle import Chronicle
 from bastion.clock import Clock
 from bastion.errors import BastionError
-from bastion.events import Happened, What
+from bastion.events import Details, Happened, What
 from bastion.failures import Failures
 from bastion.live import Live
 from bastion.rulebook import Rulebook
+from recorder import Archive
 from recorder.space import Room, Space
 
 log = logging.getLogger(__name__)
@@ -63,21 +64,30 @@ async def reread_rules(rulebook: Rulebook) -> None:
         log.error("the rules stay as they were: %s", rulebook.problem)
 
 
-async def watch_disk(space: Space, live: Live, chronicle: Chronicle) -> None:
-    """Look how much room there is for recordings, let it count, and tell when that changes."""
+async def keep_syncing(archive: Archive, seconds: float) -> None:
+    """Have what was recorded written to the disk for good."""
+    await every(seconds, archive.sync, "syncing the recordings")
+
+
+async def watch_disk(
+    space: Space, archive: Archive, stall: float, live: Live, chronicle: Chronicle
+) -> None:
+    """Look what the disk has room and breath for, let it count, and tell when that changes.
+
+    One that is more than `stall` seconds behind takes nothing more.
+    """
 
     async def look() -> None:
-        before, live.room = live.room, await asyncio.to_thread(space.look)
-        if live.room is not before:
-            log.warning("%d MB left for recordings: %s", space.free // 1_000_000, ROOM[live.room])
-            chronicle.tell_soon(
-                Happened(
-                    What.DISK_CHANGED,
-                    "bastion",
-                    why=ROOM[live.room],
-                    details={"free": space.free, "room": live.room.name.lower()},
-                )
-            )
+        before, room = live.room, await asyncio.to_thread(space.look)
+        behind = archive.behind
+        live.room = Room.NOTHING if behind > stall else room
+        if live.room is before:
+            return
+        room_now = live.room.name.lower()
+        found: dict[str, Details] = {"free": space.free, "behind": round(behind), "room": room_now}
+        log.warning("the disk of the recordings: %s (%s)", ROOM[live.room], found)
+        told = Happened(What.DISK_CHANGED, "bastion", why=ROOM[live.room], details=found)
+        chronicle.tell_soon(told)
 
     await every(DISK, look, "looking at the disk")
 

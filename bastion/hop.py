@@ -174,7 +174,8 @@ class Hop(Authenticator):
         fresh = reach if isinstance(reach, Denial) else may_login(reach, permit.login, now)
         answer = fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
         if isinstance(answer, Run) and not self._parts.live.takes(answer.grant):
-            return Denial(Reason.DISK, "there is no room left to record on; try later.")
+            sentence = "nothing can be recorded now, so nothing goes through; try later."
+            return Denial(Reason.DISK, sentence)
         return answer
 
     async def _prompt(self, relay: Relay, permit: Permit, denial: Denial) -> None:

@@ -249,7 +249,7 @@ class Live:
             sentence = f"the hours of {grant} ({grant.window}) are over; this session is over."
             entry.cuttable.cut(EndReason.EXPIRED, sentence)
         elif not self.room.goes_on(emergency=grant.emergency):
-            sentence = "there is no room left to record on; this session is over."
+            sentence = "this session can't be recorded any more, so it is over."
             entry.cuttable.cut(EndReason.LIMIT, sentence)
         else:
             self._warn(entry, now)

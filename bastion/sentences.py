@@ -340,8 +340,9 @@ def _clock_reset(happened: Happened) -> str:
 
 
 def _disk_changed(happened: Happened) -> str:
-    free = _number(happened, "free")
-    return f"the disk of the recordings has {free // 1_000_000} MB left"
+    free, behind = _number(happened, "free"), _number(happened, "behind")
+    slow = f" and is {behind} s behind" if behind > 1 else ""
+    return f"the disk of the recordings has {free // 1_000_000} MB left{slow}"
 
 
 def _given_up(happened: Happened) -> str:

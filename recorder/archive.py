@@ -24,6 +24,7 @@ from recorder.reader import Reader
 from recorder.recording import Clock, Recording
 from recorder.sent import MeasuredTrack, SealedTrack, SentTrack
 from recorder.session import EndReason, Kind, Session, SessionInfo, session_name
+from recorder.syncing import Syncing
 from recorder.threads import to_the_end
 from recorder.told import files_told
 
@@ -59,6 +60,19 @@ class Archive:
         self._limit = limit
         self._now = now
         self._clock = clock
+        self._syncing = Syncing(clock)
+
+    @property
+    def behind(self) -> float:
+        """Seconds that the disk is behind with what live sessions have written."""
+        return self._syncing.behind
+
+    async def sync(self) -> None:
+        """Ask the disk for what live sessions have written until now, and wait for it.
+
+        A recording that the disk refuses is broken: its session can't go on.
+        """
+        await self._syncing.sync()
 
     @asynccontextmanager
     async def record(self, info: SessionInfo) -> AsyncIterator[Recording]:
@@ -92,6 +106,7 @@ class Archive:
                 recording.end(EndReason.LOST)
                 await self.finish(recording)
             raise
+        self._syncing.add(*opened[0].pens)
         return opened[0]
 
     async def finish(self, recording: Recording) -> None:
@@ -101,6 +116,7 @@ class Archive:
         says `recording_failed`) or IndexUnavailable (then `recover` will complete the row).
         """
         if recording.claim_end():
+            self._syncing.remove(*recording.pens)
             await to_the_end(lambda: self._finish(recording))
 
     async def recover(self) -> list[recovery.Recovered]:

@@ -25,6 +25,7 @@ class Pen:
         self.size = 0
         self.failure: str | None = None
         self._descriptor = descriptor
+        self._on_disk = 0
         self._digest = hashlib.sha256()
 
     @classmethod
@@ -67,7 +68,25 @@ class Pen:
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            raise self._failed("synced", error) from error
+            raise self.refused(error) from error
+        self.has(self.size)
+
+    @property
+    def unsynced(self) -> bool:
+        """Whether something was written that the disk has not said to have."""
+        return self._descriptor >= 0 and self.failure is None and self.size > self._on_disk
+
+    def duplicated(self) -> int:
+        """A descriptor of the same file, for whoever closes it. Raises OSError."""
+        return os.dup(self._descriptor)
+
+    def has(self, size: int) -> None:
+        """The disk has so many bytes of it."""
+        self._on_disk = max(self._on_disk, size)
+
+    def refused(self, error: OSError) -> RecordingFailed:
+        """The disk does not take it: nothing more may be written."""
+        return self._failed("synced", error)
 
     def close(self) -> None:
         """Let the file go; a second call does nothing."""

@@ -76,6 +76,11 @@ class Recording:
         return session_name(self.session)
 
     @property
+    def pens(self) -> tuple[Pen, Pen]:
+        """What it is written with."""
+        return self._cast, self._track_pen
+
+    @property
     def broken(self) -> bool:
         """Whether writing failed, or is over: nothing can be recorded any more."""
         return self._cast.failure is not None or self._track_pen.failure is not None

@@ -111,20 +111,20 @@ async def test_a_disk_fills_up_step_by_step(small: Small) -> None:
         await small.told("no new session begins")
         refused = await small.alice.jump("id")
         assert (refused.status, refused.out) == (254, "")
-        assert "no room left to record on" in refused.err
+        assert "nothing can be recorded now" in refused.err
         assert (await small.erin.jump("echo in")).out == "in\n"
         await live.send("still\n")
         await live.stdout.expect("still\n")
 
         small.leave(MB)
-        await live.stderr.expect("no room left to record on; this session is over")
+        await live.stderr.expect("can't be recorded any more, so it is over")
         assert await live.wait() == 255
         await urgent.send("still\n")
         await urgent.stdout.expect("still\n")
         assert (await small.erin.jump("echo in")).out == "in\n"
 
         small.leave(MB // 10)
-        await urgent.stderr.expect("no room left to record on; this session is over")
+        await urgent.stderr.expect("can't be recorded any more, so it is over")
         assert await urgent.wait() == 255
         assert (await small.erin.jump("id")).status == 254
 
@@ -155,7 +155,7 @@ async def test_a_disk_that_nobody_may_write_lets_nobody_in(small: Small) -> None
     await small.told("no session goes on")
     refused = await small.alice.jump("id")
     assert (refused.status, refused.out) == (254, "")
-    assert "no room left to record on" in refused.err
+    assert "nothing can be recorded now" in refused.err
     await remounted(small.disk, "rw")
     await small.told("there is room again")
     assert (await small.alice.jump("echo in")).out == "in\n"

@@ -1,0 +1,90 @@
+"""Pens whose files are asked of the disk together, again and again while they grow.
+
+What `write(2)` has returned from survives the process; what was synced survives a power cut. The
+disk is waited for in a thread, on descriptors of its own, so a pen may be closed meanwhile.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from recorder.pen import Pen
+from recorder.threads import to_the_end
+
+
+@dataclass(slots=True)
+class _Due:
+    """A pen's file as it was when the disk was asked, and what the disk said."""
+
+    pen: Pen
+    size: int
+    descriptor: int
+    failure: OSError | None = None
+
+    def sync(self) -> None:
+        try:
+            os.fdatasync(self.descriptor)
+        except OSError as error:
+            self.failure = error
+        finally:
+            os.close(self.descriptor)
+
+
+class Syncing:
+    """The pens that write now. `clock` gives seconds that never go back.
+
+    One that the disk has refused is broken from then on, as one that could not be written.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._pens: dict[Pen, float] = {}
+        self._asking = asyncio.Lock()
+
+    def add(self, *pens: Pen) -> None:
+        """They begin to write."""
+        now = self._clock()
+        self._pens.update(dict.fromkeys(pens, now))
+
+    def remove(self, *pens: Pen) -> None:
+        """They are closed."""
+        for pen in pens:
+            self._pens.pop(pen, None)
+
+    @property
+    def behind(self) -> float:
+        """Seconds since the disk had all that the one that waits longest has written."""
+        now = self._clock()
+        waiting = [since for pen, since in self._pens.items() if pen.unsynced]
+        return max((now - since for since in waiting), default=0.0)
+
+    async def sync(self) -> None:
+        """Ask the disk for all that was written until now, and wait for it."""
+        async with self._asking:
+            begun = self._clock()
+            due = list(self._due(begun))
+            if due:
+                await to_the_end(lambda: _sync(due))
+            for each in due:
+                self._heard(each, begun)
+
+    def _due(self, begun: float) -> Iterable[_Due]:
+        for pen in list(self._pens):
+            if pen.unsynced:
+                yield _Due(pen, pen.size, pen.duplicated())
+            else:
+                self._pens[pen] = begun
+
+    def _heard(self, due: _Due, begun: float) -> None:
+        if due.failure is not None:
+            due.pen.refused(due.failure)
+        else:
+            due.pen.has(due.size)
+        if due.pen in self._pens:
+            self._pens[due.pen] = begun
+
+
+def _sync(due: list[_Due]) -> None:
+    for each in due:
+        each.sync()
