@@ -20,12 +20,7 @@ from asyncssh.constants import (
     OPEN_CONNECT_FAILED,
 )
 from asyncssh.misc import DisconnectError
-from asyncssh.public_key import (
-    KeyImportError,
-    SSHKey,
-    decode_ssh_certificate,
-    decode_ssh_public_key,
-)
+from asyncssh.public_key import SSHKey
 
 from bastion import happenings
 from bastion.arrival import Arrival, Parts
@@ -43,6 +38,7 @@ from bastion.sftp import Proxy
 from bastion.tunnel import Tunnel
 from bastion.upstream import Shared, Upstream
 from bastion.wire.connections import Authenticator, ServerConnection
+from bastion.wire.keys import certificate, plain_key
 from recorder import Kind, RecorderError, Session, SessionInfo, Size
 from recorder.recording import Recording
 
@@ -126,12 +122,11 @@ class Hop(Authenticator):
             return None
         expected = self._arrival.identity.key.blob
         if key_data == expected:
-            return decode_ssh_public_key(key_data)
-        try:
-            certificate = decode_ssh_certificate(key_data)
-        except KeyImportError:
+            return plain_key(key_data)
+        offered = certificate(key_data)
+        if offered is None or offered.key.public_data != expected:
             return None
-        return certificate.key if certificate.key.public_data == expected else None
+        return offered.key
 
     def signed(self, username: str, key_data: bytes) -> None:
         """It was the same key: nothing new is learnt."""

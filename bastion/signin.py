@@ -7,13 +7,7 @@ from the ledger and from nowhere else. Everything here blocks; nothing is rememb
 import hashlib
 from dataclasses import replace
 
-from asyncssh.public_key import (
-    KeyImportError,
-    SSHKey,
-    SSHOpenSSHCertificate,
-    decode_ssh_certificate,
-    decode_ssh_public_key,
-)
+from asyncssh.public_key import SSHKey, SSHOpenSSHCertificate
 
 from bastion import names
 from bastion.authority import Authority
@@ -22,6 +16,7 @@ from bastion.errors import BadInput
 from bastion.inventory import User
 from bastion.policy import Identity
 from bastion.store import Store
+from bastion.wire.keys import certificate, plain_key
 
 
 class SignIn:
@@ -34,7 +29,7 @@ class SignIn:
 
     def known(self, username: str, key_data: bytes, source: str) -> tuple[SSHKey, Identity] | None:
         """The key that must have signed, and whose it is; None where these data open nothing."""
-        key = _plain_key(key_data) or self._certified_key(key_data)
+        key = plain_key(key_data) or self._certified_key(key_data)
         user = None if key is None else self._store.owner_of(key.public_data)
         if key is None or user is None or not user.may_sign_in(self._clock.now()):
             return None
@@ -56,19 +51,16 @@ class SignIn:
 
     def _certified_key(self, key_data: bytes) -> SSHKey | None:
         """The key of a certificate that is, byte for byte, one of the ledger's."""
-        try:
-            certificate = decode_ssh_certificate(key_data)
-        except KeyImportError:
+        offered = certificate(key_data)
+        if not isinstance(offered, SSHOpenSSHCertificate) or not offered.principals:
             return None
-        if not isinstance(certificate, SSHOpenSSHCertificate) or not certificate.principals:
-            return None
-        signer = certificate.signing_key.public_data
+        signer = offered.signing_key.public_data
         entry = self._store.certificate_with(hashlib.sha256(key_data).hexdigest())
         if entry is None or signer not in self._authority.user_ca_blobs:
             return None
-        if entry.fingerprint != certificate.key.get_fingerprint():
+        if entry.fingerprint != offered.key.get_fingerprint():
             return None
-        return certificate.key
+        return offered.key
 
     def _another(self, username: str, user: User) -> bool:
         """Whether the name that was typed is another user's."""
@@ -77,10 +69,3 @@ class SignIn:
         except BadInput:
             return False
         return typed != user.name and self._store.user(typed) is not None
-
-
-def _plain_key(key_data: bytes) -> SSHKey | None:
-    try:
-        return decode_ssh_public_key(key_data)
-    except KeyImportError:
-        return None

@@ -23,6 +23,7 @@ from bastion.sftp.fields import write_text
 from bastion.sftp.framer import Framer
 from bastion.sftp.packets import Init, Malformed, Unknown, framed, parse_request, write_request
 from bastion.templates import parse_template
+from bastion.wire.keys import certificate, plain_key
 from recorder import CorruptRecording, FileEvent
 from recorder.asciicast import Note, event_line, parse_event, parse_header
 from recorder.transfers import escaped, unescaped
@@ -101,6 +102,14 @@ def public_key(data: bytes) -> None:
         return
     line = f"{found.algorithm} {b64encode(found.blob).decode()}"
     assert read_public_key(line).blob == found.blob
+
+
+def offered_key(data: bytes) -> None:
+    """Whatever a stranger offers to sign in with is a key, a certificate, or nothing."""
+    key, signed = plain_key(data), certificate(data)
+    for each in (key, signed and signed.key):
+        if each is not None:
+            assert plain_key(each.public_data) == each
 
 
 def sftp_request(data: bytes) -> None:
@@ -208,7 +217,7 @@ def recording(data: bytes) -> None:
 READERS: dict[str, Target] = {
     reader.__name__: reader
     for reader in (
-        *(command, template, files, forward, rules, public_key),
+        *(command, template, files, forward, rules, public_key, offered_key),
         *(sftp_request, sftp_answer, sftp_client, sftp_target, recording),
         *(scp_command, scp_record, scp_client),
     )
