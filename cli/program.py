@@ -21,7 +21,7 @@ from cli.hosts import host
 from cli.notices import notices, notify
 from cli.policy import policy
 from cli.requests import approve, deny, requests
-from cli.sessions import export, kill, replay, sessions
+from cli.sessions import export, kill, replay, sessions, watch
 from cli.setup import doctor, init, serve
 from cli.show import show
 from cli.trust import trust
@@ -106,6 +106,7 @@ for verb in (
     show,
     files,
     replay,
+    watch,
     export,
     kill,
     audit,

@@ -1,9 +1,9 @@
-"""`bastion-admin sessions`, `show`, `replay`, `export`, `kill`: what happened, and what happens."""
+"""`bastion-admin sessions`, `replay`, `watch`, `export`, `kill`: what was, and what is."""
 
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,7 @@ from cli.listing import Form, listed, tell
 from cli.verb import Verb
 from recorder import Kind, Session, Stream, Wanted
 from recorder import export as exporting
+from recorder.following import follow
 from recorder.replay import Pace, play
 
 _STREAMS = {"stdout": Stream.OUT, "stderr": Stream.ERR}
@@ -159,6 +160,36 @@ def replay(
     found = looked_at(desk, session, "replay")
     pace = Pace(speed, idle, _start(found, start, at))
     play(services.archive.open(found), pace, sys.stdout)
+
+
+WATCH_STEP = 0.05
+"""Seconds between two looks at a recording that grows: what is typed there is seen at once here."""
+
+
+@click.command(cls=Verb, examples=["[program] watch S-31"])
+@click.argument("session", type=SESSION, metavar="S-N")
+@click.pass_obj
+def watch(desk: Desk, *, session: int) -> None:
+    """Follow a live session from its present screen.
+
+    The session does not notice. ctrl-c ends the watching, and not the session. What could harm your
+    terminal is left out.
+    """
+    found = looked_at(desk, session, "watch")
+    if not found.live:
+        raise Conflict(f"{found.name} is over: {desk.program} replay {found.name} shows it.")
+    services = desk.services
+
+    def over() -> bool:
+        latest = services.index.get(session)
+        return latest is None or not latest.live
+
+    def wait() -> None:
+        desk.pause(WATCH_STEP)
+
+    with suppress(KeyboardInterrupt):
+        follow(services.archive.open(found), desk.output.out, over=over, wait=wait)
+        desk.output.note(f"{found.name} is over.")
 
 
 def _start(session: Session, start: str | None, at: datetime | None) -> float:

@@ -24,14 +24,14 @@ class Reader:
 
     def header(self) -> Header:
         """The first line. Raises RecordingMissing, CorruptRecording."""
-        with self._open() as file:
+        with self.opened() as file:
             for line in whole_lines(file):
                 return parse_header(line)
         raise CorruptRecording(f"{self.path.name} has no header")
 
     def events(self) -> Iterator[Event]:
         """All events, in the order in which they were written."""
-        with self._open() as file:
+        with self.opened() as file:
             for number, line in enumerate(whole_lines(file), 1):
                 if number > 1:
                     yield self._parsed(number, line)
@@ -42,7 +42,8 @@ class Reader:
         except CorruptRecording as error:
             raise CorruptRecording(f"{self.path.name}, line {number}: {error}") from error
 
-    def _open(self) -> BinaryIO:
+    def opened(self) -> BinaryIO:
+        """The file, for whoever closes it. Raises RecordingMissing."""
         try:
             return self.path.open("rb")
         except OSError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.warm import ROOT, Warm
-from tests.e2e.watching import PATIENCE, Result
+from tests.e2e.watching import PATIENCE, Result, Running
 
 ADMIN = (sys.executable, "-m", "cli.admin")
 
@@ -62,6 +62,10 @@ class Bastion:
     async def admin(self, *words: str, stdin: bytes = b"", expect: int | None = 0) -> Result:
         """`bastion-admin WORDS`, as `admin_now`, beside what goes on."""
         return await asyncio.to_thread(self.admin_now, *words, stdin=stdin, expect=expect)
+
+    def running(self, *words: str) -> Running:
+        """`bastion-admin WORDS` that goes on; to be entered."""
+        return Running(*ADMIN, "--home", str(self.home), *words, env=environment())
 
     async def rows(self, *words: str) -> list[dict[str, Any]]:
         """What `bastion-admin WORDS --json` lists."""

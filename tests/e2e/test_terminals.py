@@ -86,3 +86,24 @@ async def ended(bastion: Bastion, session: str) -> dict[str, object]:
             for row in rows:
                 if row["id"] == session and row["ended_at"]:
                     return row
+
+
+async def test_an_operator_watches(alice: Contractor, bastion: Bastion) -> None:
+    """A live shell from its present screen on, as it is typed; the look is in the log. A session
+    that is over is not watched."""
+    async with alice.jump_terminal() as shell:
+        session = (await shell.expect(r"recorded as (S-\d+)"))[1].decode()
+        await shell.expect(r"\$ ")
+        shell.send("clear; echo before-$((1 + 1))\r")
+        await shell.expect("before-2\r\n")
+        async with bastion.running("watch", session) as watcher:
+            await watcher.stdout.expect("before-2")
+            shell.send("echo after-$((1 + 1))\r")
+            await watcher.stdout.expect("after-2\r\n")
+            shell.send("exit\r")
+            await watcher.stderr.expect(f"{session} is over")
+            assert await watcher.wait() == 0
+    refused = await bastion.admin("watch", session, expect=1)
+    assert f"replay {session} shows it" in refused.err
+    looks = (await bastion.admin("audit", "--what", "recording", "--json")).out
+    assert '"how":"watch"' in looks

@@ -1,0 +1,147 @@
+"""Following a recording while it grows."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+
+from recorder import Archive, EndReason, Recording, Size
+from recorder.following import CLEAR, follow
+from recorder.screen_filter import RESET
+from tests.recorder.places import exec_of, shell
+
+
+class Watcher:
+    """Somebody who follows a recording in a thread."""
+
+    def __init__(self, archive: Archive, recording: Recording) -> None:
+        self._index = archive._index
+        self._session = recording.session
+        self._news = threading.Condition()
+        self._text = ""
+        session = self._index.get(recording.session)
+        assert session is not None
+        self._reader = archive.open(session)
+        self._left = False
+        self._looked = threading.Event()
+
+    def run(self) -> str:
+        """Until the session is over, or the watcher leaves."""
+        follow(self._reader, self._show, over=self._over, wait=self._wait)
+        return self._text
+
+    async def looked(self) -> None:
+        """Until it has looked once more, and found nothing."""
+        self._looked.clear()
+        assert await asyncio.to_thread(self._looked.wait, 10)
+
+    def leave(self) -> None:
+        """As by ctrl-c."""
+        self._left = True
+
+    async def sees(self, text: str) -> None:
+        """Until it was shown."""
+        await asyncio.to_thread(self._until, text)
+
+    def _until(self, text: str) -> None:
+        with self._news:
+            assert self._news.wait_for(lambda: text in self._text, 10), self._text
+
+    def _show(self, text: str) -> None:
+        with self._news:
+            self._text += text
+            self._news.notify_all()
+
+    def _over(self) -> bool:
+        session = self._index.get(self._session)
+        return session is None or not session.live
+
+    def _wait(self) -> None:
+        self._looked.set()
+        if self._left:
+            raise KeyboardInterrupt
+        threading.Event().wait(0.005)
+
+
+@pytest.fixture
+async def recording(archive: Archive) -> AsyncIterator[Recording]:
+    """A live session on a terminal of 80 times 24."""
+    begun = await archive.begin(shell(Size(80, 24)))
+    yield begun
+    await archive.finish(begun)
+
+
+async def test_it_begins_with_the_screen_and_goes_on(
+    archive: Archive, recording: Recording
+) -> None:
+    """What scrolled away or was written over is not shown again; what comes is, until the end."""
+    recording.shown(b"gone\x1b[H\x1b[2J10 %\r99 %\r\n$ ")
+    first, second = Watcher(archive, recording), Watcher(archive, recording)
+    async with asyncio.TaskGroup() as group:
+        watching = [group.create_task(asyncio.to_thread(each.run)) for each in (first, second)]
+        for each in (first, second):
+            await each.sees("$ ")
+        recording.shown(b"ls\r\n")
+        for each in (first, second):
+            await each.sees("ls\r\n")
+        recording.shown("é\x1b]0;title\x07 end".encode())
+        recording.end(EndReason.CLOSED)
+        await archive.finish(recording)
+    for task in watching:
+        seen = task.result()
+        assert seen.startswith(CLEAR)
+        assert "gone" not in seen
+        assert "10 %" not in seen
+        assert "99 %" in seen
+        assert "title" not in seen
+        assert "é end" in seen
+        assert seen.endswith(RESET)
+
+
+async def test_a_torn_line_is_waited_for(archive: Archive, recording: Recording) -> None:
+    """A write that is half there is no error; it is shown when it is whole."""
+    watcher = Watcher(archive, recording)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(watcher.run))
+        await watcher.sees(CLEAR)
+        with recording.path.open("ab") as file:
+            file.write(b'[1.0,"o","ha')
+            file.flush()
+            await watcher.looked()
+            file.write(b'lf"]\n')
+        await watcher.sees("half")
+        await archive.finish(recording)
+
+
+async def test_whoever_leaves_leaves_the_session_alone(
+    archive: Archive, recording: Recording
+) -> None:
+    """And the watcher's terminal is as it was."""
+    watcher = Watcher(archive, recording)
+
+    async def watch() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            await asyncio.to_thread(watcher.run)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watch())
+        await watcher.sees(CLEAR)
+        watcher.leave()
+    await watcher.sees(RESET)
+    recording.shown(b"still")
+    assert not recording.broken
+
+
+async def test_without_a_terminal_lines_begin_at_the_left(archive: Archive) -> None:
+    """As the contractor's own terminal shows them."""
+    begun = await archive.begin(exec_of("ls"))
+    begun.shown(b"one\ntwo\n")
+    watcher = Watcher(archive, begun)
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(asyncio.to_thread(watcher.run))
+        await watcher.sees("two")
+        begun.shown(b"three\nfour\n")
+        await watcher.sees("four")
+        await archive.finish(begun)
+    assert "three\r\nfour\r\n" in watching.result()

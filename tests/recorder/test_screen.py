@@ -1,0 +1,57 @@
+"""What stands on a terminal's screen, whatever was written to it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder import Size
+from recorder.screen import Screen
+
+SMALL = Size(20, 4)
+
+
+def drawn(text: str, size: Size = SMALL) -> Screen:
+    """A screen on which this was written."""
+    screen = Screen(size)
+    screen.show(text)
+    return screen
+
+
+def test_lines_are_as_they_are_seen() -> None:
+    """Not as they were written: a line that was written over is what it became."""
+    screen = drawn("one\r\n10 %\r50 %\r99 %\r\n\x1b[31mred\x1b[0m\r\n")
+    assert screen.lines() == ["one", "99 %", "red", ""]
+
+
+def test_what_was_on_the_other_screen_is_gone() -> None:
+    """A full-screen program leaves what was before it."""
+    screen = drawn("before\r\n\x1b[?1049h\x1b[H\x1b[2Jfull screen")
+    assert screen.lines()[0] == "full screen"
+    screen.show("\x1b[?1049l")
+    assert screen.lines()[0] == "before"
+
+
+@given(
+    st.text(
+        st.sampled_from("ab \r\n\x1b[0123456789;?hlmHJKABCDr\x07]\\é漢\U0001f600"), max_size=200
+    )
+)
+def test_a_dump_draws_the_same(text: str) -> None:
+    """On a terminal of the same size, that was just switched on."""
+    screen = drawn(text)
+    assert drawn(screen.dump()).lines() == screen.lines()
+
+
+@given(
+    st.lists(
+        st.text(max_size=60) | st.tuples(st.integers(0, 2**32), st.integers(0, 2**32)), max_size=8
+    )
+)
+def test_nothing_breaks_it(writes: list[str | tuple[int, int]]) -> None:
+    """Any text, and any size that a client may name."""
+    screen = Screen(Size(0, 0))
+    for each in writes:
+        if isinstance(each, str):
+            screen.show(each)
+        else:
+            screen.resize(Size(*each))
+    assert len(screen.lines()) <= 500
