@@ -1,0 +1,114 @@
+"""`kill -9` of the bastion at random moments, under load: who had got what, and what was kept.
+
+Each round ends several sessions at once, each at another point of its work. `KILLS=200` in the
+environment makes it as many rounds.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.bastion import Bastion
+from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.sshd import Sshd
+from tests.e2e.warm import Warm
+from tests.e2e.watching import Running
+
+ROUNDS = int(os.environ.get("KILLS", "3"))
+COUNTING = "i=0; while :; do i=$((i+1)); echo $i; done"
+DOWN, UP = 4, 2
+
+
+@pytest.fixture
+def own(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
+    """A bastion that is killed again and again."""
+    made = Bastion(tmp_path / "home", warm)
+    sshd.trust(made.admin_now("ca", "show", "target").out)
+    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
+    made.admin_now("host", "add", HOST, *pinned)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def bob(tmp_path: Path, own: Bastion, sshd: Sshd) -> Contractor:
+    """Somebody with a shell there."""
+    person = Contractor.enrolled(tmp_path / "bob", "bob", own, sshd.login)
+    person.granted_now()
+    person.certified_now()
+    return person
+
+
+class Round:
+    """Sessions that are under way, by the mark in their command."""
+
+    def __init__(self, bob: Contractor, place: Path, number: int) -> None:
+        self._bob = bob
+        self._place = place
+        self.down = {f"down-{number}-{each}": b"" for each in range(DOWN)}
+        self.up = [f"up-{number}-{each}" for each in range(UP)]
+
+    def file(self, mark: str) -> Path:
+        """Where the target writes what it gets."""
+        return self._place / mark
+
+    def _printing(self, mark: str) -> Running:
+        return self._bob.jumping(f": {mark}; {COUNTING}")
+
+    def _sending(self, mark: str) -> Running:
+        words = f"-J bastion {self._bob.login}@{HOST} ': {mark}; cat > {self.file(mark)}'"
+        line = f"({COUNTING}) | ssh -F {self._bob.config} {words}"
+        return Running("sh", "-c", line, env=self._bob.env)
+
+    async def until_killed(self, own: Bastion, after: float) -> None:
+        """Begin them all, and kill the bastion a moment after all have got something."""
+        async with AsyncExitStack() as stack:
+            printing = {
+                mark: await stack.enter_async_context(self._printing(mark)) for mark in self.down
+            }
+            sending = [await stack.enter_async_context(self._sending(mark)) for mark in self.up]
+            for running in printing.values():
+                await running.stdout.expect("1\n")
+            async with asyncio.timeout(10):
+                while not all(map(_has_some, map(self.file, self.up))):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(after)
+            await asyncio.to_thread(own.kill9)
+            for running in (*printing.values(), *sending):
+                await running.wait()
+            self.down = {mark: bytes(each.stdout.seen) for mark, each in printing.items()}
+
+
+def _has_some(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+async def test_nothing_is_lost_that_somebody_had(
+    own: Bastion, bob: Contractor, place: Path
+) -> None:
+    """What a contractor had seen, and what a target had got, is in the recordings, byte by byte."""
+    chance = random.Random(31)  # noqa: S311 - moments, no secrets
+    for number in range(ROUNDS):
+        under_way = Round(bob, place / "in", number)
+        await under_way.until_killed(own, chance.random() * 0.5)
+        await asyncio.to_thread(own.start)
+        rows = {
+            str(row["command"]).split(";")[0].removeprefix(": "): row["id"]
+            for row in await own.rows("sessions", "--limit", str(DOWN + UP))
+        }
+        for mark, had in under_way.down.items():
+            kept = await own.admin("export", rows[mark], "--raw", "stdout")
+            assert len(had) > 1
+            assert kept.stdout.startswith(had), f"{mark}: {len(had)} bytes were shown"
+        key = str(own.home / "keys" / "auditor.age")
+        for mark in under_way.up:
+            kept = await own.admin("export", rows[mark], "--raw", "stdin", "--identity", key)
+            had = under_way.file(mark).read_bytes()
+            assert kept.stdout.startswith(had), f"{mark}: {len(had)} bytes were sent"
+            under_way.file(mark).unlink()
