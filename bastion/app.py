@@ -31,6 +31,7 @@ from bastion.crew import Crew
 from bastion.duties import (
     MINUTE,
     keep_syncing,
+    keep_sealing_recordings,
     reread_rules,
     tell_failures,
     tell_failures_before,
@@ -49,6 +50,7 @@ from bastion.people import People
 from bastion.probe import Prober
 from bastion.revocation import Revocation, RevocationKeeper
 from bastion.rulebook import Rulebook
+from bastion.sealing import sealing
 from bastion.server import Front
 from bastion.store import Store
 from bastion.store.inbox import Inbox
@@ -57,7 +59,7 @@ from bastion.telling import Teller
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
-from recorder import Archive, EndReason, Index
+from recorder import Archive, EndReason, Index, Seals
 from recorder.space import Marks, Space
 
 log = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Services:
     store: Store
     authority: Authority
     index: Index
+    seals: Seals
     archive: Archive
     access: Access
     approving: Approving
@@ -106,9 +109,10 @@ def opened(home: Home) -> Iterator[Services]:
     store = Store.open(settings.database_url(home))
     try:
         authority = Authority.load(home.keys)
-        index = Index(store.database)
+        index, seals = Index(store.database), Seals(store.database)
         clock = Clock(latest=store.latest_time())
         journal = Journal(store)
+        recordings = settings.recordings(home)
         inbox, people, access = Inbox(store), People(settings.accounts), settings.access
         rulebook = Rulebook(home.policy, store, SERVICE, clock.now)
         yield Services(
@@ -117,11 +121,21 @@ def opened(home: Home) -> Iterator[Services]:
             store=store,
             authority=authority,
             index=index,
+            seals=seals,
             archive=Archive(
-                settings.recordings(home),
+                recordings,
                 index,
                 recipients=settings.recording.auditors,
                 limit=settings.recording.session_limit,
+                sealing=sealing(
+                    recordings,
+                    index,
+                    seals,
+                    authority=authority,
+                    journal=journal,
+                    service=SERVICE,
+                    now=clock.now,
+                ),
             ),
             access=Access(store, authority, access.certificate_lifetime, rulebook.current, people),
             approving=Approving(store, inbox, rulebook.current, people, access.request_lifetime),
@@ -221,6 +235,7 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
             _space(services), services.archive, recording.stall, hands.live, hands.chronicle
         ),
         keep_sealing(services.sealer, services.settings.audit.checkpoint),
+        keep_sealing_recordings(services.archive),
         hands.teller.keep_telling(),
         hands.outlets.keep(),
     ]

@@ -16,7 +16,7 @@ from bastion.events import Details, Happened, What
 from bastion.failures import Failures
 from bastion.live import Live
 from bastion.rulebook import Rulebook
-from recorder import Archive
+from recorder import Archive, RecorderError
 from recorder.space import Room, Space
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,20 @@ async def watch_disk(
         chronicle.tell_soon(told)
 
     await every(DISK, look, "looking at the disk")
+
+
+async def keep_sealing_recordings(archive: Archive) -> None:
+    """Seal recordings that were left unsealed: at once, and each minute again."""
+
+    async def seal() -> None:
+        try:
+            problems = await archive.seal_pending()
+        except RecorderError as error:
+            problems = [str(error)]
+        for problem in problems:
+            log.error("%s", problem)
+
+    await every(MINUTE.total_seconds(), seal, "sealing recordings")
 
 
 async def tell_failures(failures: Failures, chronicle: Chronicle, clock: Clock) -> None:

@@ -50,6 +50,7 @@ class What(StrEnum):
     SESSION_KILLED = "session.killed"
     RECORDING_LOOKED_AT = "recording.looked_at"
     RECORDING_FAILED = "recording.failed"
+    RECORDING_SEALED = "recording.sealed"
     RULES_CHANGED = "rules.changed"
     RULES_BROKEN = "rules.broken"
     USER_ADDED = "user.added"

@@ -12,6 +12,7 @@ from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import Jump
 from bastion.ledger import Draft, Entry, Kind, Signed
 from bastion.requests import Approval, Request
+from recorder.seals import Kept
 from recorder.session import EndReason, Session
 
 
@@ -228,6 +229,21 @@ def _of_session(
         session=session.id,
         why=why,
         details={"kind": session.kind, **ran, **details},
+    )
+
+
+def of_seal(actor: Actor, session: Session, kept: Kept) -> Happened:
+    """A recording was sealed: its manifest's number and SHA-256."""
+    return by(
+        actor,
+        What.RECORDING_SEALED,
+        user=session.user,
+        host=session.host,
+        login=session.login,
+        grant=session.grant,
+        connection=session.connection,
+        session=session.id,
+        details={"manifest": kept.number, "sha256": kept.sha256},
     )
 
 

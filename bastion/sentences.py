@@ -259,6 +259,11 @@ def _session_killed(happened: Happened) -> str:
     return f"{happened.actor} ended S-{happened.session}{_of(happened)}"
 
 
+def _recording_sealed(happened: Happened) -> str:
+    number = _number(happened, "manifest")
+    return f"the recording of S-{happened.session}{_of(happened)} was sealed: manifest {number}"
+
+
 def _looked_at(happened: Happened) -> str:
     how = _text(happened, "how", " (", ")")
     return f"{happened.actor} looked at S-{happened.session}{_of(happened)}{how}"
@@ -383,6 +388,7 @@ _SAID: Mapping[What, Words] = {
     What.SESSION_KILLED: _session_killed,
     What.RECORDING_LOOKED_AT: _looked_at,
     What.RECORDING_FAILED: _recording_failed,
+    What.RECORDING_SEALED: _recording_sealed,
     What.RULES_CHANGED: _rules_changed,
     What.RULES_BROKEN: _rules_broken,
     What.USER_ADDED: _user("added"),

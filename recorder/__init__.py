@@ -4,7 +4,8 @@ session     one channel, transfer, forward or prompt line; `S-31`. It has exactl
 recording   what was shown, an asciicast file, with a track of what was
 sent        by the contractor, encrypted to the auditors. Recordings live in an
 archive     a directory by days, which opens, closes, reads and recovers them, and in an
-index       a table with one row for each session, from its start on.
+index       a table with one row for each session, from its start on. What is over has a
+seal        over its manifest: who, when, and the hashes, each naming the one before.
 
 It is used like this:
 
@@ -20,6 +21,7 @@ from recorder.asciicast import Stream
 from recorder.errors import (
     CorruptRecording,
     IndexUnavailable,
+    NotSealed,
     RecorderError,
     RecordingFailed,
     RecordingMissing,
@@ -29,6 +31,8 @@ from recorder.index import Database, FileRow, Index, Wanted, WantedFiles
 from recorder.reader import Reader
 from recorder.recording import Recording
 from recorder.recovery import Recovered
+from recorder.seal import Sealing
+from recorder.seals import Kept, Seals
 from recorder.session import EndReason, Kind, Session, SessionInfo, Size, Stored
 from recorder.transfers import BEGUN, DONE, Direction, FileEvent, escaped, shown
 
@@ -44,13 +48,17 @@ __all__ = [
     "FileRow",
     "Index",
     "IndexUnavailable",
+    "Kept",
     "Kind",
+    "NotSealed",
     "Reader",
     "RecorderError",
     "Recording",
     "RecordingFailed",
     "RecordingMissing",
     "Recovered",
+    "Sealing",
+    "Seals",
     "Session",
     "SessionInfo",
     "Size",

@@ -2,12 +2,14 @@
 
     DIRECTORY/2026/11/23/S-31.cast    what was shown (asciicast), mode 0600
     DIRECTORY/2026/11/23/S-31.sent    what was sent, encrypted to the auditors
+    DIRECTORY/2026/11/23/S-31.manifest, S-31.manifest.sig    its seal, when the session is over
 
 A row of the index and its files begin in one transaction, so whoever sees a session finds its
 recording. The archive knows threads, and a wall clock that is handed in; it knows no network.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,17 +18,20 @@ from pathlib import Path
 
 from recorder import asciicast, recovery
 from recorder.age import recipient
-from recorder.errors import RecordingFailed, RecordingMissing
+from recorder.errors import RecorderError, RecordingFailed, RecordingMissing
 from recorder.files import day_directory, new_pens
 from recorder.index import Index
 from recorder.pen import Pen
 from recorder.reader import Reader
 from recorder.recording import Clock, Recording
+from recorder.seal import Sealing
 from recorder.sent import MeasuredTrack, SealedTrack, SentTrack
 from recorder.session import EndReason, Kind, Session, SessionInfo, session_name
 from recorder.syncing import Syncing
 from recorder.threads import to_the_end
 from recorder.told import files_told
+
+log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -40,7 +45,8 @@ class Archive:
     `recipients` are the auditors' public keys (age or SSH); with none, what is sent is only
     measured. `limit` is the most bytes that a session's asciicast may have, and its track of
     what was sent. Of a forward only length and SHA-256 are kept, as its bytes are opaque. What
-    sftp and scp send is told of file by file, so its bytes are only counted.
+    sftp and scp send is told of file by file, so its bytes are only counted. `sealing` seals what
+    is over, and keeps checkpoints of what grows; without it nothing is sealed.
     Raises UnusableKey.
     """
 
@@ -53,6 +59,7 @@ class Archive:
         limit: int,
         now: Callable[[], datetime] = utc_now,
         clock: Clock = time.monotonic,
+        sealing: Sealing | None = None,
     ) -> None:
         self._directory = directory
         self._index = index
@@ -61,6 +68,7 @@ class Archive:
         self._now = now
         self._clock = clock
         self._syncing = Syncing(clock)
+        self._sealing = sealing
 
     @property
     def behind(self) -> float:
@@ -125,6 +133,14 @@ class Archive:
         Skips recordings that somebody still writes. Raises IndexUnavailable.
         """
         return await to_the_end(lambda: recovery.recover(self._directory, self._index))
+
+    async def seal_pending(self) -> list[str]:
+        """Seal what is over and is not sealed yet; sentences for what can't be.
+
+        Raises IndexUnavailable.
+        """
+        sealing = self._sealing
+        return [] if sealing is None else await asyncio.to_thread(sealing.seal_pending)
 
     def open(self, session: Session) -> Reader:
         """What reads a session's recording; it may be growing still. Raises RecordingMissing."""
@@ -198,5 +214,15 @@ class Archive:
             told = files_told(Reader(recording.path).events(), recording.started_at)
             self._index.keep_files(recording.session, told)
         self._index.complete(recording.session, recording.ending(at), stored)
+        self._seal(recording.session)
         if failure is not None:
             raise failure
+
+    def _seal(self, session: int) -> None:
+        """A session that can't be sealed now is over all the same: `seal_pending` tries again."""
+        if self._sealing is None:
+            return
+        try:
+            self._sealing.seal(session)
+        except RecorderError as error:
+            log.error("%s is not sealed yet: %s", session_name(session), error)

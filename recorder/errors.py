@@ -20,6 +20,10 @@ class CorruptRecording(RecorderError):
     """A file that is not what the recorder wrote: it names the file and the place."""
 
 
+class NotSealed(RecorderError):
+    """A recording could not be sealed now; it is tried again."""
+
+
 class IndexUnavailable(RecorderError):
     """The database could not be asked, or did not take what was written."""
 

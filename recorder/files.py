@@ -57,3 +57,32 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """A file of mode 0600, whole or not there: written aside, on disk, renamed. Raises OSError.
+
+    One that has the same content already is left as it is.
+    """
+    if _holds(path, content):
+        return
+    aside = path.with_name(f"{path.name}.new")
+    aside.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(aside, flags, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    aside.rename(path)
+    sync_directory(path.parent)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        if path.stat().st_size != len(content):
+            return False
+        return path.read_bytes() == content
+    except FileNotFoundError:
+        return False

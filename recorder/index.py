@@ -147,7 +147,7 @@ class Index:
         statement = _narrowed_files(wanted or WantedFiles()).order_by(
             files.c.session.desc(), files.c.number.desc()
         )
-        with _renamed(), self._database.read() as connection:
+        with renamed(), self._database.read() as connection:
             rows = connection.execute(statement.limit(max(0, min(limit, MOST_ROWS)))).all()
             numbers = {row.session for row in rows}
             of = select(sessions).where(sessions.c.id.in_(numbers))
@@ -155,17 +155,18 @@ class Index:
         return [FileRow(known[row.session], row.number, row.at, _event(row)) for row in rows]
 
     def _fetch(self, statement: Select[tuple[object, ...]]) -> list[Session]:
-        with _renamed(), self._database.read() as connection:
+        with renamed(), self._database.read() as connection:
             return [_session(row) for row in connection.execute(statement)]
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with _renamed(), self._database.write() as connection:
+        with renamed(), self._database.write() as connection:
             yield connection
 
 
 @contextmanager
-def _renamed() -> Iterator[None]:
+def renamed() -> Iterator[None]:
+    """What the database raises, as IndexUnavailable."""
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:

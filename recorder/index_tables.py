@@ -1,4 +1,4 @@
-"""The tables of the index: one row for each session, and one for each file that went over in it.
+"""The tables of the index: a row for each session, for each file that went over, for each seal.
 
 Whoever makes or changes them looks at `metadata`; what is asked of them is `index`'s.
 """
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 
@@ -79,6 +80,8 @@ Index("ix_sessions_grant", sessions.c.grant_id, sessions.c.id)
 Index("ix_sessions_started", sessions.c.started_at)
 is_live = sessions.c.ended_at.is_(None)
 Index("ix_sessions_live", sessions.c.id, sqlite_where=is_live, postgresql_where=is_live)
+is_unsealed = sessions.c.sealed.is_(false())
+Index("ix_sessions_unsealed", sessions.c.id, sqlite_where=is_unsealed, postgresql_where=is_unsealed)
 
 files = Table(
     "files",
@@ -101,3 +104,28 @@ files = Table(
 Index("ix_files_path", files.c.path)
 Index("ix_files_sha256", files.c.sha256)
 Index("ix_files_at", files.c.at)
+
+# The manifests of recordings, signed: `manifest` is what was signed, as it was.
+seals = Table(
+    "seals",
+    metadata,
+    Column("number", _big, primary_key=True, autoincrement=False),
+    Column("session", _big, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("at", Moment, nullable=False),
+    UniqueConstraint("session", name="uq_seals_session"),
+)
+
+# How a recording that grows began: the SHA-256 of its first `size` bytes. `held` is what became
+# of that when it was interrupted.
+prefixes = Table(
+    "prefixes",
+    metadata,
+    Column("session", _big, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("size", _big, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("held", String(16)),
+)

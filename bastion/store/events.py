@@ -145,6 +145,12 @@ def about_sessions(
     return frozenset((n, What(w)) for n, w in connection.execute(statement) if w in kinds)
 
 
+def seals_told(connection: Connection, sessions: Collection[int]) -> list[Event]:
+    """The events of these sessions that tell of their seals, oldest first."""
+    sealed = _rows.where(_e.session.in_(sessions), _e.what == What.RECORDING_SEALED.value)
+    return [read_event(row) for row in connection.execute(sealed.order_by(_e.id))]
+
+
 def last(connection: Connection) -> int:
     """The number of the newest event, 0 where there is none."""
     return connection.execute(select(func.max(_e.id))).scalar() or 0

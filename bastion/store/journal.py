@@ -22,6 +22,11 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @property
+    def node(self) -> str:
+        """The machine that events are told on."""
+        return self._store.chain.node
+
     # Telling
 
     def tell(self, happened: Happened, now: datetime) -> Event:
@@ -64,6 +69,11 @@ class Journal:
         """Which events there are of these sessions: their number, and what it tells."""
         with self._store.read() as connection:
             return log.about_sessions(connection, sessions)
+
+    def seals_told(self, sessions: Collection[int]) -> list[Event]:
+        """The events of these sessions that tell of their seals, oldest first."""
+        with self._store.read() as connection:
+            return log.seals_told(connection, sessions)
 
     def last(self) -> int:
         """The number of the newest event, 0 where there is none."""

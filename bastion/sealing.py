@@ -1,0 +1,45 @@
+"""How recordings are sealed here: by which key, and who is told.
+
+The recorder numbers, chains and keeps; it knows neither keys nor the log of events.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from bastion import happenings
+from bastion.actor import Actor
+from bastion.authority import Authority
+from bastion.authority.sshsig import sign
+from bastion.errors import BastionError
+from bastion.store.journal import Journal
+from recorder import Index, Kept, NotSealed, Sealing, Seals, Session
+from recorder.manifest import NAMESPACE
+
+
+def sealing(
+    directory: Path,
+    index: Index,
+    seals: Seals,
+    *,
+    authority: Authority,
+    journal: Journal,
+    service: Actor,
+    now: Callable[[], datetime],
+) -> Sealing:
+    """Sealing with the seal key of the moment, told to the log of events in the service's name."""
+
+    def signed(manifest: bytes) -> str:
+        try:
+            return sign(authority.seal, NAMESPACE, manifest)
+        except BastionError as error:
+            raise NotSealed(str(error)) from error
+
+    def told(session: Session, kept: Kept) -> None:
+        try:
+            if not journal.seals_told([session.id]):
+                journal.tell(happenings.of_seal(service, session, kept), now())
+        except BastionError as error:
+            raise NotSealed(str(error)) from error
+
+    return Sealing(directory, index, seals, sign=signed, told=told, node=journal.node, now=now)

@@ -1,0 +1,156 @@
+"""Sealing: a recording whose session is over gets its manifest, numbered, chained and signed.
+
+    the session's row is complete
+    seals            the manifest has its number, and is kept with its signature
+    S-31.manifest    the same text beside the recording
+    S-31.manifest.sig
+    told             whoever keeps what happened has heard of it
+    sealed           the session's row says so
+
+Whatever ends this between two of them, `seal_pending` goes on from there: each step does nothing
+where it was done. How a manifest is signed, and who is told, is handed in.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from recorder.errors import NotSealed, RecorderError
+from recorder.files import write_beside
+from recorder.index import Index
+from recorder.manifest import Part, manifest_of, sha256_of
+from recorder.mend import measured
+from recorder.plain import plain_path
+from recorder.seals import Kept, Prefix, Seals
+from recorder.session import Session, session_name
+
+log = logging.getLogger(__name__)
+
+Sign = Callable[[bytes], str]
+"""An armoured SSHSIG signature over a manifest, for `manifest.NAMESPACE`. Raises NotSealed."""
+
+Told = Callable[[Session, Kept], None]
+"""Is told of a seal, perhaps twice. Raises NotSealed: then the session is not sealed yet."""
+
+MANIFEST: Final = ".manifest"
+SIGNATURE: Final = ".manifest.sig"
+
+_TRIES = 20
+_PAGE = 100
+
+
+class Sealing:
+    """Seals the recordings of one archive, in the name of `node`. It blocks; threads may share it.
+
+    `now` gives the wall clock's time.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        index: Index,
+        seals: Seals,
+        *,
+        sign: Sign,
+        told: Told,
+        node: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._directory = directory
+        self._index = index
+        self._seals = seals
+        self._sign = sign
+        self._told = told
+        self._node = node
+        self._now = now
+        self._turn = threading.Lock()
+
+    def seal(self, session: int) -> Kept:
+        """Seal a session that is over; once more does nothing.
+
+        Raises NotSealed, IndexUnavailable: then it is for `seal_pending`.
+        """
+        found = self._index.get(session)
+        if found is None or found.live:
+            raise NotSealed(f"{session_name(session)} is not over: it is not sealed")
+        kept = self._seals.of(session) or self._keep(found)
+        if not found.recording.sealed:
+            self._lay_beside(found, kept)
+            self._told(found, kept)
+            self._seals.done(session)
+        return kept
+
+    def seal_pending(self) -> list[str]:
+        """Seal all sessions that are over and are not sealed, the oldest first.
+
+        Gives a sentence for each that can't be, which never keeps the others. Raises
+        IndexUnavailable.
+        """
+        problems: list[str] = []
+        last = 0
+        while page := self._seals.unsealed(_PAGE, last):
+            problems += [said for session in page if (said := self._problem(session)) is not None]
+            last = page[-1]
+        return problems
+
+    def mark(self, marked: list[Prefix]) -> None:
+        """Keep how far live recordings have come. Raises IndexUnavailable."""
+        self._seals.mark(marked)
+
+    def _problem(self, session: int) -> str | None:
+        try:
+            self.seal(session)
+        except (RecorderError, ValueError) as error:
+            return f"{session_name(session)} is not sealed: {error}"
+        return None
+
+    def _keep(self, session: Session) -> Kept:
+        """Number, chain and sign; another process may be faster, then it is done anew."""
+        files = self._files(session)
+        prefix = self._seals.prefix(session.id)
+        with self._turn:
+            for _ in range(_TRIES):
+                before, at = self._seals.newest(), self._now()
+                manifest = manifest_of(
+                    session,
+                    files,
+                    number=1 if before is None else before.number + 1,
+                    previous=None if before is None else before.sha256,
+                    checkpoint=None if prefix is None else prefix.held,
+                    sealed_at=at,
+                    node=self._node,
+                )
+                text = manifest.text()
+                signature = self._sign(text.encode())
+                kept = Kept(manifest.number, session.id, text, signature, sha256_of(text), at)
+                if self._seals.keep(kept):
+                    return kept
+                if (found := self._seals.of(session.id)) is not None:
+                    return found
+        raise NotSealed("others were always faster")
+
+    def _files(self, session: Session) -> tuple[Part, ...]:
+        """The cast as the row has it, and the track of what was sent as it lies there."""
+        recording, parts = session.recording, []
+        cast = plain_path(self._directory / recording.path)
+        if recording.sha256 is not None:
+            parts.append(Part(cast.name, recording.sha256, recording.size))
+        try:
+            size, sha256 = measured(cast.with_suffix(".sent"))
+            parts.append(Part(cast.with_suffix(".sent").name, sha256, size))
+        except FileNotFoundError:
+            log.error("%s has no track of what was sent", session.name)
+        except OSError as error:
+            raise NotSealed(f"its track can't be read: {error.strerror}") from error
+        return tuple(parts)
+
+    def _lay_beside(self, session: Session, kept: Kept) -> None:
+        stem = plain_path(self._directory / session.recording.path)
+        try:
+            for suffix, text in ((MANIFEST, kept.manifest), (SIGNATURE, kept.signature)):
+                write_beside(stem.with_suffix(suffix), text.encode())
+        except OSError as error:
+            raise NotSealed(f"its seal can't be written: {error.strerror}") from error
