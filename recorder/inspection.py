@@ -1,0 +1,111 @@
+"""Inspecting recordings as they lie: rows, files and seals are read, and judged by `verify`."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from recorder.errors import CorruptRecording, RecorderError, RecordingMissing
+from recorder.index import Index
+from recorder.manifest import Manifest, read_manifest
+from recorder.plain import lying_path, plain_chunks, plain_path
+from recorder.seal import MANIFEST, SIGNATURE
+from recorder.seals import Kept, Seals
+from recorder.session import Session
+from recorder.verify import (
+    Finding,
+    Judge,
+    Measure,
+    Wrong,
+    about_file,
+    about_neighbours,
+    about_row,
+    about_seal,
+)
+
+PATIENCE: Final = timedelta(minutes=1)
+"""How long a session may be over without its seal."""
+
+
+class Inspection:
+    """Inspects the recordings of one archive. It blocks; nothing is changed."""
+
+    def __init__(
+        self,
+        directory: Path,
+        index: Index,
+        seals: Seals,
+        signed: Judge,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._directory = directory
+        self._index = index
+        self._seals = seals
+        self._signed = signed
+        self._now = now
+
+    def session(self, number: int) -> list[Finding]:
+        """What is wrong with one session's recording. Raises IndexUnavailable."""
+        kept = self._seals.of(number)
+        found = self._index.get(number)
+        if found is None:
+            said = f"S-{number}: its row is missing."
+            return [Finding(Wrong.MISSING, f"S-{number}", said)]
+        if kept is None:
+            return list(self._without_seal(found))
+        return list(self._sealed(found, kept))
+
+    def _without_seal(self, session: Session) -> Iterator[Finding]:
+        if session.recording.sealed:
+            yield Finding(Wrong.MISSING, session.name, f"{session.name}: its seal is missing.")
+        elif session.ended_at is not None and self._now() - session.ended_at > PATIENCE:
+            said = f"{session.name}: it is over and was never sealed."
+            yield Finding(Wrong.UNSEALED, session.name, said)
+
+    def _sealed(self, session: Session, kept: Kept) -> Iterator[Finding]:
+        yield from about_seal(kept, self._signed)
+        before, after = self._seals.at(kept.number - 1), self._seals.at(kept.number + 1)
+        yield from about_neighbours(kept, before, after, self._signed)
+        stem = plain_path(self._directory / session.recording.path)
+        yield from _beside(session, stem, kept)
+        try:
+            manifest = read_manifest(kept.manifest)
+        except CorruptRecording as error:
+            yield Finding(Wrong.CHANGED, session.name, f"{session.name}: {error}.")
+            return
+        yield from about_row(session, manifest)
+        for part in manifest.files:
+            yield from about_file(manifest, _measured(stem.parent, manifest, part.name))
+
+
+def _beside(session: Session, stem: Path, kept: Kept) -> Iterator[Finding]:
+    for suffix, text in ((MANIFEST, kept.manifest), (SIGNATURE, kept.signature)):
+        file = stem.with_suffix(suffix)
+        try:
+            with file.open("rb") as opened:
+                same = opened.read(len(text.encode()) + 1) == text.encode()
+        except OSError:
+            said = f"{session.name}: {file.name} is missing."
+            yield Finding(Wrong.MISSING, session.name, said)
+            continue
+        if not same:
+            said = f"{session.name}: {file.name} is not the seal that was kept."
+            yield Finding(Wrong.CHANGED, session.name, said)
+
+
+def _measured(directory: Path, manifest: Manifest, name: str) -> Measure:
+    """No more is read than was sealed, and one piece: a bomb is found, not unpacked."""
+    most = max((each.size for each in manifest.files if each.name == name), default=0)
+    digest, size = hashlib.sha256(), 0
+    try:
+        for chunk in plain_chunks(lying_path(directory / name)):
+            digest.update(chunk)
+            size += len(chunk)
+            if size > most:
+                break
+    except RecordingMissing:
+        return Measure(name, None, None)
+    except RecorderError as error:
+        return Measure(name, size, None, str(error))
+    return Measure(name, size, digest.hexdigest())

@@ -1,0 +1,125 @@
+"""Judging one recording's seal against its row and its files. Pure: what was read is handed in."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from recorder.errors import CorruptRecording
+from recorder.manifest import Held, Manifest, read_manifest, sha256_of
+from recorder.seals import Kept
+from recorder.session import Session, session_name
+
+Judge = Callable[[str, str], int | str]
+"""Takes a signature and a manifest: the signer's generation, 0 the oldest key; or why it does not
+hold, in words that read well behind "it"."""
+
+
+class Wrong(StrEnum):
+    """What can be wrong with a recording."""
+
+    CHANGED = "changed"
+    CUT = "cut"
+    MISSING = "missing"
+    ADDED = "added"
+    SIGNATURE = "signature"
+    UNSEALED = "unsealed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong: `where` names the session or the file, `sentence` says it whole."""
+
+    wrong: Wrong
+    where: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a file is now: None where it is missing; `fault` where it can't be read."""
+
+    name: str
+    size: int | None
+    sha256: str | None
+    fault: str | None = None
+
+
+def about_row(session: Session, manifest: Manifest) -> Iterator[Finding]:
+    """Does the row say what was sealed?"""
+    names = (
+        *("connection", "user", "grant", "host", "login", "kind", "command", "source"),
+        *("started_at", "ended_at", "end_reason", "exit_status", "exit_signal"),
+        *("bytes_in", "bytes_out"),
+    )
+    other = [name for name in names if getattr(session, name) != getattr(manifest, name)]
+    cast, recording = manifest.part(".cast"), session.recording
+    if cast is not None and (cast.sha256, cast.size) != (recording.sha256, recording.size):
+        other.append("sha256 or size")
+    if manifest.session != session.id:
+        other.append("session")
+    if manifest.events != recording.events:
+        other.append("events")
+    if other:
+        said = f"{session.name}: its row is not what was sealed: {', '.join(other)}."
+        yield Finding(Wrong.CHANGED, session.name, said)
+    if manifest.checkpoint in (Held.CUT, Held.CHANGED):
+        wrong = Wrong.CUT if manifest.checkpoint is Held.CUT else Wrong.CHANGED
+        said = f"{session.name}: it was {wrong} before it was sealed: its checkpoint did not hold."
+        yield Finding(wrong, session.name, said)
+
+
+def about_file(manifest: Manifest, found: Measure) -> Iterator[Finding]:
+    """Is a file what was sealed?"""
+    sealed = next((each for each in manifest.files if each.name == found.name), None)
+    name = f"{manifest.name}: {found.name}"
+    if sealed is None:
+        return
+    if found.fault is not None:
+        yield Finding(Wrong.CHANGED, manifest.name, f"{name} can't be read: {found.fault}.")
+    elif found.size is None:
+        yield Finding(Wrong.MISSING, manifest.name, f"{name} is missing.")
+    elif found.size < sealed.size:
+        said = f"{name} was cut: it has {found.size} of {sealed.size} bytes."
+        yield Finding(Wrong.CUT, manifest.name, said)
+    elif found.sha256 != sealed.sha256:
+        yield Finding(Wrong.CHANGED, manifest.name, f"{name} was changed.")
+
+
+def about_seal(kept: Kept, signed: Judge) -> Iterator[Finding]:
+    """Is a seal what it says, and by a key of ours?"""
+    name = session_name(kept.session)
+    if kept.sha256 != sha256_of(kept.manifest):
+        yield Finding(Wrong.CHANGED, name, f"{name}: its manifest does not fit its hash.")
+    by = signed(kept.signature, kept.manifest)
+    if isinstance(by, str):
+        yield Finding(Wrong.SIGNATURE, name, f"{name}: the signature of its manifest: it {by}.")
+
+
+def about_neighbours(
+    kept: Kept, before: Kept | None, after: Kept | None, signed: Judge
+) -> Iterator[Finding]:
+    """Do the seals around it hang together with it? `after` is None for the newest."""
+    name = session_name(kept.session)
+    for first, second in ((before, kept), (kept, after)):
+        if second is None:
+            continue
+        if first is None:
+            if second.number != 1:
+                said = f"{name}: manifest {second.number - 1} is missing before its own."
+                yield Finding(Wrong.MISSING, name, said)
+            continue
+        if previous(second) != first.sha256:
+            said = f"{name}: manifest {second.number} does not follow {first.number}."
+            yield Finding(Wrong.CHANGED, name, said)
+        old, new = (signed(each.signature, each.manifest) for each in (first, second))
+        if isinstance(old, int) and isinstance(new, int) and new < old:
+            said = f"{name}: manifest {second.number} is by a key that was retired before."
+            yield Finding(Wrong.SIGNATURE, name, said)
+
+
+def previous(kept: Kept) -> str | None:
+    """The hash that a manifest names; an empty one where it can't be read."""
+    try:
+        return read_manifest(kept.manifest).previous
+    except CorruptRecording:
+        return ""
