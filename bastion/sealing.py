@@ -3,18 +3,34 @@
 The recorder numbers, chains and keeps; it knows neither keys nor the log of events.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from bastion import happenings
 from bastion.actor import Actor
 from bastion.authority import Authority
-from bastion.authority.sshsig import sign
+from bastion.authority.sshsig import Fault, sign, verify
 from bastion.errors import BastionError
+from bastion.inventory import PublicKey
 from bastion.store.journal import Journal
 from recorder import Index, Kept, NotSealed, Sealing, Seals, Session
 from recorder.manifest import NAMESPACE
+from recorder.verify import Judge
+
+
+def judged_by(keys: Sequence[PublicKey]) -> Judge:
+    """Judges by these keys, the newest first (`Authority.seal_keys`)."""
+
+    def signed(signature: str, manifest: str) -> int | str:
+        text = manifest.encode("utf-8", "surrogateescape")
+        found = verify(signature, NAMESPACE, text, keys)
+        if isinstance(found, Fault):
+            return str(found)
+        blobs = [key.blob for key in reversed(keys)]
+        return blobs.index(found.blob)
+
+    return signed
 
 
 def sealing(

@@ -27,6 +27,7 @@ from cli.show import show
 from cli.trust import trust
 from cli.users import user
 from cli.verb import Noun, run
+from cli.verifying import verify
 
 PROGRAM = "bastion-admin"
 
@@ -108,6 +109,7 @@ for verb in (
     replay,
     watch,
     export,
+    verify,
     kill,
     audit,
     notices,

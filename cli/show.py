@@ -126,6 +126,7 @@ def _about_session(session: Session) -> list[tuple[str, object]]:
         ("sha256", recording.sha256),
         ("size", recording.size or None),
         ("events", recording.events or None),
+        ("sealed", recording.sealed),
     ]
 
 

@@ -24,6 +24,8 @@ from recorder.verify import (
     about_seal,
 )
 
+_PAGE = 500
+
 PATIENCE: Final = timedelta(minutes=1)
 """How long a session may be over without its seal."""
 
@@ -55,6 +57,39 @@ class Inspection:
         if kept is None:
             return list(self._without_seal(found))
         return list(self._sealed(found, kept))
+
+    def everything(self) -> Iterator[Finding]:
+        """What is wrong with any recording: all rows, then seals without rows, then extra files.
+
+        One that can't be judged is a finding and hides no other. Raises IndexUnavailable.
+        """
+        before = None
+        while page := self._index.find(limit=_PAGE, before=before):
+            for session in page:
+                yield from self.session(session.id)
+            before = page[-1].id
+        last = 0
+        for kept in self._seals.all():
+            name = f"S-{kept.session}"
+            if kept.number != last + 1:
+                yield Finding(Wrong.MISSING, name, f"{name}: manifests before its own are missing.")
+            last = kept.number
+            if self._index.get(kept.session) is None:
+                yield Finding(Wrong.MISSING, name, f"{name}: its row is missing.")
+        yield from self._strangers()
+
+    def _strangers(self) -> Iterator[Finding]:
+        """Recordings that no row knows; those of the last minute may be about to begin."""
+        for file in self._directory.rglob("S-*.cast*"):
+            plain = plain_path(file)
+            digits = plain.stem.split("-")[1]
+            number = int(digits) if digits.isdecimal() and len(digits) < 19 else 0
+            row = self._index.get(number)
+            known = row is not None and plain_path(self._directory / row.recording.path) == plain
+            young = self._now().timestamp() - file.stat().st_mtime < PATIENCE.total_seconds()
+            if not known and not young:
+                said = f"{file.name} is a recording that no session has."
+                yield Finding(Wrong.ADDED, file.name, said)
 
     def _without_seal(self, session: Session) -> Iterator[Finding]:
         if session.recording.sealed:
