@@ -30,8 +30,8 @@ from bastion.control import Control
 from bastion.crew import Crew
 from bastion.duties import (
     MINUTE,
-    keep_syncing,
     keep_sealing_recordings,
+    keep_syncing,
     reread_rules,
     tell_failures,
     tell_failures_before,
