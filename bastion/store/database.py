@@ -8,6 +8,7 @@ spinning in SQLite. Readers have connections of their own that can't write.
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,12 +94,26 @@ def _connect(file: Path, patience: float) -> sqlite3.Connection:
     return connection
 
 
+def _insist(connection: sqlite3.Connection, pragma: str, patience: float) -> None:
+    """SQLite's own patience does not hold for a change of the journal: others may be at it."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute(pragma)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _engine(file: Path, patience: float, begin: str, size: int, pragmas: tuple[str, ...]) -> Engine:
     def connect() -> sqlite3.Connection:
         connection = _connect(file, patience)
         try:
             for pragma in pragmas:
-                connection.execute(pragma)
+                _insist(connection, pragma, patience)
         except sqlite3.Error:
             connection.close()
             raise
