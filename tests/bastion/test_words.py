@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import time
 
 import pytest
 from hypothesis import given
@@ -77,7 +76,6 @@ def test_the_command_as_it_was_typed(line: str, command: str | None) -> None:
 
 @pytest.mark.parametrize("piece", ["' ", "'a ", '\\"', "\"\\'", "a'", '" \\\\'])
 def test_a_line_of_marks_takes_no_time(piece: str) -> None:
-    """The event loop splits the line, so the worst one must be as quick as any."""
-    began = time.perf_counter()
-    split(piece * (8192 // len(piece)))
-    assert time.perf_counter() - began < 0.2
+    """The event loop splits the line, so the worst one must not cost more than its length: this one
+    is so long that any other growth would go on for minutes."""
+    assert split(piece * (500_000 // len(piece)))

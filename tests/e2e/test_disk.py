@@ -46,9 +46,10 @@ class Small:
         filler = self.disk / "filler"
         filler.unlink(missing_ok=True)
         there = os.statvfs(self.disk)
-        most = max(0, there.f_bavail * there.f_frsize - free)
-        with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, most or 1)
+        most = there.f_bavail * there.f_frsize - free
+        if most > 0:
+            with filler.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, most)
 
     async def told(self, why: str) -> None:
         """Until the log of events says so."""
