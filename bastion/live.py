@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 TICK = 0.2
 """Seconds between two looks: an end is felt well within one second."""
 
+SILENCE = 2 * TICK
+"""Seconds without an answer of the store after which its last one is judged by the clock."""
+
 LAST_LINE = 0.4
 """Seconds from the last line in a session to the end of the connection that carries it."""
 
@@ -112,6 +115,7 @@ class Live:
         self._thread = ThreadPoolExecutor(1, "live")
         self._last_kill = store.last_kill()
         self._heard = clock.now()
+        self._looked = 0.0
         self._changed = asyncio.Event()
         self.closing = False
         self.room = Room.EVERYTHING
@@ -176,11 +180,14 @@ class Live:
             await asyncio.sleep(TICK)
 
     async def _glance(self) -> None:
-        self._judge(self._clock.now())
+        """Where the store does not answer, what it said last is judged by the clock."""
+        if asyncio.get_running_loop().time() - self._looked > SILENCE:
+            self._judge(self._clock.now())
 
     async def look(self) -> None:
         """One look."""
         self._joined = False
+        now = self._clock.now()  # before the question: an end that was moved meanwhile is heard of
         question = _Question(self._version, self._last_kill, self._grants(), self._names())
         loop = asyncio.get_running_loop()
         try:
@@ -191,7 +198,8 @@ class Live:
             self._heard = self._clock.now()
             self._hear(news)
             self._version = None if self._joined else news.version
-        self._judge(self._clock.now())
+            self._looked = loop.time()
+        self._judge(now)
 
     def _grants(self) -> frozenset[int]:
         return frozenset(entry.grant.id for entry in self._sessions.values())
