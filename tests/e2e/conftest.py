@@ -65,6 +65,13 @@ def warm() -> Iterator[Warm]:
     made.stop()
 
 
+def _let_in(top: Path) -> None:
+    """Whoever knows the name may go there, through all that the tests have made above it."""
+    made = top.relative_to(Path(tempfile.gettempdir()).resolve())
+    for part in (top, *list(top.parents)[: len(made.parts) - 1]):
+        part.chmod(part.stat().st_mode | 0o055)
+
+
 @pytest.fixture
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
     """A directory with `out`, `in` and `secret`, where the target's account may do anything.
@@ -72,8 +79,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]
     No link is left in its path.
     """
     top = tmp_path_factory.mktemp("place").resolve()
-    for part in (top, *list(top.parents)[:2]):
-        part.chmod(part.stat().st_mode | 0o055)
+    _let_in(top)
     for name in ("out", "in", "secret"):
         (top / name).mkdir()
         (top / name).chmod(0o777)
