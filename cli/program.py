@@ -14,20 +14,23 @@ from cli.authority import ca
 from cli.certificates import certificates
 from cli.demo import demo
 from cli.desk import Desk
+from cli.exporting import export
 from cli.files import files
 from cli.granting import grant
 from cli.grants import extend, grants, review, revoke
 from cli.hosts import host
 from cli.notices import notices, notify
 from cli.policy import policy
+from cli.replaying import replay
 from cli.requests import approve, deny, requests
-from cli.sessions import export, kill, replay, sessions, watch
+from cli.sessions import kill, sessions
 from cli.setup import doctor, init, serve
 from cli.show import show
 from cli.trust import trust
 from cli.users import user
 from cli.verb import Noun, run
 from cli.verifying import verify
+from cli.watching import watch
 
 PROGRAM = "bastion-admin"
 

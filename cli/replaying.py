@@ -1,0 +1,79 @@
+"""`replay`: a session shown again."""
+
+import sys
+from datetime import datetime
+
+import click
+
+from bastion.durations import parse_duration
+from bastion.errors import BadInput
+from cli.arguments import MOMENT, SESSION
+from cli.desk import Desk
+from cli.sessions import looked_at
+from cli.verb import Verb
+from recorder import Session
+from recorder.replay import Pace, play
+
+
+@click.command(
+    cls=Verb,
+    examples=[
+        "[program] replay S-31",
+        "[program] replay S-31 --speed 4 --idle 1 --from 2m",
+        "[program] replay S-31 | less",
+    ],
+)
+@click.argument("session", type=SESSION, metavar="S-N")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.01, 1000),
+    default=1.0,
+    show_default=True,
+    help="So many times as fast.",
+)
+@click.option(
+    "--idle", type=click.FloatRange(0, 86_400), help="No pause longer than these seconds."
+)
+@click.option("--from", "start", metavar="DURATION", help="Begin at this point, as in 90s or 2m.")
+@click.option("--at", type=MOMENT, metavar="TIME", help="Begin at this time of day.")
+@click.pass_obj
+def replay(
+    desk: Desk,
+    *,
+    session: int,
+    speed: float,
+    idle: float | None,
+    start: str | None,
+    at: datetime | None,
+) -> None:
+    """Show a session again.
+
+    On a terminal it is paced: space pauses, ctrl-c ends it. Elsewhere it is printed at once. What
+    could harm your terminal is left out.
+    """
+    services = desk.services
+    found = looked_at(desk, session, "replay")
+    pace = Pace(speed, idle, _start(found, start, at))
+    play(services.archive.open(found), pace, sys.stdout)
+
+
+def _start(session: Session, start: str | None, at: datetime | None) -> float:
+    """Seconds from the session's beginning."""
+    if start is not None and at is not None:
+        raise BadInput("Say where to begin once: either --from DURATION or --at TIME.")
+    if at is None:
+        return _seconds(start) if start is not None else 0.0
+    if at < session.started_at or (session.ended_at is not None and at > session.ended_at):
+        raise BadInput(f"{session.name} did not go on at {at:%Y-%m-%d %H:%M} UTC.")
+    return (at - session.started_at).total_seconds()
+
+
+def _seconds(text: str) -> float:
+    """Seconds of a duration, or of a bare number as in `90` and `1.5`."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return parse_duration(text).total_seconds()
+    if not 0 <= seconds < 1e9:
+        raise BadInput(f"{text[:40]!a} is not a point in a session: write it as in 90s or 2m.")
+    return seconds
