@@ -7,15 +7,13 @@ that would be written otherwise is none. Nothing here knows a key, a file or a c
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
-import orjson
-
-from recorder.errors import CorruptRecording
+from recorder import facts
 from recorder.session import EndReason, Kind, Session, session_name
 
 NAMESPACE: Final = "recording@bastion"
@@ -24,10 +22,7 @@ NAMESPACE: Final = "recording@bastion"
 LONGEST_MANIFEST: Final = 4 * 1024 * 1024
 """Bytes of a manifest: a command line may be long."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"S-[0-9]{1,19}(-[0-9]{1,2})?\.(cast|sent)", re.ASCII)
-_LARGEST = 2**63 - 1
-T = TypeVar("T")
 
 
 class Held(StrEnum):
@@ -91,8 +86,7 @@ class Manifest:
 
     def text(self) -> str:
         """What is signed."""
-        options = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-        return orjson.dumps(_written(self), option=options).decode()
+        return facts.line_of(_written(self))
 
 
 def sha256_of(text: str) -> str:
@@ -142,22 +136,7 @@ def manifest_of(
 
 def read_manifest(text: str) -> Manifest:
     """The manifest that a text is, to the byte. Raises CorruptRecording, with one sentence."""
-    if len(text) > LONGEST_MANIFEST:
-        raise CorruptRecording("the manifest is too long")
-    try:
-        read = orjson.loads(text)
-    except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
-        raise CorruptRecording("the manifest is not JSON") from error
-    if not isinstance(read, dict):
-        raise CorruptRecording("the manifest is not an object")
-    try:
-        found = _read(read)
-        same = found.text() == text
-    except (ValueError, OverflowError, TypeError) as error:
-        raise CorruptRecording(f"the manifest can't be read: {error}") from error
-    if not same:
-        raise CorruptRecording("the manifest is not written as manifests are")
-    return found
+    return facts.read_back(text, "manifest", LONGEST_MANIFEST, _read, Manifest.text)
 
 
 def _written(manifest: Manifest) -> Mapping[str, object]:
@@ -172,8 +151,8 @@ def _written(manifest: Manifest) -> Mapping[str, object]:
         "kind": manifest.kind.value,
         "command": manifest.command,
         "source": manifest.source,
-        "started_at": _moment(manifest.started_at),
-        "ended_at": _moment(manifest.ended_at),
+        "started_at": facts.moment(manifest.started_at),
+        "ended_at": facts.moment(manifest.ended_at),
         "end_reason": manifest.end_reason.value,
         "exit_status": manifest.exit_status,
         "exit_signal": manifest.exit_signal,
@@ -185,111 +164,41 @@ def _written(manifest: Manifest) -> Mapping[str, object]:
         ],
         "checkpoint": manifest.checkpoint and manifest.checkpoint.value,
         "previous": manifest.previous,
-        "sealed_at": _moment(manifest.sealed_at),
+        "sealed_at": facts.moment(manifest.sealed_at),
         "node": manifest.node,
     }
 
 
-def _read(read: dict[str, object]) -> Manifest:
-    """Raises ValueError, and OverflowError for times that no clock tells."""
-    take = _Facts(read)
+def _read(take: facts.Facts) -> Manifest:
     return Manifest(
-        number=take("manifest", _number),
-        session=take("session", _named("S")),
-        connection=take("connection", _named("C")),
-        user=take("user", _text),
-        grant=take("grant", _named("G")),
-        host=take("host", _text),
-        login=take("login", _text),
-        kind=Kind(take("kind", _text)),
-        command=take("command", _maybe(_text)),
-        source=take("source", _text),
-        started_at=take("started_at", _when),
-        ended_at=take("ended_at", _when),
-        end_reason=EndReason(take("end_reason", _text)),
-        exit_status=take("exit_status", _maybe(_number)),
-        exit_signal=take("exit_signal", _maybe(_text)),
-        bytes_in=take("bytes_in", _number),
-        bytes_out=take("bytes_out", _number),
-        events=take("events", _number),
-        files=take("files", _parts),
-        checkpoint=take("checkpoint", _maybe(lambda value: Held(_text(value)))),
-        previous=take("previous", _maybe(_sha256)),
-        sealed_at=take("sealed_at", _when),
-        node=take("node", _text),
+        number=take("manifest", facts.number),
+        session=take("session", facts.named("S")),
+        connection=take("connection", facts.named("C")),
+        user=take("user", facts.text),
+        grant=take("grant", facts.named("G")),
+        host=take("host", facts.text),
+        login=take("login", facts.text),
+        kind=Kind(take("kind", facts.text)),
+        command=take("command", facts.maybe(facts.text)),
+        source=take("source", facts.text),
+        started_at=take("started_at", facts.when),
+        ended_at=take("ended_at", facts.when),
+        end_reason=EndReason(take("end_reason", facts.text)),
+        exit_status=take("exit_status", facts.maybe(facts.number)),
+        exit_signal=take("exit_signal", facts.maybe(facts.text)),
+        bytes_in=take("bytes_in", facts.number),
+        bytes_out=take("bytes_out", facts.number),
+        events=take("events", facts.number),
+        files=take("files", facts.several(2, _part)),
+        checkpoint=take("checkpoint", facts.maybe(lambda value: Held(facts.text(value)))),
+        previous=take("previous", facts.maybe(facts.sha256)),
+        sealed_at=take("sealed_at", facts.when),
+        node=take("node", facts.text),
     )
 
 
-class _Facts:
-    """Takes facts out of an object; what is missing or of another kind is named."""
-
-    def __init__(self, read: dict[str, object]) -> None:
-        self._read = read
-
-    def __call__(self, name: str, kind: Callable[[object], T]) -> T:
-        try:
-            return kind(self._read[name])
-        except KeyError:
-            raise ValueError(f"it lacks {name}") from None
-        except ValueError as error:
-            raise ValueError(f"{name} {error}") from None
-
-
-def _maybe(kind: Callable[[object], T]) -> Callable[[object], T | None]:
-    return lambda value: None if value is None else kind(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("is not a text")
-    return value
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
-        raise ValueError("is not a number")
-    return value
-
-
-def _named(prefix: str) -> Callable[[object], int]:
-    def number(value: object) -> int:
-        letter, _, digits = _text(value).partition("-")
-        if letter != prefix or not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
-            raise ValueError(f"is not written {prefix}-N")
-        return _number(int(digits))
-
-    return number
-
-
-def _sha256(value: object) -> str:
-    if not isinstance(value, str) or _SHA256.fullmatch(value) is None:
-        raise ValueError("is not a SHA-256")
-    return value
-
-
-def _when(value: object) -> datetime:
-    at = datetime.fromisoformat(_text(value))
-    if at.tzinfo is None:
-        raise ValueError("is a time without a zone")
-    return at.astimezone(UTC)
-
-
-def _moment(at: datetime) -> str:
-    """As events of the log have it: in UTC, always to the microsecond."""
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
-
-
-def _parts(value: object) -> tuple[Part, ...]:
-    if not isinstance(value, list) or len(value) > 2:
-        raise ValueError("are not the files of a recording")
-    return tuple(map(_part, value))
-
-
-def _part(value: object) -> Part:
-    if not isinstance(value, dict):
-        raise ValueError("are not files")
-    take = _Facts(value)
-    name = take("name", _text)
+def _part(take: facts.Facts) -> Part:
+    name = take("name", facts.text)
     if _NAME.fullmatch(name) is None:
         raise ValueError("has a name that no recording has")
-    return Part(name, take("sha256", _sha256), take("size", _number))
+    return Part(name, take("sha256", facts.sha256), take("size", facts.number))

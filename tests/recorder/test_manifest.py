@@ -120,7 +120,7 @@ def test_what_is_no_manifest_is_one_sentence(text: str) -> None:
         ("kind", "dance", "dance"),
         ("files", [{"name": "../x", "sha256": HASH, "size": 1}], "a name that no recording has"),
         ("files", [{"name": "S-1.cast", "size": 1}], "it lacks sha256"),
-        ("files", 3, "files are not the files of a recording"),
+        ("files", 3, "files are not a list of at most 2"),
         ("more", 1, "not written as manifests are"),
     ],
 )
