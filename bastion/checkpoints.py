@@ -2,6 +2,10 @@
 
 Each names the hash of the one before, so the newest speaks for all. Its `body` is what is signed,
 byte for byte: a line of JSON with its keys in order and no blanks. Nothing here knows a key.
+
+It also signs a list of the events since the one before, so that one event can be proved to
+somebody who may not see the others. A line of the list is the SHA-256 of an event's hash, not the
+hash itself: whoever has the list can't try out what the event before another one was.
 """
 
 import hashlib
@@ -22,11 +26,44 @@ MOST_HEADS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A list of events: how many, and the SHA-256 (hex) of all its lines (`listed_line`)."""
+
+    events: int
+    sha256: str
+
+
+class Listing:
+    """Makes a list of the events whose hashes it is given, in the order of their numbers."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._digest = hashlib.sha256()
+
+    def add(self, hash_: str) -> bytes:
+        """The next event: its line."""
+        line = listed_line(hash_)
+        self._count += 1
+        self._digest.update(line)
+        return line
+
+    def listed(self) -> Listed:
+        """What has been listed so far."""
+        return Listed(self._count, self._digest.hexdigest())
+
+
+def listed_line(hash_: str) -> bytes:
+    """The line of the event with this hash: the SHA-256 (hex) of that, and a newline."""
+    return f"{sha256_of(hash_)}\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The `number`-th: where the chains that had moved since the one before ended at `at`.
 
     `events` is the number of the newest event of all at that moment, `after` the SHA-256 (hex) of
-    the body before, `START` for the first.
+    the body before, `START` for the first. `listed` are the last so many events up to that one;
+    older checkpoints have no list.
     """
 
     number: int
@@ -34,16 +71,19 @@ class Checkpoint:
     events: int
     after: str
     heads: tuple[Head, ...]
+    listed: Listed | None = None
 
     def body(self) -> str:
         """What is signed."""
-        written = {
+        written: dict[str, object] = {
             "checkpoint": self.number,
             "at": moment(self.at),
             "events": self.events,
             "after": self.after,
             "heads": [_written(head) for head in self.heads],
         }
+        if self.listed is not None:
+            written["list"] = {"events": self.listed.events, "sha256": self.listed.sha256}
         return orjson.dumps(written, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -71,9 +111,9 @@ class Sealed:
         return orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
 
 
-def sha256_of(body: str) -> str:
-    """The hash (hex) of a checkpoint's body."""
-    return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()
+def sha256_of(text: str) -> str:
+    """The hash (hex) of a checkpoint's body, or of what stands for an event in a list."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def place_after(before: Sealed | None) -> tuple[int, str]:
@@ -91,6 +131,7 @@ def read_checkpoint(body: str) -> Checkpoint:
             events=_number(read["events"]),
             after=str(read["after"]),
             heads=tuple(map(_head, read["heads"])),
+            listed=_listed(read.get("list")),
         )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("not the body of a checkpoint") from error
@@ -111,6 +152,10 @@ def _written(head: Head) -> Mapping[str, object]:
 def _head(read: Mapping[str, object]) -> Head:
     chain = Chain(str(read["node"]), str(read["boot"]))
     return Head(chain, _number(read["seq"]), str(read["hash"]))
+
+
+def _listed(read: Mapping[str, object] | None) -> Listed | None:
+    return None if read is None else Listed(_number(read["events"]), str(read["sha256"]))
 
 
 def _number(read: object) -> int:

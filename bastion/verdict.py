@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from bastion.chains import End, Finding, Findings, Row, Walk, Wrong, between, named_chain
-from bastion.checkpoints import MOST_HEADS, Checkpoint, read_checkpoint, sha256_of
+from bastion.checkpoints import MOST_HEADS, Checkpoint, Listing, read_checkpoint, sha256_of
 from bastion.events import START, Chain, Head
 
 Judge = Callable[[str, str], str | None]
@@ -137,6 +137,8 @@ def judge(log: Log, signed: Judge) -> Verdict:
             seals.settle(checkpoint, walk)
             checkpoint = next(pending, None)
         walk.take(row)
+        if checkpoint is not None:
+            seals.enlist(checkpoint, row)
     while checkpoint is not None:
         seals.settle(checkpoint, walk)
         checkpoint = next(pending, None)
@@ -171,6 +173,8 @@ class _Seals:
         self._after: str | None = START
         self._events = 0
         self._gap = False
+        self._listing = Listing()
+        self._said = len(findings.kept)
 
     def read(self, rows: Iterable[Row]) -> Iterator[Checkpoint]:
         """The checkpoints that hold; what is wrong with the others is found."""
@@ -179,6 +183,14 @@ class _Seals:
             checkpoint = self._read(row)
             if checkpoint is not None:
                 yield checkpoint
+
+    def enlist(self, checkpoint: Checkpoint, row: Row) -> None:
+        """An event that the checkpoint knew of: is it on its list?"""
+        number, hash_, listed = row[0], row[-1], checkpoint.listed
+        if listed is None or not isinstance(number, int) or not isinstance(hash_, str):
+            return
+        if number > checkpoint.events - listed.events:
+            self._listing.add(hash_)
 
     def settle(self, checkpoint: Checkpoint, walk: Walk) -> None:
         """All that the checkpoint knew of has passed: do the chains stand where it says?"""
@@ -199,8 +211,18 @@ class _Seals:
             if not self._gap:
                 self._strangers(number, walk)
             walk.moved.clear()
+        self._against_list(checkpoint)
         self._gap = False
         self.newest = checkpoint
+
+    def _against_list(self, checkpoint: Checkpoint) -> None:
+        """Where nothing else was found of these events, their list is the one that was signed."""
+        found, self._listing = self._listing.listed(), Listing()
+        before, self._said = self._said, len(self._findings.kept) + self._findings.more
+        if checkpoint.listed not in (None, found) and before == self._said:
+            number = checkpoint.number
+            sentence = f"The list of events that checkpoint {number} signs is not that of the log."
+            self._findings.add(Wrong.CHANGED, f"checkpoint {number}", sentence)
 
     def close(self, sent: Mapping[str, int]) -> None:
         """None is left: were there more?"""

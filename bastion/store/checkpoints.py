@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
-from bastion.checkpoints import MOST_HEADS, Checkpoint, Sealed, place_after
+from bastion.checkpoints import MOST_HEADS, Checkpoint, Listed, Listing, Sealed, place_after
 from bastion.errors import Conflict
 from bastion.events import Chain, Head
+from bastion.store.events import hashes
 from bastion.store.events import last as last_event
 from bastion.tables import checkpoints, heads
 
@@ -31,8 +32,21 @@ def draft(connection: Connection, now: datetime) -> Checkpoint | None:
     )
     if not found:
         return None
-    number, after = place_after(last(connection))
-    return Checkpoint(number, now, last_event(connection), after, found)
+    before, newest = last(connection), last_event(connection)
+    number, after = place_after(before)
+    return Checkpoint(number, now, newest, after, found, _since(connection, before, newest))
+
+
+def _since(connection: Connection, before: Sealed | None, newest: int) -> Listed | None:
+    """The list of the events since a checkpoint; none after one that can't be read."""
+    try:
+        known = 0 if before is None else before.checkpoint.events
+    except ValueError:
+        return None
+    listing = Listing()
+    for hash_ in hashes(connection, known, newest):
+        listing.add(hash_)
+    return listing.listed()
 
 
 def keep(connection: Connection, sealed: Sealed) -> None:

@@ -4,7 +4,7 @@ An event is written in the transaction of what it tells of: both, or neither. Re
 index that fits and, at a million events, looks at no more rows than it has to.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -154,6 +154,12 @@ def seals_told(connection: Connection, sessions: Collection[int]) -> list[Event]
 def last(connection: Connection) -> int:
     """The number of the newest event, 0 where there is none."""
     return connection.execute(select(func.max(_e.id))).scalar() or 0
+
+
+def hashes(connection: Connection, after: int, upto: int) -> Iterator[str]:
+    """The hashes of the events after the number `after`, up to `upto`, in their order; streamed."""
+    statement = select(_e.hash).where(_e.id > after, _e.id <= upto).order_by(_e.id)
+    yield from connection.execute(statement.execution_options(yield_per=MOST_ROWS)).scalars()
 
 
 def read_event(row: Row[Any]) -> Event:

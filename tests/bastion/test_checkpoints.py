@@ -1,13 +1,17 @@
 """Checkpoints: they know what was hashed anew since, and are checked themselves."""
 
+import sqlite3
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bastion.audit import seal_with
 from bastion.chains import MOST_FINDINGS, Wrong
+from bastion.checkpoints import Checkpoint, Listed, Listing, read_checkpoint
 from tests.bastion.forger import rehash, relink, resealed
-from tests.bastion.logs import OTHER, Log, happened, made_log
+from tests.bastion.logs import OTHER, SEAL, Log, happened, made_log
 from tests.bastion.test_verdict import found
 from tests.bastion.worlds import NOW
 
@@ -140,3 +144,68 @@ def test_findings_are_bounded(tmp_path: Path) -> None:
         raw.execute("UPDATE events SET why = 'nothing'")
     verdict = log.verdict()
     assert (len(verdict.findings), verdict.more) == (MOST_FINDINGS, 5)
+
+
+# Their lists
+
+
+def sealed_again(raw: sqlite3.Connection, checkpoint: Checkpoint) -> None:
+    """Root puts another body in a checkpoint's place, with the right signature."""
+    body = checkpoint.body()
+    signature = seal_with(SEAL)(body.encode())
+    put = "UPDATE checkpoints SET body = ?, signature = ? WHERE id = ?"
+    raw.execute(put, (body, signature, checkpoint.number))
+
+
+def sha256sum(text: str) -> str:
+    """What the program of that name says."""
+    said = subprocess.run(["sha256sum"], input=text.encode(), capture_output=True, check=True)
+    return said.stdout.split()[0].decode()
+
+
+def test_a_checkpoint_signs_a_list_of_the_events_since_the_one_before(pristine: Log) -> None:
+    """Each once, in their order: sha256sum alone shows that an event is on it."""
+    with pristine.life() as journal:
+        hashes = [event.hash for event in reversed(journal.events())]
+        sealed = [each.checkpoint for each in reversed(journal.checkpoints())]
+    for checkpoint, first in zip(sealed, (0, 10, 16), strict=True):
+        part = hashes[first : checkpoint.events]
+        lines = "".join(f"{sha256sum(hash_)}\n" for hash_ in part)
+        assert checkpoint.listed == Listed(len(part), sha256sum(lines))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_list_that_is_not_the_logs_is_found(log: Log, number: int) -> None:
+    """Though whoever signed it has the key: with another order, with one event less."""
+    with log.life() as journal:
+        checkpoint = next(c for c in journal.checkpoints() if c.number == number).checkpoint
+        last = journal.events(limit=1)[0].hash
+    listing = Listing()
+    listing.add(last)
+    assert checkpoint.listed is not None
+    for wrong in (replace(checkpoint.listed, sha256="ab" * 32), listing.listed()):
+        with log.forged() as raw:
+            sealed_again(raw, replace(checkpoint, listed=wrong))
+        assert (Wrong.CHANGED, f"checkpoint {number}") in found(log.verdict())
+
+
+def test_an_older_checkpoint_has_no_list(log: Log) -> None:
+    """It is read, and holds, as it did."""
+    with log.life() as journal:
+        last = journal.checkpoints(limit=1)[0].checkpoint
+    bare = replace(last, listed=None)
+    assert "list" not in bare.body()
+    assert read_checkpoint(bare.body()) == bare
+    with log.forged() as raw:
+        sealed_again(raw, bare)
+    assert log.verdict().sound
+
+
+@pytest.mark.parametrize("listed", ["[]", '{"events":1}', '{"events":"1","sha256":""}', "null"])
+def test_what_is_no_list_is_no_checkpoint(listed: str) -> None:
+    """A body is ours to the byte, or none."""
+    body = Checkpoint(1, NOW, 1, "0" * 64, (), Listed(1, "ab" * 32)).body()
+    assert read_checkpoint(body).body() == body
+    head, _, _ = body.partition(',"list":')
+    with pytest.raises(ValueError, match=r"body|number|written"):
+        read_checkpoint(f'{head},"list":{listed}}}')
