@@ -30,6 +30,7 @@ from bastion.control import Control
 from bastion.crew import Crew
 from bastion.duties import (
     MINUTE,
+    keep_marking,
     keep_sealing_recordings,
     keep_syncing,
     reread_rules,
@@ -231,6 +232,7 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
         keep_syncing(services.archive, recording.sync),
+        keep_marking(services.archive, recording.checkpoint),
         watch_disk(
             _space(services), services.archive, recording.stall, hands.live, hands.chronicle
         ),

@@ -132,13 +132,15 @@ class RecordingSettings(Part):
     Below `low_water` bytes of free disk no session begins, below `reserve` the live ones end; from
     `emergency_reserve` on this is so for break-glass too. On a small disk they are a tenth, a
     twentieth and a fiftieth of it at most. What is recorded is synced to the disk every `sync`;
-    when the disk is `stall` behind with that, live sessions end.
+    when the disk is `stall` behind with that, live sessions end. How far live recordings have come
+    is kept in the database every `checkpoint`.
     """
 
     directory: Annotated[str, Field(min_length=1, max_length=1000)] = "recordings"
     session_limit: Size = 2**30
     sync: Seconds = 1.0
     stall: Seconds = 30.0
+    checkpoint: Seconds = 10.0
     low_water: Size = 2**30
     reserve: Size = 2**28
     emergency_reserve: Size = 2**26

@@ -43,7 +43,7 @@ async def every(seconds: float, work: Callable[[], Awaitable[object]], what: str
     while True:
         try:
             await work()
-        except BastionError as error:
+        except (BastionError, RecorderError) as error:
             log.error("%s: %s", what, error)
         except Exception:
             log.exception("%s failed", what)
@@ -67,6 +67,11 @@ async def reread_rules(rulebook: Rulebook) -> None:
 async def keep_syncing(archive: Archive, seconds: float) -> None:
     """Have what was recorded written to the disk for good."""
     await every(seconds, archive.sync, "syncing the recordings")
+
+
+async def keep_marking(archive: Archive, seconds: float) -> None:
+    """Keep how far live recordings have come, so that what is cut or changed meanwhile is found."""
+    await every(seconds, archive.checkpoint, "keeping how far recordings have come")
 
 
 async def watch_disk(

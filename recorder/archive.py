@@ -20,7 +20,9 @@ from recorder import asciicast, recovery
 from recorder.age import recipient
 from recorder.errors import RecorderError, RecordingFailed, RecordingMissing
 from recorder.files import day_directory, new_pens
+from recorder.growing import Growing
 from recorder.index import Index
+from recorder.manifest import Held
 from recorder.pen import Pen
 from recorder.reader import Reader
 from recorder.recording import Clock, Recording
@@ -69,6 +71,7 @@ class Archive:
         self._clock = clock
         self._syncing = Syncing(clock)
         self._sealing = sealing
+        self._growing = None if sealing is None else Growing(self._syncing, sealing.mark, now)
 
     @property
     def behind(self) -> float:
@@ -81,6 +84,11 @@ class Archive:
         A recording that the disk refuses is broken: its session can't go on.
         """
         await self._syncing.sync()
+
+    async def checkpoint(self) -> None:
+        """Keep in the database how far live recordings have come. Raises IndexUnavailable."""
+        if self._growing is not None:
+            await self._growing.checkpoint()
 
     @asynccontextmanager
     async def record(self, info: SessionInfo) -> AsyncIterator[Recording]:
@@ -115,6 +123,8 @@ class Archive:
                 await self.finish(recording)
             raise
         self._syncing.add(*opened[0].pens)
+        if self._growing is not None:
+            self._growing.add(opened[0])
         return opened[0]
 
     async def finish(self, recording: Recording) -> None:
@@ -125,6 +135,8 @@ class Archive:
         """
         if recording.claim_end():
             self._syncing.remove(*recording.pens)
+            if self._growing is not None:
+                self._growing.remove(recording)
             await to_the_end(lambda: self._finish(recording))
 
     async def recover(self) -> list[recovery.Recovered]:
@@ -132,7 +144,7 @@ class Archive:
 
         Skips recordings that somebody still writes. Raises IndexUnavailable.
         """
-        return await to_the_end(lambda: recovery.recover(self._directory, self._index))
+        return await to_the_end(lambda: recovery.recover(self._directory, self._index, self._hold))
 
     async def seal_pending(self) -> list[str]:
         """Seal what is over and is not sealed yet; sentences for what can't be.
@@ -209,6 +221,7 @@ class Archive:
         except RecordingFailed as error:
             failure = error
             recording.failed()
+            self._hold(recording.session)
             stored = recovery.salvaged(self._directory, recording.path)
         if recording.tells_files:  # first: a session that is over has all of its rows
             told = files_told(Reader(recording.path).events(), recording.started_at)
@@ -217,6 +230,10 @@ class Archive:
         self._seal(recording.session)
         if failure is not None:
             raise failure
+
+    def _hold(self, session: int) -> Held | None:
+        """Before a recording is mended: is it what its checkpoint says?"""
+        return None if self._sealing is None else self._sealing.hold(session)
 
     def _seal(self, session: int) -> None:
         """A session that can't be sealed now is over all the same: `seal_pending` tries again."""

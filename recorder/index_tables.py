@@ -118,8 +118,8 @@ seals = Table(
     UniqueConstraint("session", name="uq_seals_session"),
 )
 
-# How a recording that grows began: the SHA-256 of its first `size` bytes. `held` is what became
-# of that when it was interrupted.
+# How a recording that grows began: the SHA-256 of the first `size` bytes of what was shown, and of
+# what was sent. `held` is what became of that when it was interrupted.
 prefixes = Table(
     "prefixes",
     metadata,
@@ -127,5 +127,7 @@ prefixes = Table(
     Column("at", Moment, nullable=False),
     Column("size", _big, nullable=False),
     Column("sha256", String(64), nullable=False),
+    Column("sent_size", _big, nullable=False),
+    Column("sent_sha256", String(64), nullable=False),
     Column("held", String(16)),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from recorder.errors import CorruptRecording, RecorderError, RecordingMissing
+from recorder.growing import stands
 from recorder.index import Index
 from recorder.manifest import Manifest, read_manifest
 from recorder.plain import lying_path, plain_chunks, plain_path
@@ -18,6 +19,7 @@ from recorder.verify import (
     Judge,
     Measure,
     Wrong,
+    about_beginning,
     about_file,
     about_neighbours,
     about_row,
@@ -92,11 +94,20 @@ class Inspection:
                 yield Finding(Wrong.ADDED, file.name, said)
 
     def _without_seal(self, session: Session) -> Iterator[Finding]:
-        if session.recording.sealed:
+        if session.live:
+            yield from self._growing(session)
+        elif session.recording.sealed:
             yield Finding(Wrong.MISSING, session.name, f"{session.name}: its seal is missing.")
         elif session.ended_at is not None and self._now() - session.ended_at > PATIENCE:
             said = f"{session.name}: it is over and was never sealed."
             yield Finding(Wrong.UNSEALED, session.name, said)
+
+    def _growing(self, session: Session) -> Iterator[Finding]:
+        prefix = self._seals.prefix(session.id)
+        if prefix is None:
+            return
+        for file, held in stands(self._directory / session.recording.path, prefix):
+            yield from about_beginning(session, prefix, file.name, held)
 
     def _sealed(self, session: Session, kept: Kept) -> Iterator[Finding]:
         yield from about_seal(kept, self._signed)

@@ -189,7 +189,7 @@ def _read(take: facts.Facts) -> Manifest:
         bytes_in=take("bytes_in", facts.number),
         bytes_out=take("bytes_out", facts.number),
         events=take("events", facts.number),
-        files=take("files", facts.several(2, _part)),
+        files=take("files", facts.several(2, read_part)),
         checkpoint=take("checkpoint", facts.maybe(lambda value: Held(facts.text(value)))),
         previous=take("previous", facts.maybe(facts.sha256)),
         sealed_at=take("sealed_at", facts.when),
@@ -197,7 +197,8 @@ def _read(take: facts.Facts) -> Manifest:
     )
 
 
-def _part(take: facts.Facts) -> Part:
+def read_part(take: facts.Facts) -> Part:
+    """A file, as manifests write it. Raises ValueError."""
     name = take("name", facts.text)
     if _NAME.fullmatch(name) is None:
         raise ValueError("has a name that no recording has")

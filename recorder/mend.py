@@ -79,6 +79,18 @@ class Mended:
     cut: int
 
 
+def still_written(path: Path) -> bool:
+    """Whether somebody is writing this recording. One that can't be opened is written by nobody."""
+    try:
+        with path.open("rb") as file:
+            _lock(file.fileno())
+    except StillWritten:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def mend(path: Path, header: bytes) -> Mended:
     """Make the file end with a whole line; write `header` if not even that is whole.
 

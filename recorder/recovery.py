@@ -4,7 +4,7 @@ Each recording stands alone: one that is damaged or missing is reported and does
 others. A recording that somebody still writes (its file is locked) is left alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,8 @@ from pathlib import Path
 from recorder import asciicast
 from recorder.errors import CorruptRecording, RecorderError
 from recorder.index import Index, Wanted
-from recorder.mend import Mended, StillWritten, measured, mend
+from recorder.manifest import Held
+from recorder.mend import Mended, measured, mend, still_written
 from recorder.reader import Reader
 from recorder.sent_reader import bytes_sent
 from recorder.session import (
@@ -44,9 +45,14 @@ class Recovered:
         return f"{session_name(self.session)}: {self.problem or 'interrupted'}"
 
 
-def recover(directory: Path, index: Index) -> list[Recovered]:
+Hold = Callable[[int], Held | None]
+"""Holds a session's checkpoint against its files, once nobody writes them any more: what became
+of it, None where there is none."""
+
+
+def recover(directory: Path, index: Index, hold: Hold) -> list[Recovered]:
     """Mend and complete every open session below `directory`. Raises IndexUnavailable."""
-    results = (_recover(directory, index, session) for session in _open_sessions(index))
+    results = (_recover(directory, index, session, hold) for session in _open_sessions(index))
     return [result for result in results if result is not None]
 
 
@@ -57,14 +63,15 @@ def _open_sessions(index: Index) -> Iterator[Session]:
         before = page[-1].id
 
 
-def _recover(directory: Path, index: Index, session: Session) -> Recovered | None:
+def _recover(directory: Path, index: Index, session: Session, hold: Hold) -> Recovered | None:
     path = directory / session.recording.path
+    if still_written(path):
+        return None
+    held = hold(session.id)
     try:
         mended = mend(path, asciicast.header_line(_header(session)))
         sent, problem = _sent(path.with_suffix(".sent"))
         ending = ending_of(session.started_at, mended, sent)
-    except StillWritten:
-        return None
     except (RecorderError, OSError) as error:
         ending = Ending(reason=EndReason.INTERRUPTED, at=session.started_at)
         index.complete(session.id, ending, _as_it_is(directory, session.recording))
@@ -72,7 +79,13 @@ def _recover(directory: Path, index: Index, session: Session) -> Recovered | Non
     if session.kind in (Kind.SFTP, Kind.SCP):
         index.keep_files(session.id, files_told(Reader(path).events(), session.started_at))
     index.complete(session.id, ending, _stored(session.recording.path, mended))
-    return Recovered(session.id, mended.cut, problem)
+    return Recovered(session.id, mended.cut, problem or _not_held(held))
+
+
+def _not_held(held: Held | None) -> str | None:
+    if held in (None, Held.WHOLE):
+        return None
+    return f"interrupted, and its recording was {held} since its last checkpoint"
 
 
 def salvaged(directory: Path, path: Path) -> Stored:

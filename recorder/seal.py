@@ -11,23 +11,24 @@ Whatever ends this between two of them, `seal_pending` goes on from there: each 
 where it was done. How a manifest is signed, and who is told, is handed in.
 """
 
-import logging
+import os
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from recorder.errors import NotSealed, RecorderError
+from recorder.asciicast import Note, Word, parse_event
+from recorder.errors import CorruptRecording, NotSealed, RecorderError
+from recorder.facts import Facts
 from recorder.files import write_beside
+from recorder.growing import stands, worst
 from recorder.index import Index
-from recorder.manifest import Part, manifest_of, sha256_of
+from recorder.manifest import Held, Part, manifest_of, read_part, sha256_of
 from recorder.mend import measured
 from recorder.plain import plain_path
 from recorder.seals import Kept, Prefix, Seals
 from recorder.session import Session, session_name
-
-log = logging.getLogger(__name__)
 
 Sign = Callable[[bytes], str]
 """An armoured SSHSIG signature over a manifest, for `manifest.NAMESPACE`. Raises NotSealed."""
@@ -37,6 +38,9 @@ Told = Callable[[Session, Kept], None]
 
 MANIFEST: Final = ".manifest"
 SIGNATURE: Final = ".manifest.sig"
+
+_LAST_LINE = 4096
+"""More bytes than the last line of a recording has."""
 
 _TRIES = 20
 _PAGE = 100
@@ -100,6 +104,21 @@ class Sealing:
         """Keep how far live recordings have come. Raises IndexUnavailable."""
         self._seals.mark(marked)
 
+    def hold(self, session: int) -> Held | None:
+        """Hold the checkpoint of a session against its files, and keep what became of it.
+
+        For when nobody writes them any more, and before they are mended. The first word stays, and
+        is what this gives; None where no checkpoint was kept. Raises IndexUnavailable.
+        """
+        prefix, found = self._seals.prefix(session), self._index.get(session)
+        if prefix is None or found is None:
+            return None
+        if prefix.held is not None:
+            return prefix.held
+        held = worst(stands(self._directory / found.recording.path, prefix))
+        self._seals.hold(session, held)
+        return held
+
     def _problem(self, session: int) -> str | None:
         try:
             self.seal(session)
@@ -133,19 +152,20 @@ class Sealing:
         raise NotSealed("others were always faster")
 
     def _files(self, session: Session) -> tuple[Part, ...]:
-        """The cast as the row has it, and the track of what was sent as it lies there."""
-        recording, parts = session.recording, []
+        """The cast as the row has it, and the track of what was sent as its last line has it.
+
+        One that was interrupted has no such line: then the track is sealed as it lies there.
+        """
+        recording = session.recording
         cast = plain_path(self._directory / recording.path)
+        shown = None
         if recording.sha256 is not None:
-            parts.append(Part(cast.name, recording.sha256, recording.size))
+            shown = Part(cast.name, recording.sha256, recording.size)
         try:
-            size, sha256 = measured(cast.with_suffix(".sent"))
-            parts.append(Part(cast.with_suffix(".sent").name, sha256, size))
-        except FileNotFoundError:
-            log.error("%s has no track of what was sent", session.name)
+            sent = sent_as_told(cast) or _sent_as_it_lies(cast.with_suffix(".sent"))
         except OSError as error:
             raise NotSealed(f"its track can't be read: {error.strerror}") from error
-        return tuple(parts)
+        return tuple(part for part in (shown, sent) if part is not None)
 
     def _lay_beside(self, session: Session, kept: Kept) -> None:
         stem = plain_path(self._directory / session.recording.path)
@@ -154,3 +174,24 @@ class Sealing:
                 write_beside(stem.with_suffix(suffix), text.encode())
         except OSError as error:
             raise NotSealed(f"its seal can't be written: {error.strerror}") from error
+
+
+def sent_as_told(cast: Path) -> Part | None:
+    """The track of what was sent, as the last line of a recording that was closed has it."""
+    try:
+        with cast.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_LINE))
+            note = Note.of(parse_event(file.read().rstrip(b"\n").rpartition(b"\n")[2]))
+        told = None if note is None or note.word is not Word.ENDED else note.facts.get("sent")
+        name = f"{cast.stem}.sent"
+        return read_part(Facts({"name": name, **told})) if isinstance(told, dict) else None
+    except (FileNotFoundError, CorruptRecording, TypeError, ValueError):
+        return None
+
+
+def _sent_as_it_lies(track: Path) -> Part | None:
+    try:
+        size, sha256 = measured(track)
+    except FileNotFoundError:
+        return None
+    return Part(track.name, sha256, size)

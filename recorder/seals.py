@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from recorder.index import Database, renamed
@@ -31,16 +31,24 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first `size` bytes of a file that grows: their SHA-256 (hex)."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prefix:
-    """How a session's recording began at a time: the SHA-256 (hex) of its first `size` bytes.
+    """How both files of a session's recording began at a time: what was shown, what was sent.
 
     `held` is what became of that when the session was interrupted.
     """
 
     session: int
     at: datetime
-    size: int
-    sha256: str
+    shown: Beginning
+    sent: Beginning
     held: Held | None = None
 
 
@@ -119,14 +127,9 @@ class Seals:
 
         One that is over meanwhile is left out.
         """
-        numbers = [each.session for each in marked]
-        live = select(sessions.c.id).where(sessions.c.id.in_(numbers), is_live)
         with renamed(), self._database.write() as connection:
-            going_on = set(connection.execute(live).scalars())
-            rows = [_marked(each) for each in marked if each.session in going_on]
-            if rows:
-                connection.execute(delete(prefixes).where(_p.session.in_(going_on)))
-                connection.execute(insert(prefixes), rows)
+            for start in range(0, len(marked), _BATCH):
+                _mark(connection, marked[start : start + _BATCH])
 
     def prefix(self, session: int) -> Prefix | None:
         """The checkpoint of a session."""
@@ -135,7 +138,8 @@ class Seals:
         if row is None:
             return None
         held = None if row.held is None else Held(row.held)
-        return Prefix(row.session, row.at, row.size, row.sha256, held)
+        shown = Beginning(row.size, row.sha256)
+        return Prefix(row.session, row.at, shown, Beginning(row.sent_size, row.sent_sha256), held)
 
     def hold(self, session: int, held: Held) -> None:
         """Keep what became of a session's checkpoint; the first word stays."""
@@ -153,10 +157,22 @@ def _kept(row: Row[tuple[object, ...]]) -> Kept:
     return Kept(row.number, row.session, row.manifest, row.signature, row.sha256, row.at)
 
 
+def _mark(connection: Connection, marked: Sequence[Prefix]) -> None:
+    numbers = [each.session for each in marked]
+    live = select(sessions.c.id).where(sessions.c.id.in_(numbers), is_live)
+    going_on = set(connection.execute(live).scalars())
+    rows = [_marked(each) for each in marked if each.session in going_on]
+    if rows:
+        connection.execute(delete(prefixes).where(_p.session.in_(going_on)))
+        connection.execute(insert(prefixes), rows)
+
+
 def _marked(prefix: Prefix) -> dict[str, object]:
     return {
         "session": prefix.session,
         "at": prefix.at,
-        "size": prefix.size,
-        "sha256": prefix.sha256,
+        "size": prefix.shown.size,
+        "sha256": prefix.shown.sha256,
+        "sent_size": prefix.sent.size,
+        "sent_sha256": prefix.sent.sha256,
     }

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from recorder.errors import CorruptRecording
 from recorder.manifest import Held, Manifest, read_manifest, sha256_of
-from recorder.seals import Kept
+from recorder.seals import Kept, Prefix
 from recorder.session import Session, session_name
 
 Judge = Callable[[str, str], int | str]
@@ -23,6 +23,9 @@ class Wrong(StrEnum):
     ADDED = "added"
     SIGNATURE = "signature"
     UNSEALED = "unsealed"
+
+
+_WRONG = {Held.CUT: Wrong.CUT, Held.CHANGED: Wrong.CHANGED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,22 @@ def about_row(session: Session, manifest: Manifest) -> Iterator[Finding]:
         said = f"{session.name}: its row is not what was sealed: {', '.join(other)}."
         yield Finding(Wrong.CHANGED, session.name, said)
     if manifest.checkpoint in (Held.CUT, Held.CHANGED):
-        wrong = Wrong.CUT if manifest.checkpoint is Held.CUT else Wrong.CHANGED
+        wrong = _WRONG[manifest.checkpoint]
         said = f"{session.name}: it was {wrong} before it was sealed: its checkpoint did not hold."
         yield Finding(wrong, session.name, said)
+    for suffix in (".cast", ".sent"):
+        if manifest.part(suffix) is None:
+            said = f"{session.name}: its {suffix} was missing when it was sealed."
+            yield Finding(Wrong.MISSING, session.name, said)
+
+
+def about_beginning(session: Session, prefix: Prefix, file: str, held: Held) -> Iterator[Finding]:
+    """Does a file of a recording that grows still begin as its checkpoint says?"""
+    if held in _WRONG:
+        said = (
+            f"{session.name}: {file} was {held} since its checkpoint of {prefix.at:%H:%M:%S} UTC."
+        )
+        yield Finding(_WRONG[held], session.name, said)
 
 
 def about_file(manifest: Manifest, found: Measure) -> Iterator[Finding]:
