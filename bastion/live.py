@@ -231,7 +231,9 @@ class Live:
                 entry.take(fresh, now)
             entry.identity = news.renewed(entry.identity)
             if entry.session in news.kills:
-                entry.cuttable.cut(EndReason.KILLED, "this session was ended by an operator.")
+                why = news.kills[entry.session]
+                sentence = f"this session was ended by an operator: {why}"
+                entry.cuttable.cut(EndReason.KILLED, sentence)
         for key, (identity, close) in list(self._people.items()):
             self._people[key] = (news.renewed(identity), close)
 

@@ -58,10 +58,9 @@ def sessions(
         since=since,
         until=until,
     )
-    found = [
-        (_row(each), shapes.session(each))
-        for each in services.index.find(wanted, limit=form.enough)
-    ]
+    rows = services.index.find(wanted, limit=form.enough)
+    kills = services.store.kills_of([each.id for each in rows])
+    found = [(_row(each), shapes.session(each, kills.get(each.id))) for each in rows]
     if not found:
         lookup.demand_known(services, user, host)
     columns = ("id", "user", "host", "login", "kind", "grant", "began", "lasted", "end", "command")

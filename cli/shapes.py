@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from bastion.approving import Answer
 from bastion.grants import Allows, Grant
 from bastion.inventory import Host, PublicKey, User
-from bastion.jumps import Jump
+from bastion.jumps import Jump, Kill
 from bastion.ledger import Entry
 from bastion.windows import Window
 from recorder import FileRow, Session, escaped
@@ -241,8 +241,8 @@ def file(given: FileRow) -> Shape:
     }
 
 
-def session(given: Session) -> Shape:
-    """A session with its recording."""
+def session(given: Session, kill: Kill | None = None) -> Shape:
+    """A session with its recording, and who wanted it ended before its time, if anybody did."""
     return {
         "id": given.name,
         "connection": f"C-{given.connection}",
@@ -256,6 +256,8 @@ def session(given: Session) -> Shape:
         "started_at": given.started_at,
         "ended_at": given.ended_at,
         "end_reason": given.end_reason,
+        "killed_by": None if kill is None else kill.by,
+        "kill_reason": None if kill is None else kill.reason,
         "exit_status": given.exit_status,
         "exit_signal": given.exit_signal,
         "bytes_in": given.bytes_in,

@@ -5,6 +5,7 @@ import click
 from bastion import names
 from bastion.errors import BadInput, NotFound
 from bastion.grants import Grant
+from bastion.jumps import Kill
 from bastion.ledger import Entry
 from bastion.store.ledger import Wanted as WantedCertificates
 from cli import lookup, shapes
@@ -88,8 +89,9 @@ def _named(desk: Desk, what: str, json: bool) -> None:
 
 def _session(desk: Desk, number: int, json: bool) -> None:
     session = wanted_session(desk.services, number)
-    about = [*_about_session(session), *_files(desk, session)]
-    described(desk, json, shapes.session(session), about)
+    kill = desk.services.store.kills_of([number]).get(number)
+    about = [*_about_session(session, kill), *_files(desk, session)]
+    described(desk, json, shapes.session(session, kill), about)
 
 
 def _files(desk: Desk, session: Session) -> list[tuple[str, object]]:
@@ -102,7 +104,7 @@ def _files(desk: Desk, session: Session) -> list[tuple[str, object]]:
     return [("" if number else "files", line) for number, line in enumerate(lines)]
 
 
-def _about_session(session: Session) -> list[tuple[str, object]]:
+def _about_session(session: Session, kill: Kill | None) -> list[tuple[str, object]]:
     recording = session.recording
     return [
         ("session", session.name),
@@ -118,6 +120,8 @@ def _about_session(session: Session) -> list[tuple[str, object]]:
         ("ended", session.ended_at or "live"),
         ("lasted", lasted(session)),
         ("end", session.end_reason),
+        ("ended by", None if kill is None else kill.by),
+        ("ended for", None if kill is None else kill.reason),
         ("exit status", session.exit_status),
         ("exit signal", session.exit_signal),
         ("bytes in", session.bytes_in),

@@ -1,7 +1,9 @@
 """Connections, kills and the latest time: the statements. Each takes a connection of SQL's."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -106,10 +108,18 @@ def ask_kill(connection: Connection, session: int, by: str, reason: str, now: da
 def kills_since(connection: Connection, number: int) -> list[Kill]:
     """The kills after `number`, oldest first, at most 1000."""
     statement = select(kills).where(kills.c.id > number).order_by(kills.c.id).limit(MOST_ROWS)
-    return [
-        Kill(row.id, row.session, row.by, row.reason, row.at)
-        for row in connection.execute(statement)
-    ]
+    return list(map(_kill, connection.execute(statement)))
+
+
+def kills_of(connection: Connection, sessions: Collection[int]) -> dict[int, Kill]:
+    """The first kill of each of `sessions` that has one: it is the one that was felt."""
+    found: dict[int, Kill] = {}
+    rest = iter(sorted(sessions, reverse=True))
+    while part := list(islice(rest, MOST_ROWS)):
+        statement = select(kills).where(kills.c.session.in_(part)).order_by(kills.c.id)
+        for kill in map(_kill, connection.execute(statement)):
+            found.setdefault(kill.session, kill)
+    return found
 
 
 def last_kill(connection: Connection) -> int:
@@ -134,6 +144,10 @@ def saw_time(connection: Connection, now: datetime) -> None:
 def reset_time(connection: Connection, now: datetime) -> None:
     """Take `now` for the latest time although it is earlier: somebody mended a clock."""
     connection.execute(update(meta).where(_m.key == _LATEST).values(at=now))
+
+
+def _kill(row: Row[Any]) -> Kill:
+    return Kill(row.id, row.session, row.by, row.reason, row.at)
 
 
 def _jump(row: Row[Any]) -> Jump:

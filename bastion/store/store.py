@@ -396,6 +396,11 @@ class Store:
         with self.read() as connection:
             return jumps.kills_since(connection, number)
 
+    def kills_of(self, sessions: Collection[int]) -> dict[int, Kill]:
+        """The first kill of each of these sessions that has one, by its session."""
+        with self.read() as connection:
+            return jumps.kills_of(connection, sessions)
+
     def last_kill(self) -> int:
         """The number of the latest kill: what a process that starts need not look at."""
         with self.read() as connection:

@@ -216,14 +216,15 @@ async def test_an_account_that_runs_out_ends_its_sessions_by_the_clock_alone() -
 
 
 async def test_a_kill_ends_its_session_and_no_other() -> None:
-    """Kills name a session."""
+    """Kills name a session, and the person hears why."""
     world = World()
     other = Heard()
     world.live.open(32, other, GRANT, WHO)
     world.shelf.kills.append(Kill(1, 31, "op", "not agreed", NOON))
     world.shelf.written += 1
     await world.live.look()
-    assert [reason for reason, _ in world.session.cuts] == [EndReason.KILLED]
+    sentence = "this session was ended by an operator: not agreed"
+    assert world.session.cuts == [(EndReason.KILLED, sentence)]
     assert other.cuts == []
 
 

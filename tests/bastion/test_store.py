@@ -476,6 +476,8 @@ def test_kills_are_read_from_where_one_was(peopled: Store) -> None:
     assert peopled.kills_since(first.id) == [second]
     assert peopled.kills_since(second.id) == []
     assert peopled.last_kill() == second.id
+    peopled.ask_kill(31, BOB, "again", NOW)
+    assert peopled.kills_of([30, 31]) == {31: first}
 
 
 def test_the_latest_time_only_goes_on(store: Store) -> None:

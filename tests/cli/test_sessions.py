@@ -1,5 +1,6 @@
 """Sessions on the command line: listed, shown, replayed, exported, ended."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,6 @@ async def test_a_live_session_is_asked_to_end(busy: Installation) -> None:
         await services.archive.finish(recording)
     assert (kill.session, kill.by, kill.reason) == (3, "os:tester", "wrong host")
     assert said.err == "S-3 of alice on web-1 is being ended.\n"
+    shown = busy("show", "S-3")
+    assert re.search(r"^ended by +os:tester\nended for +wrong host$", shown.out, re.MULTILINE)
+    assert busy("sessions", "--json").json[0]["kill_reason"] == "wrong host"

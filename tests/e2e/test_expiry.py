@@ -5,6 +5,7 @@ the machine may be busy.
 """
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable
@@ -169,18 +170,23 @@ async def test_the_end_of_an_account_cuts_too(person: Contractor, bastion: Basti
 async def test_kill_ends_one_session_and_leaves_the_others(
     person: Contractor, bastion: Bastion
 ) -> None:
-    """The other session of the same person goes on."""
+    """The other session of the same person goes on. Why is heard there, kept, and told."""
     async with person.jump_terminal() as terminal, person.jumping(LIVE) as going:
         session = (await terminal.expect(r"recorded as (S-\d+)"))[1].decode()
         await going.stdout.expect("on\n")
         killed = time.monotonic()
         await bastion.admin("kill", session, "--reason", "a test")
-        await terminal.expect(r"\r\nbastion: this session was ended by .*\r\n")
+        await terminal.expect(r"\r\nbastion: this session was ended by an operator: a test\r\n")
         assert time.monotonic() - killed < SOON + 1
         assert await terminal.wait(SOON) == 255
         assert going.stderr.text == ""
     reasons = {row["id"]: row["end_reason"] for row in await sessions(bastion, person)}
     assert reasons[session] == "killed"
+    shown = json.loads((await bastion.admin("show", session, "--json")).out)
+    assert (shown["kill_reason"], shown["end_reason"]) == ("a test", "killed")
+    told = (await bastion.admin("audit", "--what", "session.killed", "--json")).out.splitlines()
+    why = {each["session"]: each["why"] for each in map(json.loads, told)}
+    assert why[session] == "a test"
 
 
 async def test_a_target_that_floods_is_cut_too(person: Contractor, bastion: Bastion) -> None:
