@@ -30,6 +30,7 @@ from bastion.control import Control
 from bastion.crew import Crew
 from bastion.duties import (
     MINUTE,
+    forget_watchers,
     keep_marking,
     keep_sealing_recordings,
     keep_syncing,
@@ -56,8 +57,10 @@ from bastion.server import Front
 from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
+from bastion.store.watchers import Watchers
 from bastion.telling import Teller
 from bastion.upstream import Connector
+from bastion.watching import Watching
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
 from recorder import Archive, EndReason, Index, Seals
@@ -99,6 +102,7 @@ class Services:
     rulebook: Rulebook
     people: People
     enrolment: Enrolment
+    watching: Watching
     clock: Clock
     failures: Failures
 
@@ -146,6 +150,7 @@ def opened(home: Home) -> Iterator[Services]:
             rulebook=rulebook,
             people=people,
             enrolment=Enrolment(store),
+            watching=Watching(Watchers(store), people),
             clock=clock,
             failures=Failures(),
         )
@@ -230,6 +235,7 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
         hands.live.watch(),
         hands.chronicle.keep(),
         watch_rules(services.rulebook),
+        forget_watchers(services.watching, services.clock),
         tell_failures(services.failures, hands.chronicle, services.clock),
         keep_syncing(services.archive, recording.sync),
         keep_marking(services.archive, recording.checkpoint),

@@ -16,6 +16,7 @@ from bastion.events import Details, Happened, What
 from bastion.failures import Failures
 from bastion.live import Live
 from bastion.rulebook import Rulebook
+from bastion.watching import Watching
 from recorder import Archive, RecorderError
 from recorder.space import Room, Space
 
@@ -26,6 +27,9 @@ LOOK = 1.0
 
 DISK = 0.5
 """Seconds between two looks at the disk: it must not fill up in between."""
+
+FORGET = 15.0
+"""Seconds between two looks for watchers that are gone."""
 
 ROOM = {
     Room.EVERYTHING: "there is room again",
@@ -62,6 +66,15 @@ async def reread_rules(rulebook: Rulebook) -> None:
         log.info("the rules were read anew")
     else:
         log.error("the rules stay as they were: %s", rulebook.problem)
+
+
+async def forget_watchers(watching: Watching, clock: Clock) -> None:
+    """Take out those who went without a word, so that the log has the end of each look."""
+
+    async def forget() -> None:
+        await asyncio.to_thread(watching.forget, clock.now())
+
+    await every(FORGET, forget, "watchers that are gone")
 
 
 async def keep_syncing(archive: Archive, seconds: float) -> None:

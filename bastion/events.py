@@ -48,6 +48,7 @@ class What(StrEnum):
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
     SESSION_KILLED = "session.killed"
+    WATCH_ENDED = "watch.ended"
     RECORDING_LOOKED_AT = "recording.looked_at"
     RECORDING_FAILED = "recording.failed"
     RECORDING_SEALED = "recording.sealed"

@@ -12,6 +12,7 @@ from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import Jump
 from bastion.ledger import Draft, Entry, Kind, Signed
 from bastion.requests import Approval, Request
+from bastion.watchers import Watcher
 from recorder.seals import Kept
 from recorder.session import EndReason, Session
 
@@ -244,6 +245,20 @@ def of_seal(actor: Actor, session: Session, kept: Kept) -> Happened:
         connection=session.connection,
         session=session.id,
         details={"manifest": kept.number, "sha256": kept.sha256},
+    )
+
+
+def of_watch_over(watcher: Watcher, why: str) -> Happened:
+    """Somebody watches no more: `left`, or `lost` where she went without a word."""
+    seconds = int((watcher.seen_at - watcher.began).total_seconds())
+    return Happened(
+        What.WATCH_ENDED,
+        watcher.name,
+        watcher.source,
+        account=watcher.account,
+        session=watcher.session,
+        why=why,
+        details={"seconds": seconds},
     )
 
 

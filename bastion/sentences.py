@@ -259,6 +259,11 @@ def _session_killed(happened: Happened) -> str:
     return f"{happened.actor} ended S-{happened.session}{_of(happened)}"
 
 
+def _watch_ended(happened: Happened) -> str:
+    lasted = _duration(happened, ", after ")
+    return f"{happened.actor} watches S-{happened.session} no more{lasted}"
+
+
 def _recording_sealed(happened: Happened) -> str:
     number = _number(happened, "manifest")
     return f"the recording of S-{happened.session}{_of(happened)} was sealed: manifest {number}"
@@ -386,6 +391,7 @@ _SAID: Mapping[What, Words] = {
     What.SESSION_STARTED: _session_started,
     What.SESSION_ENDED: _session_ended,
     What.SESSION_KILLED: _session_killed,
+    What.WATCH_ENDED: _watch_ended,
     What.RECORDING_LOOKED_AT: _looked_at,
     What.RECORDING_FAILED: _recording_failed,
     What.RECORDING_SEALED: _recording_sealed,

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from recorder.index_tables import Moment
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The newest migration (`bastion/migrations/versions`), which this program reads and writes."""
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
@@ -287,6 +287,23 @@ kills = Table(
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", Moment, nullable=False),
+    Index(None, "session"),
+    sqlite_autoincrement=True,
+)
+
+# Who follows which live session: a row for as long as she does. Each beat of hers is a write.
+watchers = Table(
+    "watchers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session", Integer, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("account", Text),
+    Column("fingerprint", String(64)),
+    Column("began", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    Column("beats", Integer, nullable=False),
     sqlite_autoincrement=True,
 )
 

@@ -6,9 +6,13 @@ here knows a verb.
 """
 
 import csv
+import fcntl
 import io
 import os
+import select
+import stat
 import sys
+import termios
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +44,7 @@ INDENT = 5
 _COLOURS = {
     "active": "green",
     "live": "green",
+    "waits for a watcher": "yellow",
     "ok": "green",
     "scheduled": "yellow",
     "expired": "dim",
@@ -57,7 +62,8 @@ class Output:
     """Where a verb's answer goes. Both ways take text with its newlines.
 
     `terminal` is whether `out` is one, and `width` its columns; `window` gives them as they are
-    now, where a terminal can change. `binary` takes bytes to where `out` takes text.
+    now, where a terminal can change. `binary` takes bytes to where `out` takes text. `taken` says
+    whether whoever reads has taken all that went to `out`, as far as one can tell.
     """
 
     out: Callable[[str], object]
@@ -67,6 +73,7 @@ class Output:
     colour: bool = False
     window: Callable[[], int] | None = None
     binary: Callable[[bytes], object] | None = None
+    taken: Callable[[], bool] = lambda: True
 
     @property
     def columns(self) -> int:
@@ -161,6 +168,7 @@ def of_process(out: TextIO | None = None, err: TextIO | None = None) -> Output:
         colour=terminal and not plain,
         window=(lambda: os.get_terminal_size(out.fileno()).columns) if terminal else None,
         binary=_bytes_writer(out),
+        taken=lambda: _taken(out.fileno()),
     )
 
 
@@ -284,6 +292,18 @@ def _bytes_writer(stream: TextIO) -> Callable[[bytes], object]:
         stream.buffer.flush()
 
     return write
+
+
+def _taken(descriptor: int) -> bool:
+    """Not by a terminal that was stopped (ctrl-s), nor where something lies in a pipe."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if not poll.poll(0):
+        return False
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return True
+    waiting = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+    return int.from_bytes(waiting, sys.byteorder) == 0
 
 
 def _writer(stream: TextIO) -> Callable[[str], object]:

@@ -10,6 +10,7 @@ from bastion.durations import format_duration
 from bastion.errors import Conflict, NotFound
 from cli import lookup, shapes
 from cli.arguments import GRANT, HOST, LOGIN, MOMENT, SESSION, USER
+from cli.beside import Beside, beside
 from cli.desk import Desk
 from cli.listing import Form, listed, tell
 from cli.verb import Verb
@@ -59,15 +60,15 @@ def sessions(
         until=until,
     )
     rows = services.index.find(wanted, limit=form.enough)
-    kills = services.store.kills_of([each.id for each in rows])
-    found = [(_row(each), shapes.session(each, kills.get(each.id))) for each in rows]
+    known = beside(services, rows)
+    found = [(_row(each, known[each.id]), shapes.session(each, known[each.id])) for each in rows]
     if not found:
         lookup.demand_known(services, user, host)
     columns = ("id", "user", "host", "login", "kind", "grant", "began", "lasted", "end", "command")
     tell(desk, form, "sessions", columns, found)
 
 
-def _row(session: Session) -> tuple[object, ...]:
+def _row(session: Session, known: Beside) -> tuple[object, ...]:
     return (
         session.name,
         session.user,
@@ -77,7 +78,7 @@ def _row(session: Session) -> tuple[object, ...]:
         f"G-{session.grant}",
         session.started_at,
         lasted(session),
-        session.end_reason or "live",
+        session.end_reason or ("waits for a watcher" if known.waits else "live"),
         session.command,
     )
 

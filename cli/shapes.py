@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from bastion.approving import Answer
 from bastion.grants import Allows, Grant
 from bastion.inventory import Host, PublicKey, User
-from bastion.jumps import Jump, Kill
+from bastion.jumps import Jump
 from bastion.ledger import Entry
+from bastion.watching import Seen
 from bastion.windows import Window
+from cli.beside import Beside
 from recorder import FileRow, Session, escaped
 
 Shape = Mapping[str, object]
@@ -241,8 +243,19 @@ def file(given: FileRow) -> Shape:
     }
 
 
-def session(given: Session, kill: Kill | None = None) -> Shape:
-    """A session with its recording, and who wanted it ended before its time, if anybody did."""
+def watcher(given: Seen) -> Shape:
+    """Somebody who watches a live session; `counts` is whether that lets one go on that waits."""
+    return {
+        "name": given.watcher.name,
+        "source": given.watcher.source,
+        "since": given.watcher.began,
+        "counts": given.why_not is None,
+    }
+
+
+def session(given: Session, beside: Beside) -> Shape:
+    """A session with its recording, and what is known beside it."""
+    kill = beside.kill
     return {
         "id": given.name,
         "connection": f"C-{given.connection}",
@@ -258,6 +271,8 @@ def session(given: Session, kill: Kill | None = None) -> Shape:
         "end_reason": given.end_reason,
         "killed_by": None if kill is None else kill.by,
         "kill_reason": None if kill is None else kill.reason,
+        "waits": beside.waits,
+        "watchers": [watcher(each) for each in beside.watchers],
         "exit_status": given.exit_status,
         "exit_signal": given.exit_signal,
         "bytes_in": given.bytes_in,

@@ -5,10 +5,10 @@ import click
 from bastion import names
 from bastion.errors import BadInput, NotFound
 from bastion.grants import Grant
-from bastion.jumps import Kill
 from bastion.ledger import Entry
 from bastion.store.ledger import Wanted as WantedCertificates
 from cli import lookup, shapes
+from cli.beside import Beside, beside
 from cli.desk import Desk
 from cli.hosts import tell_host
 from cli.listing import as_json, described
@@ -89,9 +89,9 @@ def _named(desk: Desk, what: str, json: bool) -> None:
 
 def _session(desk: Desk, number: int, json: bool) -> None:
     session = wanted_session(desk.services, number)
-    kill = desk.services.store.kills_of([number]).get(number)
-    about = [*_about_session(session, kill), *_files(desk, session)]
-    described(desk, json, shapes.session(session, kill), about)
+    known = beside(desk.services, [session])[number]
+    about = [*_about_session(session, known), *_files(desk, session)]
+    described(desk, json, shapes.session(session, known), about)
 
 
 def _files(desk: Desk, session: Session) -> list[tuple[str, object]]:
@@ -104,8 +104,8 @@ def _files(desk: Desk, session: Session) -> list[tuple[str, object]]:
     return [("" if number else "files", line) for number, line in enumerate(lines)]
 
 
-def _about_session(session: Session, kill: Kill | None) -> list[tuple[str, object]]:
-    recording = session.recording
+def _about_session(session: Session, known: Beside) -> list[tuple[str, object]]:
+    recording, kill = session.recording, known.kill
     return [
         ("session", session.name),
         ("connection", f"C-{session.connection}"),
@@ -120,6 +120,8 @@ def _about_session(session: Session, kill: Kill | None) -> list[tuple[str, objec
         ("ended", session.ended_at or "live"),
         ("lasted", lasted(session)),
         ("end", session.end_reason),
+        ("waits for", "somebody who watches" if known.waits else None),
+        ("watched by", known.names),
         ("ended by", None if kill is None else kill.by),
         ("ended for", None if kill is None else kill.reason),
         ("exit status", session.exit_status),

@@ -1,7 +1,9 @@
 """A shell through the jump, with somebody typing: size, modes, ^C, breaks, escapes, the end."""
 
 import asyncio
+import json
 import re
+import signal
 
 from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import Contractor
@@ -88,9 +90,9 @@ async def ended(bastion: Bastion, session: str) -> dict[str, object]:
                     return row
 
 
-async def test_an_operator_watches(alice: Contractor, bastion: Bastion) -> None:
-    """A live shell from its present screen on, as it is typed; the look is in the log. A session
-    that is over is not watched."""
+async def test_operators_watch(alice: Contractor, bastion: Bastion) -> None:
+    """A live shell from its present screen on, as it is typed, by several at once, who hear of one
+    another; each look is in the log. A session that is over is not watched."""
     async with alice.jump_terminal() as shell:
         session = (await shell.expect(r"recorded as (S-\d+)"))[1].decode()
         await shell.expect(r"\$ ")
@@ -98,12 +100,31 @@ async def test_an_operator_watches(alice: Contractor, bastion: Bastion) -> None:
         await shell.expect("before-2\r\n")
         async with bastion.running("watch", session) as watcher:
             await watcher.stdout.expect("before-2")
+            await watched_by(bastion, session, 1)
+            async with bastion.running("watch", session) as other:
+                await other.stderr.expect(f"Others who watch {session}: os:[a-z]+\\.\n")
+                await other.stdout.expect("before-2")
+                await watched_by(bastion, session, 2)
+                other.signal(signal.SIGTERM)
+                assert await other.wait() == 0
             shell.send("echo after-$((1 + 1))\r")
             await watcher.stdout.expect("after-2\r\n")
+            await watched_by(bastion, session, 1)
             shell.send("exit\r")
             await watcher.stderr.expect(f"{session} is over")
             assert await watcher.wait() == 0
     refused = await bastion.admin("watch", session, expect=1)
     assert f"replay {session} shows it" in refused.err
     looks = (await bastion.admin("audit", "--what", "recording", "--json")).out
-    assert '"how":"watch"' in looks
+    assert looks.count('"how":"watch"') == 2
+    ends = (await bastion.admin("audit", "--what", "watch", "--json")).out
+    assert ends.count('"why":"left"') == 2
+
+
+async def watched_by(bastion: Bastion, session: str, number: int) -> None:
+    """Waits until so many are known to watch."""
+    async with asyncio.timeout(10):
+        while True:
+            shown = json.loads((await bastion.admin("show", session, "--json")).out)
+            if len(shown["watchers"]) == number:
+                return
