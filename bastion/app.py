@@ -57,6 +57,7 @@ from bastion.server import Front
 from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
+from bastion.store.keeping import Keeping
 from bastion.store.watchers import Watchers
 from bastion.telling import Teller
 from bastion.upstream import Connector
@@ -65,6 +66,7 @@ from bastion.wire.packets import Turn
 from bastion.workers import Workers
 from recorder import Archive, EndReason, Index, Seals
 from recorder.space import Marks, Space
+from recorder.tombstones import Tombstones
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +95,8 @@ class Services:
     authority: Authority
     index: Index
     seals: Seals
+    tombstones: Tombstones
+    keeping: Keeping
     archive: Archive
     access: Access
     approving: Approving
@@ -127,6 +131,8 @@ def opened(home: Home) -> Iterator[Services]:
             authority=authority,
             index=index,
             seals=seals,
+            tombstones=Tombstones(store.database),
+            keeping=Keeping(store),
             archive=Archive(
                 recordings,
                 index,

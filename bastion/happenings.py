@@ -12,9 +12,12 @@ from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import Jump
 from bastion.ledger import Draft, Entry, Kind, Signed
 from bastion.requests import Approval, Request
+from bastion.retention import Hold, Leap, Retention
 from bastion.watchers import Watcher
 from recorder.seals import Kept
 from recorder.session import EndReason, Session
+from recorder.tombstone import Tombstone
+from recorder.tombstones import Laid
 
 
 def by(actor: Actor, what: What, **columns: object) -> Happened:
@@ -275,3 +278,55 @@ def of_look(actor: Actor, session: Session, how: str) -> Happened:
         session=session.id,
         details={"how": how},
     )
+
+
+def of_hold(actor: Actor, hold: Hold, whose: str) -> Happened:
+    """Something of the user `whose` is held from now on, or by this hold no more."""
+    released = hold.released_at is not None
+    held_by = {"placed_by": hold.by, "placed_for": hold.reason} if released else {}
+    return by(
+        actor,
+        What.HOLD_RELEASED if released else What.HOLD_PLACED,
+        user=whose,
+        session=hold.session,
+        grant=hold.grant,
+        why=hold.release_reason if released else hold.reason,
+        details={"hold": hold.id, **held_by},
+    )
+
+
+def of_letting_go(actor: Actor, session: Session, tombstone: Tombstone, laid: Laid) -> Happened:
+    """A recording was let go: by which rule, and the SHA-256 of what was signed of it."""
+    details: dict[str, Details] = {
+        "sha256": laid.sha256,
+        "rule": tombstone.rule,
+        "retention": tombstone.retention,
+        "bytes": sum(part.size for part in tombstone.files),
+    }
+    return by(
+        actor,
+        What.RECORDING_LET_GO,
+        user=session.user,
+        host=session.host,
+        login=session.login,
+        grant=session.grant,
+        connection=session.connection,
+        session=session.id,
+        details=details,
+    )
+
+
+def of_retention(actor: Actor, retention: Retention, before: str | None) -> Happened:
+    """Other rules say from now on how long recordings are kept."""
+    details: dict[str, Details] = {
+        "version": retention.version,
+        "before": before,
+        "rules": retention.lines(),
+    }
+    return by(actor, What.RETENTION_CHANGED, details=details)
+
+
+def of_trust(actor: Actor, leap: Leap) -> Happened:
+    """The clock was taken for right, though nothing was kept for long before it."""
+    details = {"since": leap.since.isoformat(), "until": leap.until.isoformat()}
+    return by(actor, What.CLOCK_TRUSTED, details=details)

@@ -14,23 +14,49 @@ from bastion.authority.sshsig import Fault, sign, verify
 from bastion.errors import BastionError
 from bastion.inventory import PublicKey
 from bastion.store.journal import Journal
+from bastion.store.keeping import Keeping
 from recorder import Index, Kept, NotSealed, Sealing, Seals, Session
+from recorder.departed import Departed
+from recorder.inspection import Inspection
 from recorder.manifest import NAMESPACE
-from recorder.verify import Judge
+from recorder.tombstone import TOMBSTONE_NAMESPACE
+from recorder.tombstones import Laid, Tombstones
+from recorder.verify import Judge, Witness
 
 
-def judged_by(keys: Sequence[PublicKey]) -> Judge:
+def judged_by(keys: Sequence[PublicKey], namespace: str = NAMESPACE) -> Judge:
     """Judges by these keys, the newest first (`Authority.seal_keys`)."""
 
     def signed(signature: str, manifest: str) -> int | str:
         text = manifest.encode("utf-8", "surrogateescape")
-        found = verify(signature, NAMESPACE, text, keys)
+        found = verify(signature, namespace, text, keys)
         if isinstance(found, Fault):
             return str(found)
         blobs = [key.blob for key in reversed(keys)]
         return blobs.index(found.blob)
 
     return signed
+
+
+def inspection(
+    directory: Path,
+    index: Index,
+    seals: Seals,
+    *,
+    keys: Sequence[PublicKey],
+    tombstones: Tombstones,
+    keeping: Keeping,
+    now: Callable[[], datetime],
+) -> Inspection:
+    """Inspects recordings: by these keys, and by what the log and the holds say."""
+
+    def ask(session: Session, laid: Laid) -> Witness:
+        held = keeping.hold_on(session, laid.at) is not None
+        return Witness(held, keeping.told_of(session.id))
+
+    signed = judged_by(keys, TOMBSTONE_NAMESPACE)
+    departed = Departed(directory, tombstones, ask, signed, now)
+    return Inspection(directory, index, seals, judged_by(keys), now=now, departed=departed)
 
 
 def sealing(

@@ -269,6 +269,30 @@ def _recording_sealed(happened: Happened) -> str:
     return f"the recording of S-{happened.session}{_of(happened)} was sealed: manifest {number}"
 
 
+def _let_go(happened: Happened) -> str:
+    rule = _text(happened, "rule", " (", ")")
+    whose = f" of {happened.user}" if happened.user else ""
+    return f"{happened.actor} let the recording of S-{happened.session}{whose} go{rule}"
+
+
+def _held(happened: Happened) -> str:
+    return named("S", happened.session) or named("G", happened.grant) or "something"
+
+
+def _hold_placed(happened: Happened) -> str:
+    return f"{happened.actor} put {_held(happened)}{_of(happened)} on hold"
+
+
+def _hold_released(happened: Happened) -> str:
+    whose = _text(happened, "placed_by", " that ", " had put")
+    return f"{happened.actor} released {_held(happened)}{_of(happened)} from the hold{whose}"
+
+
+def _retention_changed(happened: Happened) -> str:
+    rules = _text(happened, "rules", ": ")
+    return f"{happened.actor} changed how long recordings are kept{rules}"
+
+
 def _looked_at(happened: Happened) -> str:
     how = _text(happened, "how", " (", ")")
     return f"{happened.actor} looked at S-{happened.session}{_of(happened)}{how}"
@@ -349,6 +373,11 @@ def _clock_reset(happened: Happened) -> str:
     return f"{happened.actor} took the clock for right, though it was later before"
 
 
+def _clock_trusted(happened: Happened) -> str:
+    since, until = _moment(happened, "since", " after "), _moment(happened, "until", " until ")
+    return f"{happened.actor} took the clock for right, though nothing was kept{since}{until}"
+
+
 def _disk_changed(happened: Happened) -> str:
     free, behind = _number(happened, "free"), _number(happened, "behind")
     slow = f" and is {behind} s behind" if behind > 1 else ""
@@ -395,6 +424,10 @@ _SAID: Mapping[What, Words] = {
     What.RECORDING_LOOKED_AT: _looked_at,
     What.RECORDING_FAILED: _recording_failed,
     What.RECORDING_SEALED: _recording_sealed,
+    What.RECORDING_LET_GO: _let_go,
+    What.HOLD_PLACED: _hold_placed,
+    What.HOLD_RELEASED: _hold_released,
+    What.RETENTION_CHANGED: _retention_changed,
     What.RULES_CHANGED: _rules_changed,
     What.RULES_BROKEN: _rules_broken,
     What.USER_ADDED: _user("added"),
@@ -413,6 +446,7 @@ _SAID: Mapping[What, Words] = {
     What.SERVICE_STARTED: _service("began to serve"),
     What.SERVICE_STOPPED: _service("stopped serving"),
     What.CLOCK_RESET: _clock_reset,
+    What.CLOCK_TRUSTED: _clock_trusted,
     What.DISK_CHANGED: _disk_changed,
     What.NOTICE_GIVEN_UP: _given_up,
     What.EVENTS_LOST: _events_lost,

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from recorder.index_tables import Moment
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The newest migration (`bastion/migrations/versions`), which this program reads and writes."""
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
@@ -304,6 +304,24 @@ watchers = Table(
     Column("began", Moment, nullable=False),
     Column("seen_at", Moment, nullable=False),
     Column("beats", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What is to be kept whatever the rules of retention say: a session, or all sessions of a grant.
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session", BigInteger().with_variant(Integer, "sqlite")),
+    Column("grant", Integer),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("released_at", Moment),
+    Column("released_by", Text),
+    Column("release_reason", Text),
+    Index(None, "session"),
+    Index(None, "grant"),
     sqlite_autoincrement=True,
 )
 

@@ -192,6 +192,13 @@ _PLAIN: Final[Mapping[What, _Words]] = {
     What.HOST_REMOVED: (Group.ADMINISTRATION, "The host {host} was removed by {actor}"),
     What.CA_ROTATED: (Group.ADMINISTRATION, "A CA was rotated by {actor}"),
     What.CA_RETIRED: (Group.ADMINISTRATION, "A CA was retired by {actor}"),
+    What.HOLD_PLACED: (Group.ADMINISTRATION, "{held} was put on hold by {actor}"),
+    What.HOLD_RELEASED: (Group.ADMINISTRATION, "{held} was released from a hold by {actor}"),
+    What.RETENTION_CHANGED: (
+        Group.ADMINISTRATION,
+        "How long recordings are kept was changed by {actor}",
+    ),
+    What.CLOCK_TRUSTED: (Group.ADMINISTRATION, "The clock was taken for right by {actor}"),
     What.CLOCK_RESET: (Group.ADMINISTRATION, "The latest known time was set back by {actor}"),
 }
 
@@ -207,6 +214,7 @@ def _plainly(event: Event, facts: Facts) -> Notice | None:
         host=plain(happened.host, 120),
         actor=plain(happened.actor, 80),
         session=session,
+        held=session if happened.grant is None else f"G-{happened.grant}",
         why=plain(happened.why, 120),
     )
     if happened.what in (What.USER_ADDED, What.USER_CHANGED):

@@ -23,6 +23,7 @@ from cli.desk import Desk
 from cli.destinations import hosts
 from cli.files import files
 from cli.grants import extend, give_back, grants, review, revoke
+from cli.holding import hold, holds, release
 from cli.output import Output
 from cli.own import cert, overview, status, trust
 from cli.person import SignedIn
@@ -70,6 +71,7 @@ _APPROVERS = (requests, approve, deny, grants, show_asked, extend, revoke)
 _AUDITORS = (
     *(sessions, show, files, grants, certificates),
     *(requests, review, own_policy, own_audit),
+    *(hold, release, holds),
 )
 
 BY_ROLE: dict[Role, tuple[click.Command, ...]] = {

@@ -18,6 +18,7 @@ from cli.exporting import export
 from cli.files import files
 from cli.granting import grant
 from cli.grants import extend, grants, review, revoke
+from cli.holding import hold, holds, release
 from cli.hosts import host
 from cli.notices import notices, notify
 from cli.policy import policy
@@ -113,6 +114,9 @@ for verb in (
     watch,
     export,
     verify,
+    hold,
+    release,
+    holds,
     kill,
     audit,
     notices,

@@ -11,6 +11,7 @@ from bastion.grants import Allows, Grant
 from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import Jump
 from bastion.ledger import Entry
+from bastion.retention import Hold
 from bastion.watching import Seen
 from bastion.windows import Window
 from cli.beside import Beside
@@ -253,6 +254,19 @@ def watcher(given: Seen) -> Shape:
     }
 
 
+def hold(given: Hold) -> Shape:
+    """A hold, with its end if it was released."""
+    return {
+        "what": given.name,
+        "by": given.by,
+        "reason": given.reason,
+        "at": given.at,
+        "released_at": given.released_at,
+        "released_by": given.released_by,
+        "release_reason": given.release_reason,
+    }
+
+
 def session(given: Session, beside: Beside) -> Shape:
     """A session with its recording, and what is known beside it."""
     kill = beside.kill
@@ -283,5 +297,6 @@ def session(given: Session, beside: Beside) -> Shape:
             "size": given.recording.size,
             "events": given.recording.events,
             "sealed": given.recording.sealed,
+            "let_go_at": given.recording.let_go_at,
         },
     }

@@ -5,16 +5,15 @@ from typing import Final
 
 import click
 
+from bastion import sealing
 from bastion.audit import ANCHOR
 from bastion.errors import BadInput
-from bastion.sealing import judged_by
 from cli.arguments import SESSION
 from cli.desk import Desk
 from cli.listing import as_json
 from cli.output import printable
 from cli.sessions import wanted_session
 from cli.verb import Verb
-from recorder.inspection import Inspection
 from recorder.verify import Finding
 
 NOT_ANCHORED: Final = (
@@ -41,12 +40,14 @@ def verify(desk: Desk, *, session: int | None, everything: bool, json: bool) -> 
     if everything == (session is not None):
         raise BadInput("Say what to verify: a session as in S-31, or --all.")
     services = desk.services
-    inspection = Inspection(
+    inspection = sealing.inspection(
         services.settings.recordings(services.home),
         services.index,
         services.seals,
-        judged_by(services.authority.seal_keys),
-        services.clock.now,
+        keys=services.authority.seal_keys,
+        tombstones=services.tombstones,
+        keeping=services.keeping,
+        now=services.clock.now,
     )
     open_still = ""
     if session is None:

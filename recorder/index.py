@@ -305,5 +305,9 @@ def _session(row: Row[tuple[object, ...]]) -> Session:
         exit_signal=row.exit_signal,
         bytes_in=row.bytes_in,
         bytes_out=row.bytes_out,
-        recording=Stored(row.path, row.sha256, row.size, row.events, row.sealed),
+        recording=_stored(row),
     )
+
+
+def _stored(row: Row[tuple[object, ...]]) -> Stored:
+    return Stored(row.path, row.sha256, row.size, row.events, row.sealed, row.let_go_at)

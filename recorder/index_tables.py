@@ -1,4 +1,4 @@
-"""The tables of the index: a row for each session, for each file that went over, for each seal.
+"""The tables of the index: a row for each session, each file that went over, each seal.
 
 Whoever makes or changes them looks at `metadata`; what is asked of them is `index`'s.
 """
@@ -72,6 +72,7 @@ sessions = Table(
     Column("size", _big, nullable=False, server_default="0"),
     Column("events", _big, nullable=False, server_default="0"),
     Column("sealed", Boolean, nullable=False),
+    Column("let_go_at", Moment),
     sqlite_autoincrement=True,
 )
 Index("ix_sessions_user", sessions.c.user, sessions.c.id)
@@ -82,6 +83,13 @@ is_live = sessions.c.ended_at.is_(None)
 Index("ix_sessions_live", sessions.c.id, sqlite_where=is_live, postgresql_where=is_live)
 is_unsealed = sessions.c.sealed.is_(false())
 Index("ix_sessions_unsealed", sessions.c.id, sqlite_where=is_unsealed, postgresql_where=is_unsealed)
+is_kept = sessions.c.let_go_at.is_(None)
+Index(
+    "ix_sessions_kept",
+    *(sessions.c.host, sessions.c.started_at),
+    sqlite_where=is_kept,
+    postgresql_where=is_kept,
+)
 
 files = Table(
     "files",
@@ -130,4 +138,23 @@ prefixes = Table(
     Column("sent_size", _big, nullable=False),
     Column("sent_sha256", String(64), nullable=False),
     Column("held", String(16)),
+)
+
+# What is signed of recordings that were let go: `text` is what was signed, as it was.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("session", _big, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("finished", Boolean, nullable=False),
+)
+is_unfinished = tombstones.c.finished.is_(false())
+Index(
+    "ix_tombstones_unfinished",
+    tombstones.c.session,
+    sqlite_where=is_unfinished,
+    postgresql_where=is_unfinished,
 )

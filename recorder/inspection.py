@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from recorder.departed import Departed, beside
 from recorder.errors import CorruptRecording, RecorderError, RecordingMissing
 from recorder.growing import stands
 from recorder.index import Index
@@ -14,6 +15,7 @@ from recorder.plain import lying_path, plain_chunks, plain_path
 from recorder.seal import MANIFEST, SIGNATURE
 from recorder.seals import Kept, Seals
 from recorder.session import Session
+from recorder.tombstones import Laid
 from recorder.verify import (
     Finding,
     Judge,
@@ -41,24 +43,34 @@ class Inspection:
         index: Index,
         seals: Seals,
         signed: Judge,
+        *,
         now: Callable[[], datetime],
+        departed: Departed,
     ) -> None:
         self._directory = directory
         self._index = index
         self._seals = seals
         self._signed = signed
         self._now = now
+        self._departed = departed
 
     def session(self, number: int) -> list[Finding]:
         """What is wrong with one session's recording. Raises IndexUnavailable."""
+        laid = self._departed.of(number)
         kept = self._seals.of(number)
         found = self._index.get(number)
         if found is None:
             said = f"S-{number}: its row is missing."
             return [Finding(Wrong.MISSING, f"S-{number}", said)]
-        if kept is None:
-            return list(self._without_seal(found))
-        return list(self._sealed(found, kept))
+        findings = list(self._judged(found, kept, laid))
+        if findings and laid is None and self._departed.of(number) is not None:
+            return self.session(number)  # it was let go meanwhile
+        return findings
+
+    def alone(self, session: Session, kept: Kept) -> list[Finding]:
+        """What is wrong with one recording by itself, whatever befell those around it."""
+        found = [*about_seal(kept, self._signed), *self._own(session, kept)]
+        return [*found, *self._files(session, kept)]
 
     def everything(self) -> Iterator[Finding]:
         """What is wrong with any recording: all rows, then seals without rows, then extra files.
@@ -78,6 +90,10 @@ class Inspection:
             last = kept.number
             if self._index.get(kept.session) is None:
                 yield Finding(Wrong.MISSING, name, f"{name}: its row is missing.")
+        for laid in self._departed.all():
+            name = f"S-{laid.session}"
+            if self._index.get(laid.session) is None:
+                yield Finding(Wrong.MISSING, name, f"{name}: it has a tombstone and no row.")
         yield from self._strangers()
 
     def _strangers(self) -> Iterator[Finding]:
@@ -92,6 +108,14 @@ class Inspection:
             if not known and not young:
                 said = f"{file.name} is a recording that no session has."
                 yield Finding(Wrong.ADDED, file.name, said)
+
+    def _judged(self, session: Session, kept: Kept | None, laid: Laid | None) -> Iterator[Finding]:
+        if kept is None:
+            yield from self._without_seal(session)
+        else:
+            yield from self._sealed(session, kept)
+            yield from self._files(session, kept) if laid is None else ()
+        yield from self._departed.about(session, kept, laid)
 
     def _without_seal(self, session: Session) -> Iterator[Finding]:
         if session.live:
@@ -113,31 +137,27 @@ class Inspection:
         yield from about_seal(kept, self._signed)
         before, after = self._seals.at(kept.number - 1), self._seals.at(kept.number + 1)
         yield from about_neighbours(kept, before, after, self._signed)
+        yield from self._own(session, kept)
+
+    def _own(self, session: Session, kept: Kept) -> Iterator[Finding]:
         stem = plain_path(self._directory / session.recording.path)
-        yield from _beside(session, stem, kept)
+        lie = ((MANIFEST, kept.manifest), (SIGNATURE, kept.signature))
+        yield from beside(session, stem, lie, "seal that was kept")
         try:
             manifest = read_manifest(kept.manifest)
         except CorruptRecording as error:
             yield Finding(Wrong.CHANGED, session.name, f"{session.name}: {error}.")
             return
         yield from about_row(session, manifest)
-        for part in manifest.files:
-            yield from about_file(manifest, _measured(stem.parent, manifest, part.name))
 
-
-def _beside(session: Session, stem: Path, kept: Kept) -> Iterator[Finding]:
-    for suffix, text in ((MANIFEST, kept.manifest), (SIGNATURE, kept.signature)):
-        file = stem.with_suffix(suffix)
+    def _files(self, session: Session, kept: Kept) -> Iterator[Finding]:
+        directory = (self._directory / session.recording.path).parent
         try:
-            with file.open("rb") as opened:
-                same = opened.read(len(text.encode()) + 1) == text.encode()
-        except OSError:
-            said = f"{session.name}: {file.name} is missing."
-            yield Finding(Wrong.MISSING, session.name, said)
-            continue
-        if not same:
-            said = f"{session.name}: {file.name} is not the seal that was kept."
-            yield Finding(Wrong.CHANGED, session.name, said)
+            manifest = read_manifest(kept.manifest)
+        except CorruptRecording:
+            return  # told already
+        for part in manifest.files:
+            yield from about_file(manifest, _measured(directory, manifest, part.name))
 
 
 def _measured(directory: Path, manifest: Manifest, name: str) -> Measure:

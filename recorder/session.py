@@ -77,6 +77,7 @@ class Stored:
     """A recording's file. `path` is relative to the archive's directory.
 
     Until the session has ended, `sha256` (hex, of the whole file) is None and the rest is 0.
+    `let_go_at` is when it was let go: its file is no more.
     """
 
     path: str
@@ -84,6 +85,7 @@ class Stored:
     size: int = 0
     events: int = 0
     sealed: bool = False
+    let_go_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Judging one recording's seal against its row and its files. Pure: what was read is handed in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,6 +8,8 @@ from recorder.errors import CorruptRecording
 from recorder.manifest import Held, Manifest, read_manifest, sha256_of
 from recorder.seals import Kept, Prefix
 from recorder.session import Session, session_name
+from recorder.tombstone import read_tombstone
+from recorder.tombstones import Laid
 
 Judge = Callable[[str, str], int | str]
 """Takes a signature and a manifest: the signer's generation, 0 the oldest key; or why it does not
@@ -35,6 +37,18 @@ class Finding:
     wrong: Wrong
     where: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What others know of a recording that was let go, at the time when it was.
+
+    `held` says whether it was on hold then. `told` are the SHA-256 (hex) of the tombstones that
+    the log of events tells of.
+    """
+
+    held: bool
+    told: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +153,33 @@ def previous(kept: Kept) -> str | None:
         return read_manifest(kept.manifest).previous
     except CorruptRecording:
         return ""
+
+
+def about_tombstone(
+    laid: Laid, session: Session, kept: Kept | None, witness: Witness, signed: Judge
+) -> Iterator[Finding]:
+    """Was this recording let go as it should be: by a key of ours, its own seal, and no hold?"""
+    name = session.name
+    if laid.sha256 != sha256_of(laid.text):
+        yield Finding(Wrong.CHANGED, name, f"{name}: its tombstone does not fit its hash.")
+    by = signed(laid.signature, laid.text)
+    if isinstance(by, str):
+        yield Finding(Wrong.SIGNATURE, name, f"{name}: the signature of its tombstone: it {by}.")
+    if sha256_of(laid.text) not in witness.told:
+        said = f"{name}: the log of events does not tell of its tombstone."
+        yield Finding(Wrong.ADDED, name, said)
+    if witness.held:
+        said = f"{name}: it was let go while it was on hold."
+        yield Finding(Wrong.ADDED, name, said)
+    try:
+        tombstone = read_tombstone(laid.text)
+        manifest = None if kept is None else read_manifest(kept.manifest)
+    except CorruptRecording as error:
+        yield Finding(Wrong.CHANGED, name, f"{name}: {error}.")
+        return
+    if kept is None or manifest is None or not tombstone.fits(manifest, kept.sha256):
+        said = f"{name}: its tombstone is not that of the recording that was sealed."
+        yield Finding(Wrong.CHANGED, name, said)
+    if not tombstone.at == laid.at == session.recording.let_go_at:
+        said = f"{name}: its row does not say when it was let go."
+        yield Finding(Wrong.CHANGED, name, said)

@@ -2,21 +2,28 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from bastion.errors import NotFound
 from bastion.jumps import Jump, Kill
+from bastion.retention import Leap
 from bastion.tables import connections, kills, meta
 
 MOST_ROWS = 1000
 
 _c, _m = connections.c, meta.c
 _LATEST = "latest_time"
+_LEAPT_FROM, _LEAPT_TO = "leapt_from", "leapt_to"
+
+LEAP = timedelta(days=7)
+"""When nothing was kept for longer, nobody can tell whether the clock is right."""
+
 _latest = select(_m.at).where(_m.key == _LATEST)
+_leapt = select(_m.key, _m.at).where(_m.key.in_((_LEAPT_FROM, _LEAPT_TO)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +146,26 @@ def saw_time(connection: Connection, now: datetime) -> None:
         connection.execute(insert(meta).values(key=_LATEST, at=now))
     elif now > latest:
         connection.execute(update(meta).where(_m.key == _LATEST).values(at=now))
+        if now - latest > LEAP and leap(connection) is None:
+            ends = [{"key": _LEAPT_FROM, "at": latest}, {"key": _LEAPT_TO, "at": now}]
+            connection.execute(insert(meta), ends)
 
 
 def reset_time(connection: Connection, now: datetime) -> None:
     """Take `now` for the latest time although it is earlier: somebody mended a clock."""
     connection.execute(update(meta).where(_m.key == _LATEST).values(at=now))
+    trust_time(connection)
+
+
+def leap(connection: Connection) -> Leap | None:
+    """The first leap of the clock that nobody has looked at."""
+    ends = {row.key: row.at for row in connection.execute(_leapt)}
+    return Leap(ends[_LEAPT_FROM], ends[_LEAPT_TO]) if len(ends) == 2 else None
+
+
+def trust_time(connection: Connection) -> None:
+    """Somebody has looked at the clock: it is right."""
+    connection.execute(delete(meta).where(_m.key.in_((_LEAPT_FROM, _LEAPT_TO))))
 
 
 def _kill(row: Row[Any]) -> Kill:

@@ -126,6 +126,7 @@ AUDITORS = {
         "policy",
         "audit",
     ),
+    *("hold", "release", "holds"),
 }
 ROLES = {
     Role.CONTRACTOR: {"request", "cancel", "revoke"},
@@ -292,6 +293,12 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
         ["revoke", "@/etc/passwd", "--reason", "-"],
         ["revoke", "G-1", "--reason", "x"],
         ["kill", "S-1", "--reason", "x"],
+        ["hold", "/etc/passwd", "--reason", "@/etc/passwd"],
+        ["hold", "S-1", "--reason", "@/etc/passwd"],
+        ["hold", "G-1", "--reason", "x"],
+        ["release", "G-1", "--of", "/etc/passwd", "--reason", "x"],
+        ["release", "G-1", "--reason", "x"],
+        ["holds", "--all", "--csv"],
         ["frob"],
     ]
     assert {line[0] for line in lines if line} >= set(verbs_for(frozenset(Role)).commands)

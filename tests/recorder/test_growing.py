@@ -10,8 +10,8 @@ from recorder import Archive, Index, Recording, RecordingFailed, Sealing, Seals
 from recorder.inspection import Inspection
 from recorder.manifest import Held, read_manifest
 from recorder.seals import Beginning
+from tests.recorder.inspectors import inspector, sign
 from tests.recorder.places import MORNING, Clock, Sqlite, exec_of
-from tests.recorder.test_inspection import LATER, sign, signed
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def archive(recordings: Path, index: Index, seals: Seals, clock: Clock) -> Archi
 
 
 @pytest.fixture
-def inspection(recordings: Path, index: Index, seals: Seals) -> Inspection:
-    return Inspection(recordings, index, seals, signed, lambda: LATER)
+def inspection(recordings: Path, index: Index, database: Sqlite) -> Inspection:
+    return inspector(recordings, index, database)
 
 
 def abandon(recording: Recording) -> None:

@@ -12,19 +12,9 @@ from recorder import Archive, Index, Seals, Session
 from recorder.index_tables import seals as seals_table
 from recorder.index_tables import sessions
 from recorder.inspection import Inspection
-from recorder.manifest import sha256_of
 from recorder.seal import Sealing
+from tests.recorder.inspectors import inspector, sign
 from tests.recorder.places import Clock, Sqlite, exec_of
-
-LATER = datetime(2026, 12, 1, tzinfo=UTC)
-
-
-def sign(manifest: bytes) -> str:
-    return f"signed {sha256_of(manifest.decode())}\n"
-
-
-def signed(signature: str, manifest: str) -> int | str:
-    return 0 if signature == sign(manifest.encode()) else "does not fit the text"
 
 
 @pytest.fixture
@@ -33,8 +23,8 @@ def seals(database: Sqlite) -> Seals:
 
 
 @pytest.fixture
-def inspection(recordings: Path, index: Index, seals: Seals) -> Inspection:
-    return Inspection(recordings, index, seals, signed, lambda: LATER)
+def inspection(recordings: Path, index: Index, database: Sqlite) -> Inspection:
+    return inspector(recordings, index, database)
 
 
 @pytest.fixture
