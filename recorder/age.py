@@ -11,6 +11,8 @@ import pyrage  # type: ignore[import-untyped]
 
 from recorder.errors import UnusableKey
 
+_DECRYPT_IT = "decrypt a copy in a safe place"
+
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
@@ -22,9 +24,9 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An auditor's private key. Made by `identity`."""
+    """An auditor's private keys, of which one has to fit. Made by `identity`."""
 
-    key: object
+    keys: tuple[object, ...]
 
 
 def generate() -> tuple[str, str]:
@@ -44,18 +46,34 @@ def recipient(text: str) -> Recipient:
 
 
 def identity(text: str) -> Identity:
-    """A private key: `AGE-SECRET-KEY-…`, or an OpenSSH key without a passphrase.
+    """Private keys: lines `AGE-SECRET-KEY-…`, or an OpenSSH key without a passphrase.
 
-    Lines that begin with # are skipped, as in the files that age-keygen writes. Raises
-    UnusableKey.
+    Other lines are skipped, as in the files that age-keygen writes. Raises UnusableKey.
     """
+    if "AGE ENCRYPTED FILE" in text or text.startswith("age-encryption.org/"):
+        raise UnusableKey(f"this identity is itself encrypted: {_DECRYPT_IT} with age -d")
+    if "PRIVATE KEY" in text:
+        return Identity((_ssh_identity(text),))
+    lines = [line for line in text.split() if line.startswith("AGE-SECRET-KEY-")]
+    if "AGE-PLUGIN-" in text and not lines:
+        raise UnusableKey(
+            "this identity is one of a plugin (AGE-PLUGIN-…), which only age itself can use"
+        )
     try:
-        if "PRIVATE KEY" in text:
-            return Identity(pyrage.ssh.Identity.from_buffer(text.encode()))
-        lines = [line for line in text.split() if line.startswith("AGE-SECRET-KEY-")]
-        return Identity(pyrage.x25519.Identity.from_str(lines[0] if lines else ""))
+        return Identity(tuple(map(pyrage.x25519.Identity.from_str, lines or [""])))
     except pyrage.IdentityError as error:
         raise UnusableKey("this is not an age identity (AGE-SECRET-KEY-…)") from error
+
+
+def _ssh_identity(text: str) -> object:
+    try:
+        return pyrage.ssh.Identity.from_buffer(text.encode())
+    except pyrage.IdentityError as error:
+        if "decrypted" in str(error) or "Encrypted" in str(error):
+            raise UnusableKey(
+                f"this SSH key has a passphrase: {_DECRYPT_IT} with ssh-keygen -p -N ''"
+            ) from error
+        raise UnusableKey("of SSH keys, only ed25519 and RSA can be an identity") from error
 
 
 def hide(secret: bytes, recipients: Sequence[Recipient]) -> bytes:
@@ -66,6 +84,6 @@ def hide(secret: bytes, recipients: Sequence[Recipient]) -> bytes:
 def reveal(hidden: bytes, who: Identity) -> bytes:
     """The secret. Raises UnusableKey if it was not hidden for `who`."""
     try:
-        return bytes(pyrage.decrypt(hidden, [who.key]))
+        return bytes(pyrage.decrypt(hidden, list(who.keys)))
     except pyrage.DecryptError as error:
         raise UnusableKey("this identity does not open this track") from error
