@@ -4,7 +4,9 @@ The terminal itself is asciinema's own (`avt`, in Rust); nothing else in the rec
 Whatever is fed to it, it raises nothing, and it holds no more than one screen.
 """
 
-from avt import Vt  # type: ignore[attr-defined]
+from collections.abc import Sequence
+
+from avt import Cell, Color, Pen, Vt  # type: ignore[attr-defined]
 
 from recorder.session import Size
 
@@ -18,13 +20,31 @@ class Screen:
     def __init__(self, size: Size) -> None:
         self._terminal = Vt(*_fitting(size), 0)
 
-    def show(self, text: str) -> None:
-        """The program writes `text`."""
-        self._terminal.feed_str(text)
+    def show(self, text: str) -> Sequence[int]:
+        """The program writes `text`; the rows, from 0, that are not as before."""
+        changed: Sequence[int] = self._terminal.feed_str(text)[0]
+        return changed
 
     def resize(self, size: Size) -> None:
         """The terminal has another size."""
         self._terminal.resize(*_fitting(size))
+
+    @property
+    def size(self) -> Size:
+        """As large as it is believed to be."""
+        columns, rows = self._terminal.size
+        return Size(columns, rows)
+
+    @property
+    def cursor(self) -> tuple[int, int] | None:
+        """Its row and column, from 0; None where it is hidden."""
+        cursor = self._terminal.cursor
+        return (cursor.row, cursor.col) if cursor.visible else None
+
+    def painted(self, row: int) -> str:
+        """What draws a row with its colours, by such colours (SGR) and characters only."""
+        chunks = self._terminal.view()[row].chunks(_other_pen)
+        return "".join(f"\x1b[0{_style(chunk[0].pen)}m{_text(chunk)}" for chunk in chunks)
 
     def lines(self) -> list[str]:
         """What stands there, line by line, without the blanks behind it."""
@@ -39,3 +59,36 @@ def _fitting(size: Size) -> tuple[int, int]:
     """Of a terminal without a size 80 times 24 is believed, as programs do."""
     columns, rows = size.columns or 80, size.rows or 24
     return min(columns, _COLUMNS), min(rows, _ROWS)
+
+
+def _other_pen(one: Cell, other: Cell) -> bool:
+    return bool(one.pen != other.pen)
+
+
+def _text(cells: Sequence[Cell]) -> str:
+    """Their characters; a wide one has an empty cell behind it."""
+    return "".join(cell.char for cell in cells if cell.width)
+
+
+def _style(pen: Pen) -> str:
+    """The parameters of SGR behind a 0 (ECMA-48, section 8.3.117)."""
+    on = (
+        (pen.bold, ";1"),
+        (pen.faint, ";2"),
+        (pen.italic, ";3"),
+        (pen.underline, ";4"),
+        (pen.blink, ";5"),
+        (pen.inverse, ";7"),
+        (pen.strikethrough, ";9"),
+    )
+    attributes = "".join(code for is_on, code in on if is_on)
+    return f"{attributes}{_colour(38, pen.foreground)}{_colour(48, pen.background)}"
+
+
+def _colour(layer: int, colour: Color | None) -> str:
+    match colour:
+        case Color.Indexed():
+            return f";{layer};5;{colour[0]}"
+        case Color.RGB():
+            return f";{layer};2;{colour[0]};{colour[1]};{colour[2]}"
+    return ""
