@@ -12,15 +12,13 @@ import click
 from bastion.errors import BadInput, Conflict
 from cli.arguments import SESSION
 from cli.desk import Desk
+from cli.identities import identity_option, read_identity
 from cli.sessions import looked_at
 from cli.verb import Verb
 from recorder import Stream
 from recorder import export as exporting
 
 _STREAMS = {"stdout": Stream.OUT, "stderr": Stream.ERR}
-
-LONGEST_IDENTITY = 64 * 1024
-"""Bytes of an auditor's identity file."""
 
 
 @click.command(
@@ -38,12 +36,7 @@ LONGEST_IDENTITY = 64 * 1024
     type=click.Choice(["stdout", "stderr", "stdin"]),
     help="The exact bytes of one stream, not an asciicast.",
 )
-@click.option(
-    "--identity",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The auditors' private key, for --raw stdin.",
-)
+@identity_option("--raw stdin")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file to write."
 )
@@ -60,7 +53,7 @@ def export(
         raise BadInput("--raw stdin and --identity FILE belong together.")
     how = "export" if raw is None else f"export {raw}"
     reader = desk.services.archive.open(looked_at(desk, session, how))
-    key = _identity(identity) if identity is not None else ""
+    key = read_identity(identity) if identity is not None else ""
     with _sink(output) as out:
         if raw is None:
             exporting.asciicast(reader, out)
@@ -68,14 +61,6 @@ def export(
             exporting.sent(reader.sent_path, key, out)
         else:
             exporting.raw(reader, _STREAMS[raw], out)
-
-
-def _identity(file: Path) -> str:
-    try:
-        with file.expanduser().open("rb") as opened:
-            return opened.read(LONGEST_IDENTITY).decode("utf-8", "replace")
-    except OSError as error:
-        raise BadInput(f"{ascii(str(file))[1:-1]} can't be read: {error.strerror}.") from None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -9,10 +10,13 @@ from bastion.durations import parse_duration
 from bastion.errors import BadInput
 from cli.arguments import MOMENT, SESSION
 from cli.desk import Desk
+from cli.identities import demand_content, identity_option, read_identity
 from cli.sessions import looked_at
 from cli.verb import Verb
 from recorder import Session
+from recorder.beside import Beside
 from recorder.replay import Pace, play
+from recorder.sent_reader import Track
 
 
 @click.command(
@@ -21,6 +25,7 @@ from recorder.replay import Pace, play
         "[program] replay S-31",
         "[program] replay S-31 --speed 4 --idle 1 --from 2m",
         "[program] replay S-31 | less",
+        "[program] replay S-31 --input --identity auditor.age",
     ],
 )
 @click.argument("session", type=SESSION, metavar="S-N")
@@ -36,6 +41,9 @@ from recorder.replay import Pace, play
 )
 @click.option("--from", "start", metavar="DURATION", help="Begin at this point, as in 90s or 2m.")
 @click.option("--at", type=MOMENT, metavar="TIME", help="Begin at this time of day.")
+@click.option("--input", "typed", is_flag=True, help="Beside it, what was typed or piped.")
+@identity_option("--input")
+@click.option("--unmask", is_flag=True, help="With --input: also what was not echoed.")
 @click.pass_obj
 def replay(
     desk: Desk,
@@ -45,16 +53,39 @@ def replay(
     idle: float | None,
     start: str | None,
     at: datetime | None,
+    typed: bool,
+    identity: Path | None,
+    unmask: bool,
 ) -> None:
     """Show a session again.
 
     On a terminal it is paced: space pauses, ctrl-c ends it. Elsewhere it is printed at once. What
     could harm your terminal is left out.
+
+    With --input a line below tells what was typed; elsewhere both are told line by line. What the
+    terminal did not echo, as a password, is masked: that is a guess. Nothing is masked of what was
+    piped in, without a terminal.
     """
+    if typed != (identity is not None):
+        raise BadInput("--input and --identity FILE belong together.")
+    if unmask and not typed:
+        raise BadInput("--unmask goes with --input.")
     services = desk.services
-    found = looked_at(desk, session, "replay")
+    key = None if identity is None else read_identity(identity)
+    how = f"replay{' input' if typed else ''}{' unmasked' if unmask else ''}"
+    found = looked_at(desk, session, how)
     pace = Pace(speed, idle, _start(found, start, at))
-    play(services.archive.open(found), pace, sys.stdout)
+    reader = services.archive.open(found)
+    if key is None:
+        play(reader, pace, sys.stdout)
+        return
+    demand_content(found)
+    track = Track(reader.sent_path, key)
+    try:
+        Beside(reader, track, unmask=unmask).play(pace, sys.stdout)
+    finally:
+        for remark in track.remarks:
+            desk.output.note(remark)
 
 
 def _start(session: Session, start: str | None, at: datetime | None) -> float:

@@ -60,22 +60,23 @@ def displayable(header: Header) -> Header:
     return replace(header, width=size.columns, height=size.rows)
 
 
+def size_of(resize: str) -> Size:
+    """The size that a resize says, as a player can draw it."""
+    columns, _, rows = resize.partition("x")
+    if not (columns.isdecimal() and rows.isdecimal() and len(resize) <= _LONGEST_SIZE):
+        return NO_TERMINAL
+    return _displayable(Size(int(columns), int(rows)))
+
+
 def _plain(events: Iterable[Event]) -> Iterator[Event]:
     for event in events:
         if event.code is Code.ERR:
             yield Event(event.time, Code.OUT, event.data)
         elif event.code is Code.RESIZE:
-            yield Event(event.time, Code.RESIZE, _displayable_resize(event.data))
+            size = size_of(event.data)
+            yield Event(event.time, Code.RESIZE, f"{size.columns}x{size.rows}")
         else:
             yield event
-
-
-def _displayable_resize(text: str) -> str:
-    columns, _, rows = text.partition("x")
-    if not (columns.isdecimal() and rows.isdecimal() and len(text) <= _LONGEST_SIZE):
-        return f"{NO_TERMINAL.columns}x{NO_TERMINAL.rows}"
-    size = _displayable(Size(int(columns), int(rows)))
-    return f"{size.columns}x{size.rows}"
 
 
 def _displayable(size: Size) -> Size:

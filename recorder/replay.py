@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, TextIO
 
-from recorder.asciicast import STREAM_OF, Code, Event, event_line, header_line
+from recorder.asciicast import STREAM_OF, Code, Event, Header, event_line, header_line
 from recorder.characters import as_terminal, as_text
 from recorder.export import displayable
 from recorder.reader import Reader
@@ -45,8 +45,12 @@ def frames(events: Iterable[Event], pace: Pace) -> Iterator[Event]:
 
     `time` is in seconds from the beginning of the replay.
     """
-    visible = shown(safe(as_text(events)))
-    return sped(capped(started(visible, pace.start), pace.idle), pace.speed)
+    return paced(shown(safe(as_text(events))), pace)
+
+
+def paced(events: Iterable[Event], pace: Pace) -> Iterator[Event]:
+    """The same events at the times of a replay."""
+    return sped(capped(started(events, pace.start), pace.idle), pace.speed)
 
 
 def shown(events: Iterable[Event]) -> Iterator[Event]:
@@ -110,6 +114,11 @@ def _play_on_terminal(reader: Reader, pace: Pace, out: TextIO) -> None:
     events = frames(reader.events(), pace)
     if header.session.get("terminal") is False:
         events = as_terminal(events)
+    on_terminal(header, events, out)
+
+
+def on_terminal(header: Header, events: Iterable[Event], out: TextIO) -> None:
+    """Have asciinema show frames on a terminal, which is put back as it was afterwards."""
     try:
         with tempfile.TemporaryDirectory() as nowhere:
             _through_asciinema(header_line(displayable(header)), events, out, nowhere)

@@ -8,6 +8,7 @@ import hashlib
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,10 +17,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from recorder.age import Identity, identity, reveal
-from recorder.errors import CorruptRecording, RecordingMissing, UnusableKey
+from recorder.errors import CorruptRecording, RecorderError, RecordingMissing, UnusableKey
 from recorder.sent import LENGTH, LONGEST_FRAME, START, TAG_LENGTH, FrameKind, nonce
 
 _LONGEST_HEADER = 64 * 1024
+_NOT_KEPT = "of what was sent after that only length and hash were kept."
+_CUT = "The track of what was sent has no end: the session goes on, or it was interrupted."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,36 @@ def read_sent(path: Path, key: str) -> Iterator[SentChunk]:
         bound = hashlib.sha256(header).digest()
         for frame in _frames(file):
             yield SentChunk(frame.time, frame.kind, _opened(cipher, bound, frame))
+
+
+class Track:
+    """A track, read with an auditor's identity for what was sent alone.
+
+    Raises what `read_sent` raises where nothing of it can be read. What is wrong further on is its
+    `problem`, and `remarks` are sentences about it: both when `data` has been read through.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.problem: RecorderError | None = None
+        self.remarks: list[str] = []
+        self._chunks = read_sent(path, key)
+        self._first = next(self._chunks, None)
+
+    def data(self) -> Iterator[SentChunk]:
+        """What was sent, piece by piece, as far as it can be read; once."""
+        last = self._first
+        try:
+            for chunk in () if last is None else chain([last], self._chunks):
+                if chunk.kind is FrameKind.DATA:
+                    yield chunk
+                elif chunk.kind is FrameKind.SUM and not self.remarks:
+                    self.remarks.append(f"The track was full: {_NOT_KEPT}")
+                last = chunk
+        except RecorderError as error:
+            self.problem = error
+            return
+        if last is None or last.kind is not FrameKind.END:
+            self.remarks.append(_CUT)
 
 
 def bytes_sent(path: Path) -> int:

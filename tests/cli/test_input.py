@@ -1,0 +1,118 @@
+"""What was typed, on the command line: by an auditor's identity, and each look is told."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from recorder import Archive, EndReason, Kind, SessionInfo, Size
+from tests.cli.desks import Installation
+from tests.cli.test_sessions import piped
+
+
+async def recorded(archive: Archive, kind: Kind, command: str | None = None) -> None:
+    """A session in which a password was typed, or something was piped in."""
+    size = Size(80, 24) if kind is Kind.SHELL else None
+    info = SessionInfo(
+        *(31, "alice", 1, "web-1", "deploy", kind, "192.0.2.7", command),
+        terminal=size,
+    )
+    async with archive.record(info) as recording:
+        recording.shown(b"Password: ")
+        recording.sent(b"hunter2\r")
+        recording.shown(b"\r\n$ ")
+        recording.end(EndReason.CLOSED)
+
+
+@pytest.fixture
+async def busy(furnished: Installation) -> Installation:
+    """An installation in which a shell, a command and a forward were."""
+    with furnished.services() as services:
+        await recorded(services.archive, Kind.SHELL)
+        await recorded(services.archive, Kind.EXEC, "bash -s")
+        await recorded(services.archive, Kind.FORWARD, "forward 127.0.0.1:5432")
+    return furnished
+
+
+def test_an_auditor_sees_what_was_typed(busy: Installation) -> None:
+    """Beside what was shown; a password is masked, and told to who asks for it."""
+    identity = ("--input", "--identity", str(busy.home.auditor))
+    masked = piped(busy, "replay", "S-1", *identity)
+    assert masked.returncode == 0, masked.stderr
+    assert masked.stdout.decode().splitlines() == [
+        "[0:00:00] shown  Password:",
+        "[0:00:00] typed  ********\\r (not echoed: masked, a guess)",
+        "[0:00:00] shown  $",
+    ]
+    unmasked = piped(busy, "replay", "S-1", *identity, "--unmask")
+    assert b"typed  hunter2\\r" in unmasked.stdout
+    assert b"piped  hunter2\\r" in piped(busy, "replay", "S-2", *identity).stdout
+
+
+def test_each_look_at_it_is_told(busy: Installation) -> None:
+    """And says whether what was not echoed was asked for."""
+    identity = ("--input", "--identity", str(busy.home.auditor))
+    busy("replay", "S-1", *identity)
+    busy("replay", "S-1", *identity, "--unmask")
+    told = busy("audit", "--what", "recording.looked_at", "--json").out
+    assert '"how":"replay input"' in told
+    assert '"how":"replay input unmasked"' in told
+
+
+def key_with_passphrase(directory: Path) -> str:
+    file = directory / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", file], check=True)
+    return file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "This is not an age identity (AGE-SECRET-KEY-…)."),
+        ("age-encryption.org/v1\n", "is itself encrypted: decrypt a copy in a safe place"),
+        ("AGE-PLUGIN-YUBIKEY-1QQ\n", "is one of a plugin"),
+        ("a passphrase", "This SSH key has a passphrase: decrypt a copy in a safe place"),
+        ("another's", "This identity does not open this track."),
+    ],
+)
+def test_an_identity_that_is_of_no_use_is_one_sentence(
+    busy: Installation, tmp_path: Path, content: str, sentence: str
+) -> None:
+    """What is wrong with it, and what to do; nothing of the session is shown."""
+    file = tmp_path / "identity"
+    if content == "a passphrase":
+        content = key_with_passphrase(tmp_path)
+    if content == "another's":
+        content = Installation(tmp_path / "other").home.auditor.read_text()
+    file.write_text(content)
+    said = busy("replay", "S-1", "--input", "--identity", str(file), status=1)
+    assert sentence in said.err
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+
+
+def test_what_cannot_be_is_one_sentence(busy: Installation) -> None:
+    """Options that belong together, and sessions without content."""
+    identity = ("--input", "--identity", str(busy.home.auditor))
+    assert "belong together" in busy("replay", "S-1", "--input", status=2).err
+    assert "goes with --input" in busy("replay", "S-1", "--unmask", status=2).err
+    said = busy("replay", "S-3", *identity, status=1).err
+    assert "of a forward only length and hash are kept" in said
+    with busy.services() as services:
+        found = services.index.get(1)
+        assert found is not None
+        services.archive.open(found).sent_path.unlink()
+    assert "S-1.sent" in busy("replay", "S-1", *identity, status=1).err
+
+
+async def test_without_an_auditors_key_nothing_was_kept(furnished: Installation) -> None:
+    """That is said."""
+    identity = ("--input", "--identity", str(furnished.home.auditor))
+    settings = furnished.home.settings
+    lines = [line for line in settings.read_text().splitlines() if "age1" not in line]
+    settings.write_text("\n".join(lines))
+    with furnished.services() as services:
+        assert services.settings.recording.auditors == ()
+        await recorded(services.archive, Kind.SHELL)
+    said = furnished("replay", "S-1", *identity, status=1).err
+    assert "was made without an auditors' key" in said
