@@ -5,6 +5,7 @@ A home is made beside its place and moved there whole, so that a half-made one i
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from bastion.authority.keyfiles import AUDITOR, write_private
 from bastion.config import principal
 from bastion.errors import BadInput, Conflict, Misconfigured, Unavailable
 from bastion.store import Store
+from bastion.store.places import is_server
 
 SETTINGS = """\
 # The settings of this bastion. They are read once, when a command or the service starts.
@@ -74,7 +76,8 @@ auditors = ["{recipient}"]
 # anchor_every = "1h"       # a channel is told the newest no more often than this
 
 [database]
-# url = "sqlite:///bastion.db"
+# A file for one machine, or a server for several: "postgresql://USER:PASSWORD@HOST/DATABASE".
+{database}
 
 # Who is told of requests, grants, emergencies and failures stands in a [[notify]] for each channel:
 # a webhook, Slack, Teams or mail. docs/notifications.md shows them; notify test NAME tries one.
@@ -240,19 +243,28 @@ class Made:
 
 
 def create(
-    directory: Path, listen: Endpoint, names: tuple[str, ...], machine: str, now: datetime
+    directory: Path,
+    listen: Endpoint,
+    names: tuple[str, ...],
+    machine: str,
+    now: datetime,
+    *,
+    database: str | None = None,
 ) -> Made:
     """A new home in `directory`, which may be there if it is empty; whole, or not at all.
 
-    The host certificate names each of `names` (`bastion` where there is none), the host of
+    `database` is the URL of an empty database of a server; without one a file is made. The host
+    certificate names each of `names` (`bastion` where there is none), the host of
     `listen` and `machine`. Raises BadInput, Conflict where there is one already, Unavailable.
     """
+    if database is not None and not is_server(database):
+        raise BadInput("--database takes postgresql://…; without it a file is made.")
     directory = directory.resolve()
     _demand_empty(directory)
     certified = _certified(names, listen, machine)
     making = _within if _must_stay(directory) else _beside
     with _as_sentence(directory), making(directory) as workplace:
-        recipient = _fill(Home(workplace), listen, certified, now)
+        recipient = _fill(Home(workplace), listen, certified, now, database)
     return Made(Home(directory), listen, certified, recipient)
 
 
@@ -332,7 +344,9 @@ def _as_sentence(directory: Path) -> Iterator[None]:
         raise Unavailable(f"{directory} can't be made: {error.strerror}.") from error
 
 
-def _fill(home: Home, listen: Endpoint, names: tuple[str, ...], now: datetime) -> str:
+def _fill(
+    home: Home, listen: Endpoint, names: tuple[str, ...], now: datetime, database: str | None
+) -> str:
     """Everything that a home has; the auditors' recipient."""
     for directory in (home.keys, home.recordings):
         directory.mkdir()
@@ -340,16 +354,27 @@ def _fill(home: Home, listen: Endpoint, names: tuple[str, ...], now: datetime) -
     recipient = make_keys(home.keys)
     certify_host(home.keys, names, HOST_CERTIFICATE_LIFE, now)
     _sync(home.keys)
-    store = Store.open(f"sqlite:///{home.database}", migrate=True)
-    try:
-        store.saw_time(now)
-    finally:
-        store.close()
+    _begin(database or f"sqlite:///{home.database}", now)
     quoted = ", ".join(f'"{name}"' for name in names)
-    settings = SETTINGS.format(listen=listen, names=quoted, recipient=recipient)
+    url = f"url = {json.dumps(database)}" if database else '# url = "sqlite:///bastion.db"'
+    settings = SETTINGS.format(listen=listen, names=quoted, recipient=recipient, database=url)
     write_private(home.policy, POLICY.encode())
     write_private(home.settings, settings.encode())
     return recipient
+
+
+def _begin(url: str, now: datetime) -> None:
+    """The database, with its schema and nothing in it. Raises Conflict where it is in use."""
+    store = Store.open(url, migrate=True)
+    try:
+        if store.latest_time() is not None:
+            raise Conflict(
+                f"The database {store.database.name} has a home already: copy that one's "
+                "bastion.toml, policy.toml and keys to this machine, or make another database."
+            )
+        store.saw_time(now)
+    finally:
+        store.close()
 
 
 def _sync(directory: Path) -> None:

@@ -6,7 +6,7 @@ end. This room only makes it felt on channels that are open: it looks several ti
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -74,7 +74,7 @@ class _Open:
 class _Question:
     """What is asked of the store: everything about these, unless `version` is still its own."""
 
-    version: int | None
+    version: Hashable | None
     last_kill: int
     grants: frozenset[int]
     names: frozenset[str]
@@ -84,7 +84,7 @@ class _Question:
 class _News:
     """What the store says about what is open, at its `version`."""
 
-    version: int
+    version: Hashable
     grants: dict[int, Grant] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     kills: dict[int, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Live:
         self._without_store = timedelta(seconds=without_store)
         self._sessions: dict[int, _Open] = {}
         self._people: dict[object, tuple[Identity, Callable[[str], None]]] = {}
-        self._version: int | None = None
+        self._version: Hashable | None = None
         self._joined = False
         self._prompts = 0
         self._thread = ThreadPoolExecutor(1, "live")

@@ -7,7 +7,7 @@ was sent shortly before a process died may go out twice; each line has its numbe
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -323,7 +323,7 @@ class Outlets:
         while more:
             more = await loop.run_in_executor(lane.thread, lane.outlet.step, self._now())
 
-    async def _changed(self, version: int) -> None:
+    async def _changed(self, version: Hashable) -> None:
         """Wait until somebody has written something, but not for ever: some look at the time."""
         for _ in range(int(REST / TICK)):
             await asyncio.sleep(TICK)

@@ -8,7 +8,7 @@ begins anew loses none and repeats none.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -71,7 +71,7 @@ class Teller:
         self._clock = clock
         self._timing = timing
         self._awaited = awaited
-        self._version: int | None = None
+        self._version: Hashable | None = None
         self._swept: datetime | None = None
         self._tidied: datetime | None = None
         self._known: dict[str, None] = {}

@@ -49,15 +49,23 @@ DEFAULT = Endpoint("127.0.0.1", 2222)
     multiple=True,
     help="What contractors type for the bastion, else `bastion`; may be repeated.",
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    help="An empty database of a server, postgresql://USER:PASSWORD@HOST/DATABASE; else a file.",
+)
 @as_json
 @click.pass_obj
-def init(desk: Desk, *, listen: Endpoint, names: tuple[str, ...], json: bool) -> None:
+def init(
+    desk: Desk, *, listen: Endpoint, names: tuple[str, ...], database: str | None, json: bool
+) -> None:
     """Make a home: keys, settings, database.
 
     The host certificate of the bastion names each --name, the address to listen on and this
     machine. An installation that is there already is left as it is.
     """
-    made = create(place(desk.directory), listen, names, socket.gethostname(), datetime.now(UTC))
+    machine, now = socket.gethostname(), datetime.now(UTC)
+    made = create(place(desk.directory), listen, names, machine, now, database=database)
     if json:
         desk.output.document(
             {

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import postgres
+
 # No deadline: a machine under load is not a bug. CI tries the same examples each time, so that a
 # change is judged by what it changed; at home the search goes on, and a long one goes far.
 settings.register_profile("home", deadline=None, print_blob=True)
@@ -51,3 +53,10 @@ def nothing_unheard() -> Iterator[None]:
     yield
     logger.removeHandler(unheard)
     assert not unheard.lines, "\n".join(unheard.lines)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_server_is_left() -> Iterator[None]:
+    """What was started for many tests ends with the last of them."""
+    yield
+    postgres.finish()

@@ -25,8 +25,9 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.sql.elements import UnaryExpression
-from sqlalchemy.sql.operators import custom_op
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import InternalTraversal
 
 from bastion.events import Chain, Event, Happened, Head, What, following
 from bastion.tables import cursors as places
@@ -358,6 +359,28 @@ def _conditions(wanted: Wanted, way: ColumnElement[bool] | None) -> list[ColumnE
 def _looked_at(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """The column of a row that was found otherwise: SQLite uses no index behind a `+`.
 
-    Left to itself it takes an index of a column that fits half of all rows.
+    Left to itself it takes an index of a column that fits half of all rows. PostgreSQL knows how
+    many rows a value has, and chooses for itself.
     """
-    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+    return _LookedAt(column)
+
+
+class _LookedAt(ColumnElement[Any]):
+    """A column that no index is used for, where that has to be said."""
+
+    inherit_cache = True
+    _traverse_internals = [("column", InternalTraversal.dp_clauseelement)]  # noqa: RUF012 (its own)
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        self.column = column
+        self.type = column.type
+
+
+@compiles(_LookedAt)
+def _plainly(element: _LookedAt, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
+    return compiler.process(element.column, **how)
+
+
+@compiles(_LookedAt, "sqlite")
+def _without_index(element: _LookedAt, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401
+    return f"+{compiler.process(element.column, **how)}"

@@ -8,6 +8,7 @@ stop at the first time that is none, and is slower.
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
@@ -27,22 +28,96 @@ _GUARDED = ("events", "checkpoints", "policies")
 _TRIGGERS = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
+class Evidence(Protocol):
+    """The log in one consistent view."""
+
+    def events(self) -> Iterator[Row]:
+        """All events in the order of their numbers, as `EVENT_COLUMNS`; streamed."""
+
+    def checkpoints(self) -> Iterator[Row]:
+        """All checkpoints in the order of their numbers: id, at, body, signature; streamed."""
+
+    def heads(self) -> list[Row]:
+        """All heads: node, boot, seq, hash, sealed."""
+
+    def open_tables(self) -> list[str]:
+        """The tables that the database no longer guards as it should, or does more with."""
+
+
+_TIME_THERE = "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+_COLUMNS_THERE = ", ".join(_TIME_THERE if name == "at" else f'"{name}"' for name in EVENT_COLUMNS)
+_EVENTS_THERE = f"SELECT {_COLUMNS_THERE} FROM events ORDER BY id"  # noqa: S608 (names of ours)
+_CHECKPOINTS_THERE = f"SELECT id, {_TIME_THERE}, body, signature FROM checkpoints ORDER BY id"  # noqa: S608
+
+REFUSAL: Final = "BEGIN RAISE EXCEPTION '% are never changed', TG_TABLE_NAME; END"
+"""What the function `bastion_refuses` of PostgreSQL does, as the migrations have written it."""
+
+_GUARDS_THERE = """
+SELECT t.tgname, c.relname, t.tgtype, t.tgenabled, t.tgqual IS NULL AND t.tgattr = '', p.prosrc
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace
+"""
+_ROWS_THERE, _TABLE_THERE = 27, 34
+"""pg_trigger.tgtype: before an update or a delete of a row; before a truncate of a table."""
+
+
 @contextmanager
-def opened(connection: Connection, rest: Callable[[], None]) -> Iterator["Evidence"]:
+def opened(connection: Connection, rest: Callable[[], None]) -> Iterator[Evidence]:
     """The log as this transaction sees it, for the length of the block.
 
     It calls `rest` after every batch of rows.
     """
     raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 (for the type)
+    if not isinstance(raw, sqlite3.Connection):
+        yield OfPostgres(connection, rest)
+        return
     try:
-        yield Evidence(raw, rest)
+        yield OfSqlite(raw, rest)
     finally:
         raw.text_factory = str
 
 
-class Evidence:
-    """The log in one consistent view."""
+class OfPostgres:
+    """The log on PostgreSQL, where a text is a text, a number is one, and a time may be none."""
+
+    def __init__(self, connection: Connection, rest: Callable[[], None]) -> None:
+        self._connection = connection
+        self._rest = rest
+
+    def events(self) -> Iterator[Row]:
+        """All events in the order of their numbers, as `EVENT_COLUMNS`; streamed."""
+        return self._streamed(_EVENTS_THERE)
+
+    def checkpoints(self) -> Iterator[Row]:
+        """All checkpoints in the order of their numbers: id, at, body, signature; streamed."""
+        return self._streamed(_CHECKPOINTS_THERE)
+
+    def heads(self) -> list[Row]:
+        """All heads: node, boot, seq, hash, sealed."""
+        return [tuple(row) for row in self._connection.exec_driver_sql(_HEADS)]
+
+    def open_tables(self) -> list[str]:
+        """The tables that the database no longer guards as it should, or does more with."""
+        found = {row[0]: tuple(row[1:]) for row in self._connection.exec_driver_sql(_GUARDS_THERE)}
+        ours = {
+            f"{table}_no_{act}": (table, kind, "O", True, REFUSAL)
+            for table in _GUARDED
+            for act, kind in (("change", _ROWS_THERE), ("truncate", _TABLE_THERE))
+        }
+        odd = {made[0] for name, made in ours.items() if found.get(name) != made}
+        return sorted(odd | {made[0] for name, made in found.items() if name not in ours})
+
+    def _streamed(self, statement: str) -> Iterator[Row]:
+        options = {"yield_per": BATCH}
+        rows = self._connection.execution_options(**options).exec_driver_sql(statement)
+        for number, row in enumerate(rows, 1):
+            yield tuple(row)
+            if number % BATCH == 0:
+                self._rest()
+
+
+class OfSqlite:
+    """The log on SQLite, where anything may stand anywhere."""
 
     def __init__(self, raw: sqlite3.Connection, rest: Callable[[], None]) -> None:
         self._raw = raw

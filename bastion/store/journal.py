@@ -4,7 +4,7 @@ It blocks, and raises, as `store` does. The events are the outbox as well: whoev
 keeps a cursor here, and so loses none while away.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -85,7 +85,7 @@ class Journal:
         with self._store.read() as connection:
             return log.all_heads(connection)
 
-    def version(self) -> int:
+    def version(self) -> Hashable:
         """A stamp that changes whenever anybody has written anything; takes microseconds."""
         return self._store.version()
 

@@ -5,7 +5,7 @@ none is lost and none is written twice, whatever ends the process. One that is d
 one that was given up keeps its `error` too. It blocks, and raises, as `store` does.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, cast
@@ -92,7 +92,7 @@ class Outbox:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def version(self) -> int:
+    def version(self) -> Hashable:
         """A stamp that changes whenever anybody has written anything; takes microseconds."""
         return self._store.version()
 

@@ -8,7 +8,7 @@ of itself: its event is written with it, or neither is.
 
 import secrets
 import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Self
@@ -18,14 +18,15 @@ from sqlalchemy import Connection
 from bastion import happenings
 from bastion.actor import Actor
 from bastion.denials import clock
-from bastion.errors import Misconfigured, Unavailable
+from bastion.errors import Unavailable
 from bastion.events import Chain, Event, Happened, What
 from bastion.grants import Certificate, Grant
 from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import DoorFacts, Jump, Kill
 from bastion.ledger import Draft, Entry, Signed
 from bastion.store import events, grants, hosts, jumps, ledger, policies, schema, users
-from bastion.store.database import Database, as_sentences, file_of, make_file
+from bastion.store.database import Database, as_sentences
+from bastion.store.places import opened
 
 TOLERANCE = timedelta(seconds=5)
 """How far the clock may be behind the latest time that was kept."""
@@ -46,23 +47,17 @@ class Store:
     def open(
         cls, url: str, *, migrate: bool = False, check: bool = True, node: str | None = None
     ) -> Self:
-        """The store at `url` (`sqlite:///FILE`), made and brought up to date where `migrate`.
+        """The store at `url` (`sqlite:///FILE` or `postgresql://…`), brought up to date where
+        `migrate`; a file is made then too.
 
         `node` is what this machine is called in the log of events: its own name, if not said.
 
         Raises Misconfigured for another kind of URL, a missing database, and unless told not to
         `check` for one whose schema is not this program's; Unavailable when it does not answer.
         """
-        file = file_of(url)
-        if migrate:
-            make_file(file)
-        elif not file.exists():
-            raise Misconfigured(
-                f"There is no database {file}: restore it from a copy, or begin anew elsewhere: "
-                "bastion-admin --home DIR init."
-            )
+        database = opened(url, make=migrate)
         chain = Chain((node or socket.gethostname())[:64], secrets.token_hex(8))
-        store = cls(Database(file), chain)
+        store = cls(database, chain)
         try:
             if migrate:
                 store.migrate()
@@ -80,18 +75,18 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view, nothing written. Raises Unavailable."""
-        with as_sentences(self.database.file), self.database.read() as connection:
+        with as_sentences(self.database), self.database.read() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that excludes other writers from its start. Raises Unavailable."""
-        with as_sentences(self.database.file), self.database.write() as connection:
+        with as_sentences(self.database), self.database.write() as connection:
             yield connection
 
-    def version(self) -> int:
+    def version(self) -> Hashable:
         """A stamp that changes whenever anybody has written; takes microseconds."""
-        with as_sentences(self.database.file):
+        with as_sentences(self.database):
             return self.database.version()
 
     # The schema
@@ -99,7 +94,7 @@ class Store:
     def migrate(self) -> None:
         """Bring the schema up to date, all of it or nothing."""
         with self.write() as connection:
-            schema.migrate(connection, self.database.file)
+            schema.migrate(connection, self.database.name)
 
     def schema_is_current(self) -> bool:
         """Whether the schema is the one that this program reads and writes."""
@@ -109,7 +104,7 @@ class Store:
     def demand_current_schema(self) -> None:
         """Raises Misconfigured, with the mend, when the schema is another one."""
         with self.read() as connection:
-            schema.demand_current(connection, self.database.file)
+            schema.demand_current(connection, self.database.name)
 
     # Users and their keys
 

@@ -117,7 +117,8 @@ def add_key(connection: Connection, name: str, key: PublicKey, by: str, now: dat
         raise Conflict(f"{name} has {MOST_KEYS} keys already: remove one first.")
     row = {"user": name, "enrolled_by": by, "enrolled_at": now} | key_columns(key)
     try:
-        connection.execute(insert(user_keys), [row])
+        with connection.begin_nested():
+            connection.execute(insert(user_keys), [row])
     except IntegrityError:
         holder = connection.execute(_owner, {"blob": key.blob}).scalar_one()
         whose = f"{name} has it already" if holder == name else f"it belongs to {holder}"

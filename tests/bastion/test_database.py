@@ -16,16 +16,29 @@ from sqlalchemy import insert, select, text, update
 
 from bastion.errors import Conflict, Misconfigured, Unavailable
 from bastion.store import Store
-from bastion.store.database import Database, file_of
+from bastion.store.places import opened
+from bastion.store.sqlite import Sqlite
 from bastion.tables import meta
 from recorder import Index, Kind, SessionInfo
 from tests.bastion.worlds import NOW, ROOT, user
 
 
 @pytest.fixture
+def store(on_file: Store) -> Store:
+    """What is tried here is SQLite."""
+    return on_file
+
+
+def file_behind(store: Store) -> Path:
+    """Where it lies."""
+    assert isinstance(store.database, Sqlite)
+    return store.database.file
+
+
+@pytest.fixture
 def impatient(store: Store) -> Iterator[Store]:
     """The same database, by somebody who waits for a twentieth of a second."""
-    other = Store(Database(store.database.file, patience=0.05), store.chain)
+    other = Store(Sqlite(file_behind(store), patience=0.05), store.chain)
     yield other
     other.close()
 
@@ -33,7 +46,7 @@ def impatient(store: Store) -> Iterator[Store]:
 @contextmanager
 def locked(store: Store) -> Iterator[None]:
     """Another program is writing."""
-    with closing(sqlite3.connect(store.database.file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(file_behind(store), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
@@ -135,7 +148,7 @@ def test_a_full_disk_is_a_sentence(store: Store) -> None:
 )
 def test_a_ruined_database_is_a_sentence(store: Store, content: bytes | None, said: str) -> None:
     """Also for who looks at its version; a file that is gone is not made anew."""
-    file = store.database.file
+    file = file_behind(store)
     store.close()
     if content is None:
         file.unlink()
@@ -154,7 +167,7 @@ def test_the_version_changes_when_anybody_writes(store: Store) -> None:
     assert store.version() == seen[0]
     store.saw_time(NOW)
     seen.append(store.version())
-    with closing(sqlite3.connect(store.database.file)) as other:
+    with closing(sqlite3.connect(file_behind(store))) as other:
         other.execute("DELETE FROM meta")
         other.commit()
     seen.append(store.version())
@@ -200,14 +213,14 @@ def test_no_database_is_made_by_looking_for_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *["postgresql://localhost/x", "mysql://x", "sqlite://", "sqlite:///:memory:", "x", ""],
+        *["postgresql://localhost", "mysql://x", "sqlite://", "sqlite:///:memory:", "x", ""],
         *["sqlite:///a.db?mode=ro", "/var/lib/bastion.db", "sqlite:////a b?x=1", "http://[x"],
     ],
 )
 def test_urls_that_are_refused(url: str) -> None:
-    """Only a file of SQLite's, for now."""
-    with pytest.raises(Misconfigured, match="sqlite:///"):
-        file_of(url)
+    """A file of SQLite's, or a database of PostgreSQL's, each written out."""
+    with pytest.raises(Misconfigured, match=r"(sqlite|postgresql)://"):
+        opened(url, make=True)
 
 
 def test_a_path_may_have_any_characters(tmp_path: Path) -> None:

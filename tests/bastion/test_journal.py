@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from bastion.store.journal import Journal
 from tests.bastion.logs import Log, happened
 from tests.bastion.worlds import HOUR, NOW, SECOND
 from tests.bench.log import fill, pages
+from tests.postgres import url_again
 
 PEOPLE = ("alice", "bob", "carol", "os:root")
 HOSTS = ("web-1", "db-1")
@@ -129,10 +131,11 @@ def test_what_is_told_is_kept_in_a_chain(journal: Journal) -> None:
     assert (head.chain, head.seq, head.hash) == (second.chain, 2, second.hash)
 
 
-def test_a_chain_says_what_it_came_after(journal: Journal, tmp_path: Path) -> None:
+def test_a_chain_says_what_it_came_after(journal: Journal, store: Store) -> None:
     """Another process's life begins another chain, and hangs it to the newest event of all."""
     newest = journal.tell(happened(1), NOW)
-    with Log(tmp_path / "bastion.db").life() as other:
+    with closing(Store.open(url_again(store))) as opened:
+        other = Journal(opened)
         first = other.tell(happened(2), NOW)
         second = other.tell(happened(3), NOW)
     assert first.chain != newest.chain

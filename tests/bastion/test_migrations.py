@@ -18,6 +18,7 @@ from bastion.migrations import configuration
 from bastion.store import Store
 from recorder import index_tables
 from tests.bastion.worlds import NOW
+from tests.postgres import url_again
 
 
 def test_the_migrations_make_what_the_tables_say(store: Store) -> None:
@@ -80,7 +81,7 @@ def stands_at(store: Store, version: str) -> str:
     """Makes a database that says it is of another version, and gives its URL."""
     with store.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
-    return f"sqlite:///{store.database.file}"
+    return url_again(store)
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,8 @@ def test_a_change_that_can_not_be_told_does_not_happen(
 ) -> None:
     """Without the database no key is made and none retires."""
     before = sorted(keys.iterdir())
-    peopled.close()
-    peopled.database.file.rename(keys.parent / "away")
+    with peopled.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE meta RENAME TO away")
     with pytest.raises(Unavailable, match="database"):
         rotation.rotate(ROOT, Which.USER_CA, NOW)
     assert sorted(keys.iterdir()) == before

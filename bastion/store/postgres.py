@@ -1,0 +1,167 @@
+"""PostgreSQL: one server for several bastions. The same promises as SQLite's, kept by other means.
+
+A writer is alone by an advisory lock that ends with its transaction, a reader sees one moment by
+REPEATABLE READ. Whatever waits, waits so long and no longer: for a connection, for a turn, for an
+answer, for a peer that is gone.
+Source: https://www.postgresql.org/docs/15/ (explicit-locking, transaction-iso, libpq-connect)
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.util import EMPTY_DICT
+
+from bastion.errors import Misconfigured
+from bastion.store.database import PATIENCE, READERS
+
+WRITERS: Final = 4
+"""Connections for writers: one writes, the others wait for the lock."""
+
+_LONGEST_ANSWER: Final = 60
+"""Seconds that one statement may take, and that a transaction may stand still."""
+
+_TURN: Final = text("SELECT pg_advisory_xact_lock(7022)")
+"""Of this database: whoever holds it is the only one who writes."""
+
+_SNAPSHOT: Final = text("SELECT pg_current_snapshot()::text")
+"""Which transactions can be seen: another text whenever one that wrote has begun or ended."""
+
+
+class Postgres:
+    """A database of a server, for this process; waits `patience` seconds at each turn.
+
+    It is a `bastion.store.database.Database`.
+    """
+
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        where = url_of(url)
+        self.name = str(where._replace(drivername="postgresql", password=None, query=EMPTY_DICT))
+        self.patience = patience
+        self._reader = _engine(where, patience, READERS, "REPEATABLE READ", readonly=True)
+        self._writer = _engine(where, patience, WRITERS, "READ COMMITTED", readonly=False)
+        self._watch: Connection | None = None
+        self._watch_lock = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view for the length of the block."""
+        with self._reader.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that excludes other writers, of this process and of any other.
+
+        READ COMMITTED: what it reads behind the lock is what the writer before has left.
+        """
+        with self._writer.connect() as connection, connection.begin():
+            connection.execute(_TURN)
+            yield connection
+
+    def version(self) -> str:
+        """A stamp that changes whenever anybody has written; takes a round trip."""
+        with self._watch_lock:
+            try:
+                if self._watch is None:
+                    self._watch = self._reader.connect().execution_options(
+                        isolation_level="AUTOCOMMIT"
+                    )
+                return str(self._watch.execute(_SNAPSHOT).scalar_one())
+            except BaseException:
+                self._forget_watch()
+                raise
+
+    def trouble(self, error: BaseException | None) -> str:
+        """What is wrong with it, and the mend: what stands behind its name in a sentence."""
+        state = str(getattr(error, "sqlstate", None) or "")
+        known = _TROUBLES.get(state) or _TROUBLES.get(state[:2], "")
+        return known or f"does not answer: {_words(error)}"
+
+    def close(self) -> None:
+        """Give back all connections."""
+        with self._watch_lock:
+            self._forget_watch()
+        self._reader.dispose()
+        self._writer.dispose()
+
+    def _forget_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+
+def url_of(url: str) -> URL:
+    """A URL of PostgreSQL, for the driver that is used. Raises Misconfigured."""
+    try:
+        where = make_url(url)
+    except (ArgumentError, ValueError):
+        raise Misconfigured(_UNREADABLE) from None
+    if not where.database:
+        raise Misconfigured(_UNREADABLE)
+    return where.set(drivername="postgresql+psycopg")
+
+
+_UNREADABLE = (
+    "The database URL can't be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
+    "%XX for what is special in it."
+)
+
+
+def _words(error: BaseException | None) -> str:
+    """What a server said that did not let us in (libpq keeps no code of it), else what to do."""
+    said = str(error).partition("FATAL:")[2].strip().splitlines()
+    return said[0][:200] if said else "look whether its server runs and can be reached"
+
+
+def _engine(where: URL, patience: float, size: int, isolation: str, *, readonly: bool) -> Engine:
+    engine = create_engine(
+        where,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=patience,
+        pool_pre_ping=True,  # a server that was restarted is no error
+        isolation_level=isolation,
+        connect_args=_arguments(patience),
+    )
+    if readonly:
+
+        @event.listens_for(engine, "begin")
+        def begins(connection: Connection) -> None:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+    return engine
+
+
+def _arguments(patience: float) -> dict[str, object]:
+    """What libpq is told: a peer that says nothing any more is noticed within ten seconds."""
+    waits = {
+        "lock_timeout": round(patience * 1000),
+        "statement_timeout": _LONGEST_ANSWER * 1000,
+        "idle_in_transaction_session_timeout": _LONGEST_ANSWER * 1000,
+    }
+    return {
+        "application_name": "bastion",
+        "connect_timeout": max(2, round(patience)),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "options": " ".join(f"-c {name}={value}" for name, value in waits.items()),
+    }
+
+
+_TROUBLES = {
+    "55P03": "stays locked by another program: end that one, or try again",
+    "57014": "took too long to answer; try again",
+    "53100": "can't be written: there is no space left on its disk",
+    "53300": "takes no more connections: raise max_connections, or run fewer workers",
+    "25006": "can't be written: it is read-only",
+    "42501": "does not allow that to this account: it has to own its tables",
+    "42": "does not have what is looked for; its schema is of another version",
+    "XX": "is damaged; restore it from a copy",
+}
+"""By SQLSTATE, or its class (PostgreSQL's appendix A)."""

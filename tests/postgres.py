@@ -1,0 +1,143 @@
+"""A PostgreSQL of the tests' own: one server a process, on loopback, a database for each who asks.
+
+`TEST_DATABASE=postgresql` in the environment makes it the database of every test that does not
+need a file.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import closing
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from bastion.store import Store
+
+PATIENCE = 20.0
+
+
+def wanted() -> bool:
+    """Whether the tests are to run on PostgreSQL."""
+    return os.environ.get("TEST_DATABASE") == "postgresql"
+
+
+class Server:
+    """A cluster in a directory of its own, which postgres may enter; `stop` ends it."""
+
+    def __init__(self) -> None:
+        self._place = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._place.chmod(0o755)
+        self.port = _free_port()
+        self._numbers = count(1)
+        self._as_postgres: list[str] = []
+        if os.geteuid() == 0:
+            shutil.chown(self._place, "postgres", "postgres")
+            self._as_postgres = "setpriv --reuid=postgres --regid=postgres --clear-groups".split()
+        data = self._place / "data"
+        options = ("-A", "trust", "-U", "bastion", "--no-sync", "-E", "UTF8", "--locale=C")
+        self._run("initdb", "-D", data, *options)
+        self._data = data
+        self.start()
+
+    def start(self) -> None:
+        """Begin, and wait until it answers. It syncs nothing: nobody pulls the plug on a test."""
+        settings = (
+            f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self._place} "
+            "-c fsync=off -c max_connections=300"
+        )
+        log = self._place / "log"
+        self._run("pg_ctl", "-D", self._data, "-o", settings, "-l", log, "-w", "start")
+
+    def stop(self, how: str = "immediate") -> None:
+        """End it."""
+        self._run("pg_ctl", "-D", self._data, "-m", how, "-w", "stop")
+
+    def remove(self) -> None:
+        """End it, and leave nothing."""
+        self.stop()
+        shutil.rmtree(self._place)
+
+    def new_url(self, template: str | None = None) -> str:
+        """The URL of a fresh database: an empty one, or a copy of another one's."""
+        name = f"test{next(self._numbers)}"
+        copied = "" if template is None else f" TEMPLATE {template.rpartition('/')[2]}"
+        with closing(self._connected("postgres")) as connection:
+            connection.execute(f"CREATE DATABASE {name}{copied}".encode())
+        return f"postgresql://bastion@127.0.0.1:{self.port}/{name}"
+
+    def _connected(self, name: str) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, user="bastion", dbname=name, autocommit=True
+        )
+
+    def _run(self, program: str, *words: str | Path) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+        assert found, "PostgreSQL is not installed: make test does it"
+        done = subprocess.run(
+            [*self._as_postgres, found[-1], *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            cwd=self._place,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, (done.stdout or b"").decode(errors="replace")
+
+
+@cache
+def server() -> Server:
+    """The one of this process, started when it is first asked for; tests/conftest.py ends it."""
+    return Server()
+
+
+@cache
+def migrated() -> str:
+    """A database with its schema, to be copied."""
+    url = server().new_url()
+    Store.open(url, migrate=True).close()
+    return url
+
+
+def new_url(directory: Path) -> str:
+    """An empty, migrated database of the kind that is wanted."""
+    if wanted():
+        return server().new_url(migrated())
+    return f"sqlite:///{directory}/bastion.db"
+
+
+def url_again(store: Store) -> str:
+    """The URL of a store's database. Nobody needs a password here."""
+    name = store.database.name
+    return name if "://" in name else f"sqlite:///{name}"
+
+
+def finish() -> None:
+    """End the server, if there is one."""
+    if server.cache_info().currsize:
+        server().remove()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+def until_answers(url: str) -> None:
+    """Waits until a server answers again."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
