@@ -42,7 +42,7 @@ MOST_OPEN: Final = 10_000
 _LOOKED_AT = 4096
 _LINE = 512
 _NO_TEXT = re.compile(
-    r"\x08 \x08|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+    r"\x08 \x08|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x09\x0c\x0e-\x1f\x7f-\x9f]"
 )
 
 
@@ -209,7 +209,7 @@ class _Judge:
     def _stands(self, text: str) -> None:
         """More stands on the line, or on a new one."""
         line = (self._line + text).rpartition("\n")[2]
-        self._line = line.replace("\r", "")[-_LINE:]
+        self._line = line.replace("\r", "").replace("\v", "")[-_LINE:]
 
     def _goes_on(self, run: _Run) -> bool:
         return bool(self._awaited) and self._awaited[0].run is run
@@ -266,17 +266,18 @@ class _Judge:
         return after
 
 
-_NEW_LINE = re.compile(r"\r*\n|\r")
+_MOVE = re.compile(r"\x1b\[[\d;]*[ABEFHdf]")
+_NEW_LINE = re.compile(r"[\r\v]*\n|[\r\v]")
 
 
 def _plain(text: str) -> str:
-    """What stands to be read: characters, \\r and \\n."""
-    return _NO_TEXT.sub("", text)
+    """What stands to be read: characters, \\r and \\n; and \\v where the cursor goes elsewhere."""
+    return _NO_TEXT.sub("", _MOVE.sub("\v", text.replace("\v", "")))
 
 
 def _behind_echo(text: str, at: int, line: str, character: str) -> int | None:
     """Behind `character` where `text` shows it from `at` on, as an echo would."""
-    while at < len(text) and text[at] == "\r":
+    while at < len(text) and text[at] in "\r\v":
         at += 1
     if text.startswith(character, at):
         return at + 1

@@ -127,6 +127,8 @@ def test_an_editors_keys_are_masked_and_its_text_is_told() -> None:
     terminal = Terminal().typed("i").shown("\x1b[24;1H-- INSERT --\x1b[1;1H")
     terminal.echoed("hello").typed("\x1b").shown("\x1b[24;1H\x1b[K")
     assert terminal.told == f"{MASK}hello<esc>"
+    pasted = Terminal().typed("PermitRootLogin no\r").shown("\x1b[1;1HPermitRootLogin no\x1b[2;1H")
+    assert pasted.told == "PermitRootLogin no\\r"
 
 
 def test_a_short_run_is_echoed_whole_or_masked_whole() -> None:
