@@ -3,37 +3,35 @@
 The recorder numbers, chains and keeps; it knows neither keys nor the log of events.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from bastion import happenings
 from bastion.actor import Actor
 from bastion.authority import Authority
+from bastion.authority.keyring import retired_at
 from bastion.authority.sshsig import Fault, sign, verify
-from bastion.errors import BastionError
+from bastion.errors import BastionError, Unavailable
 from bastion.inventory import PublicKey
 from bastion.store.journal import Journal
 from bastion.store.keeping import Keeping
 from recorder import Index, Kept, NotSealed, Sealing, Seals, Session
 from recorder.departed import Departed
-from recorder.inspection import Inspection
+from recorder.inspection import Inspection, Told
 from recorder.manifest import NAMESPACE
 from recorder.tombstone import TOMBSTONE_NAMESPACE
 from recorder.tombstones import Laid, Tombstones
-from recorder.verify import Judge, Witness
+from recorder.verify import By, Judge, Witness
 
 
 def judged_by(keys: Sequence[PublicKey], namespace: str = NAMESPACE) -> Judge:
     """Judges by these keys, the newest first (`Authority.seal_keys`)."""
+    known = {key.blob: By(age, retired_at(key)) for age, key in enumerate(reversed(keys))}
 
-    def signed(signature: str, manifest: str) -> int | str:
-        text = manifest.encode("utf-8", "surrogateescape")
-        found = verify(signature, namespace, text, keys)
-        if isinstance(found, Fault):
-            return str(found)
-        blobs = [key.blob for key in reversed(keys)]
-        return blobs.index(found.blob)
+    def signed(signature: str, text: str) -> By | str:
+        found = verify(signature, namespace, text.encode("utf-8", "surrogateescape"), keys)
+        return str(found) if isinstance(found, Fault) else known[found.blob]
 
     return signed
 
@@ -46,6 +44,7 @@ def inspection(
     keys: Sequence[PublicKey],
     tombstones: Tombstones,
     keeping: Keeping,
+    journal: Journal,
     now: Callable[[], datetime],
 ) -> Inspection:
     """Inspects recordings: by these keys, and by what the log and the holds say."""
@@ -56,7 +55,36 @@ def inspection(
 
     signed = judged_by(keys, TOMBSTONE_NAMESPACE)
     departed = Departed(directory, tombstones, ask, signed, now)
-    return Inspection(directory, index, seals, judged_by(keys), now=now, departed=departed)
+    return Inspection(
+        directory,
+        index,
+        seals,
+        judged_by(keys),
+        now=now,
+        departed=departed,
+        told=told_of(journal),
+    )
+
+
+def told_of(journal: Journal) -> Told:
+    """What the log of events was told of the seals of sessions."""
+
+    def told(sessions: Collection[int]) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        try:
+            events = journal.seals_told(sessions)
+        except Unavailable:
+            if len(sessions) == 1:  # its event can't be read; a database that is away says so soon
+                return {session: ["?"] for session in sessions}
+            return {session: said for each in sessions for session, said in told([each]).items()}
+        for event in events:
+            happened = event.happened
+            if happened.session is not None:
+                sha256 = happened.details.get("sha256")
+                found.setdefault(happened.session, []).append(str(sha256))
+        return found
+
+    return told
 
 
 def sealing(

@@ -63,7 +63,8 @@ class Output:
 
     `terminal` is whether `out` is one, and `width` its columns; `window` gives them as they are
     now, where a terminal can change. `binary` takes bytes to where `out` takes text. `taken` says
-    whether whoever reads has taken all that went to `out`, as far as one can tell.
+    whether whoever reads has taken all that went to `out`, as far as one can tell. `watched` is
+    whether somebody sees `err` as it comes.
     """
 
     out: Callable[[str], object]
@@ -74,6 +75,7 @@ class Output:
     window: Callable[[], int] | None = None
     binary: Callable[[bytes], object] | None = None
     taken: Callable[[], bool] = lambda: True
+    watched: bool = False
 
     @property
     def columns(self) -> int:
@@ -93,6 +95,14 @@ class Output:
     def note(self, text: str) -> None:
         """A sentence about the answer, beside it."""
         self.err(f"{printable(text)}\n")
+
+    def passing(self, text: str) -> None:
+        """Beside the answer, for whoever watches: a line that the next one takes the place of.
+
+        The last one is to be empty.
+        """
+        if self.watched:
+            self.err(f"\r\x1b[K{printable(text)[: self.columns - 1]}")
 
     def table(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Rows under headings."""
@@ -169,6 +179,7 @@ def of_process(out: TextIO | None = None, err: TextIO | None = None) -> Output:
         window=(lambda: os.get_terminal_size(out.fileno()).columns) if terminal else None,
         binary=_bytes_writer(out),
         taken=lambda: _taken(out.fileno()),
+        watched=err.isatty(),
     )
 
 

@@ -1,25 +1,35 @@
 """`bastion-admin verify`: whether recordings are as they were sealed."""
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 import click
 
-from bastion import sealing
-from bastion.audit import ANCHOR
+from bastion import audit
+from bastion.anchoring import Anchoring, anchored_upto, anchoring
+from bastion.app import Services
 from bastion.errors import BadInput
+from bastion.sealing import inspection, judged_by
 from cli.arguments import SESSION
 from cli.desk import Desk
 from cli.listing import as_json
-from cli.output import printable
+from cli.output import printable, shown
 from cli.sessions import wanted_session
+from cli.shapes import Shape
 from cli.verb import Verb
-from recorder.verify import Finding
+from recorder.inspection import Inspection
+from recorder.rounds import Progress, Rounds
+from recorder.seals import Prefix
+from recorder.verify import Finding, Wrong
 
-NOT_ANCHORED: Final = (
-    "Not anchored: whoever is root here could have sealed another recording. Send the checkpoints "
-    "of the log out ([audit] anchors)."
-)
+MOST: Final = 1000
+"""Findings of a document."""
+
+SHOW: Final = 0.2
+"""Seconds between two words on how far it has come."""
 
 
 @click.command(
@@ -34,47 +44,157 @@ NOT_ANCHORED: Final = (
 def verify(desk: Desk, *, session: int | None, everything: bool, json: bool) -> None:
     """Whether recordings are as they were sealed: files, rows, signatures, and their chain.
 
-    Exit status 1 when anything was found. Whether the log has left this machine, and so who could
-    have sealed anew, is told by audit verify.
+    Exit status 1 when anything was found. It says also whether the log that names the seals has
+    been told to anybody outside: without that, whoever is root here could have sealed anew.
     """
     if everything == (session is not None):
         raise BadInput("Say what to verify: a session as in S-31, or --all.")
+    wrong = _all(desk, json=json) if session is None else _one(desk, session, json=json)
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+# One recording
+
+
+def _one(desk: Desk, number: int, *, json: bool) -> bool:
+    """Whether anything is wrong with it."""
     services = desk.services
-    inspection = sealing.inspection(
+    sealed = number in services.seals.of_all([number])
+    live = False if sealed else wanted_session(services, number).live
+    prefix = services.seals.prefix(number) if live else None
+    findings = _inspection(services).session(number)
+    signed = audit.judged_by(services.authority.seal_keys)
+    carried = anchoring(services.journal, number, signed)
+    if carried.fault is not None:
+        name = f"S-{number}"
+        findings.append(Finding(Wrong.CHANGED, name, f"{name}: {carried.fault}."))
+    if json:
+        shape = {"unsealed": None if sealed else f"S-{number}", "checkpoint": _prefix(prefix)}
+        desk.output.document({**_found(findings), **shape, **_carried(carried)})
+        return bool(findings)
+    _say(desk, findings)
+    if sealed and not findings:
+        desk.output.line("Nothing was changed, is missing or was added.")
+    elif not findings:
+        desk.output.note(_of_unsealed(number, prefix, live=live))
+    for said in carried.sentences() if sealed else ():
+        desk.output.line(said)
+    return bool(findings)
+
+
+def _of_unsealed(number: int, prefix: Prefix | None, *, live: bool) -> str:
+    if not live:
+        return f"S-{number} is over and not sealed yet: nothing is proved of it."
+    if prefix is None:
+        return f"S-{number} is live: nothing is proved of it yet."
+    return (
+        f"S-{number} is live: its first {prefix.shown.size} bytes are as they were at "
+        f"{shown(prefix.at)} UTC, as far as the database can be trusted."
+    )
+
+
+def _prefix(prefix: Prefix | None) -> Shape | None:
+    return None if prefix is None else {"at": prefix.at, "size": prefix.shown.size}
+
+
+def _carried(carried: Anchoring) -> Shape:
+    sealed = carried.sealed
+    log = None
+    if sealed is not None:
+        log = {"checkpoint": sealed.number, "sha256": sealed.sha256, "at": carried.at}
+    return {
+        "anchored": bool(carried.anchors),
+        "anchors": list(carried.anchors),
+        "log": log,
+        "event": carried.event,
+    }
+
+
+# All of them
+
+
+class _Passing:
+    """How far it has come, said a few times a second; `last` is how far that was."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._begun = self._said = time.monotonic()
+        self.last = Progress("", 0, 0)
+
+    def heard(self, progress: Progress) -> None:
+        """Say it, unless that was just done."""
+        self.last = progress
+        now = time.monotonic()
+        if now - self._said < SHOW:
+            return
+        self._said = now
+        megabytes = progress.hashed / 1e6
+        rate = megabytes / (now - self._begun)
+        read = f", {megabytes:.0f} MB at {rate:.0f} MB/s" if progress.hashed else ""
+        self._desk.output.passing(f"{progress.done} of {progress.of} {progress.what}{read}")
+
+    def over(self) -> None:
+        """Make room for what is said next."""
+        self._desk.output.passing("")
+
+
+def _all(desk: Desk, *, json: bool) -> bool:
+    """Whether anything is wrong with any recording."""
+    services, passing = desk.services, _Passing(desk)
+    rounds = Rounds(
+        _inspection(services),
+        services.index,
+        services.seals,
+        judged_by(services.authority.seal_keys),
+        services.clock.now,
+        threads=len(os.sched_getaffinity(0)),
+    )
+    found = rounds.findings(passing.heard)
+    try:
+        kept = list(islice(found, MOST)) if json else []
+        more = 0
+        for finding in found:
+            more += 1
+            if not json:
+                passing.over()
+                _say(desk, [finding])
+    finally:
+        passing.over()
+    upto = anchored_upto(services.journal)
+    if json:
+        shape = {"recordings": passing.last.of, "bytes": passing.last.hashed}
+        whole = bool(upto.anchors) and not upto.missing
+        anchored = {"anchored": whole, "not_anchored": upto.missing}
+        desk.output.document({**_found(kept, more), **shape, **anchored})
+        return bool(kept)
+    said = "nothing was changed, is missing or was added"
+    if more:
+        said = f"{more} finding{'s' if more > 1 else ''}"
+    desk.output.line(f"{passing.last.of} recordings: {said}.")
+    desk.output.line(upto.sentence())
+    return bool(more)
+
+
+def _inspection(services: Services) -> Inspection:
+    return inspection(
         services.settings.recordings(services.home),
         services.index,
         services.seals,
         keys=services.authority.seal_keys,
         tombstones=services.tombstones,
         keeping=services.keeping,
+        journal=services.journal,
         now=services.clock.now,
     )
-    open_still = ""
-    if session is None:
-        findings = list(inspection.everything())
-    else:
-        if services.seals.of(session) is None:
-            open_still = wanted_session(services, session).name
-        findings = inspection.session(session)
-    if open_still and not findings:
-        desk.output.note(f"{open_still} is live, or not sealed yet: nothing is proved of it.")
-    anchored = bool(services.journal.cursors(ANCHOR))
-    if json:
-        told = [{"wrong": f.wrong, "where": f.where, "sentence": f.sentence} for f in findings]
-        sound = not findings
-        shape = {"sound": sound, "unsealed": open_still or None, "anchored": anchored}
-        desk.output.document({**shape, "findings": told})
-    else:
-        _say(desk, findings, proved=not open_still, anchored=anchored)
-    if findings:
-        raise click.exceptions.Exit(1)
 
 
-def _say(desk: Desk, findings: Sequence[Finding], *, proved: bool, anchored: bool) -> None:
+def _say(desk: Desk, findings: Iterable[Finding]) -> None:
     for each in findings:
         kind = desk.output.styled(each.wrong, "red")
         desk.output.line(f"{kind}: {printable(each.sentence)}")
-    if proved and not findings:
-        desk.output.line("Nothing was changed, is missing or was added.")
-    if not anchored:
-        desk.output.line(NOT_ANCHORED)
+
+
+def _found(findings: Iterable[Finding], more: int = 0) -> Shape:
+    told = [{"wrong": f.wrong, "where": f.where, "sentence": f.sentence} for f in findings]
+    return {"sound": not told, "findings": told, "more_findings": more}

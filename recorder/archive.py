@@ -241,5 +241,5 @@ class Archive:
             return
         try:
             self._sealing.seal(session)
-        except RecorderError as error:
+        except (RecorderError, ValueError, TypeError) as error:
             log.error("%s is not sealed yet: %s", session_name(session), error)

@@ -4,7 +4,7 @@ A recording whose tombstone was laid a moment ago may have its files still: whoe
 at it, or was killed, and it is finished later. It is a finding only when that takes too long.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -46,13 +46,13 @@ class Departed:
         self._signed = signed
         self._now = now
 
-    def of(self, session: int) -> Laid | None:
-        """The tombstone of a session. Raises IndexUnavailable."""
-        return self._tombstones.of(session)
+    def of_all(self, sessions: Collection[int]) -> dict[int, Laid | None]:
+        """The tombstones of these sessions; None is one that can't be read."""
+        return self._tombstones.of_all(sessions)
 
-    def all(self) -> Iterator[Laid]:
-        """All tombstones, in the order of their sessions. Raises IndexUnavailable."""
-        return self._tombstones.all()
+    def numbers(self, after: int | None, limit: int) -> list[int]:
+        """The sessions that have a tombstone, in their order, a page of them after `after`."""
+        return self._tombstones.numbers(after, limit)
 
     def about(self, session: Session, kept: Kept | None, laid: Laid | None) -> Iterator[Finding]:
         """What is wrong with a session's tombstone, or with there being none."""
@@ -73,16 +73,20 @@ def beside(
     """Do these texts lie beside a recording, each with its suffix?"""
     for suffix, text in texts:
         file = stem.with_suffix(suffix)
-        try:
-            with file.open("rb") as opened:
-                same = opened.read(len(text.encode()) + 1) == text.encode()
-        except OSError:
+        if not file.is_file():
             said = f"{session.name}: {file.name} is missing."
             yield Finding(Wrong.MISSING, session.name, said)
-            continue
-        if not same:
+        elif not _holds(file, text.encode("utf-8", "surrogateescape")):
             said = f"{session.name}: {file.name} is not the {what}."
             yield Finding(Wrong.CHANGED, session.name, said)
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(content) + 1) == content
+    except OSError:
+        return False
 
 
 def lying(directory: Path, stem: str) -> list[Path]:

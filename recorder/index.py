@@ -5,14 +5,25 @@ somebody hands in a `Database` whose `write()` is a transaction that excludes ot
 from its start (BEGIN IMMEDIATE on SQLite). It blocks; callers use threads.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -21,6 +32,8 @@ from recorder.index_tables import files, is_live, sessions
 from recorder.session import Ending, EndReason, Kind, Session, SessionInfo, Stored
 from recorder.told import Told
 from recorder.transfers import Direction, FileEvent, escaped, unescaped
+
+V = TypeVar("V")
 
 MOST_ROWS = 1000
 
@@ -117,6 +130,42 @@ class Index:
         found = self._fetch(select(sessions).where(sessions.c.id == session))
         return found[0] if found else None
 
+    def numbers(self, after: int | None = None, limit: int = MOST_ROWS) -> list[int]:
+        """The numbers of sessions in their order, at most `limit`; those after `after`."""
+        statement = select(sessions.c.id).order_by(sessions.c.id).limit(limit)
+        if after is not None:
+            statement = statement.where(sessions.c.id > after)
+        with renamed(), self._database.read() as connection:
+            return list(connection.execute(statement).scalars())
+
+    def read(self, numbers: Collection[int]) -> dict[int, Session | None]:
+        """The sessions with these numbers, as far as there are; None is a row that can't be read.
+
+        For whoever judges rows: a row that nobody of ours has written hides no other.
+        """
+
+        def fetched(some: Collection[int]) -> dict[int, Session | None]:
+            found = self._fetch(select(sessions).where(sessions.c.id.in_(some)))
+            return {session.id: session for session in found}
+
+        return tolerantly(fetched, numbers, self.numbers)
+
+    def present(self, numbers: Collection[int]) -> dict[int, str | None]:
+        """Which of these sessions have a row, and their recording's path, if it can be read."""
+
+        def fetched(some: Collection[int]) -> dict[int, str | None]:
+            asked = select(sessions.c.id, sessions.c.path).where(sessions.c.id.in_(some))
+            with renamed(), self._database.read() as connection:
+                found = connection.execute(asked).all()
+            return {number: path if isinstance(path, str) else None for number, path in found}
+
+        return tolerantly(fetched, numbers, self.numbers)
+
+    def count(self) -> int:
+        """How many sessions there are."""
+        with renamed(), self._database.read() as connection:
+            return connection.execute(select(func.count()).select_from(sessions)).scalar_one()
+
     def find(
         self, wanted: Wanted | None = None, *, limit: int = 100, before: int | None = None
     ) -> list[Session]:
@@ -162,6 +211,25 @@ class Index:
     def _writing(self) -> Iterator[Connection]:
         with renamed(), self._database.write() as connection:
             yield connection
+
+
+def tolerantly(
+    fetched: Callable[[Collection[int]], dict[int, V | None]],
+    numbers: Collection[int],
+    answers: Callable[[], object],
+) -> dict[int, V | None]:
+    """What `fetched` gives for these numbers, all at once; where that fails each by itself.
+
+    None stands for what can't be read. `answers` raises where it is the database that is away.
+    """
+    try:
+        return fetched(numbers)
+    except (IndexUnavailable, ValueError, TypeError):
+        if len(numbers) != 1:
+            each = (tolerantly(fetched, [number], answers) for number in numbers)
+            return {number: found for one in each for number, found in one.items()}
+        answers()
+        return dict.fromkeys(numbers)
 
 
 @contextmanager

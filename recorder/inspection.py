@@ -1,7 +1,12 @@
-"""Inspecting recordings as they lie: rows, files and seals are read, and judged by `verify`."""
+"""Inspecting a recording as it lies: its row, its files and its seal are read, and judged.
+
+One recording at a time; all of them are `rounds`. Whatever is wrong with one is a finding, never an
+end: rows, seals and files may be anything.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -13,29 +18,63 @@ from recorder.index import Index
 from recorder.manifest import Manifest, read_manifest
 from recorder.plain import lying_path, plain_chunks, plain_path
 from recorder.seal import MANIFEST, SIGNATURE
-from recorder.seals import Kept, Seals
-from recorder.session import Session
+from recorder.seals import Kept, Prefix, Seals
+from recorder.session import Session, session_name
 from recorder.tombstones import Laid
 from recorder.verify import (
     Finding,
     Judge,
     Measure,
+    Seal,
     Wrong,
     about_beginning,
     about_file,
-    about_neighbours,
+    about_generation,
+    about_link,
     about_row,
     about_seal,
+    about_told,
 )
-
-_PAGE = 500
 
 PATIENCE: Final = timedelta(minutes=1)
 """How long a session may be over without its seal."""
 
+Told = Callable[[Collection[int]], Mapping[int, Sequence[str]]]
+"""Of these sessions, the SHA-256 of the seals that the log of events was told of."""
+
+Count = Callable[[int], object]
+"""Hears of so many more bytes that were read; what it raises ends the work."""
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known of a session before its files are read.
+
+    `readable` is False where its row, its seal or its tombstone is not what we wrote. `prefix` is
+    the checkpoint of one that is live, `laid` its tombstone.
+    """
+
+    number: int
+    session: Session | None
+    kept: Kept | None
+    readable: bool
+    told: Sequence[str]
+    prefix: Prefix | None
+    laid: Laid | None = None
+
+    @property
+    def name(self) -> str:
+        """The session as people say it: `S-31`."""
+        return session_name(self.number)
+
 
 class Inspection:
-    """Inspects the recordings of one archive. It blocks; nothing is changed."""
+    """Inspects recordings of one archive. It blocks; nothing is changed.
+
+    `files` may be called by several threads at once. Raises IndexUnavailable.
+    """
 
     def __init__(
         self,
@@ -46,101 +85,93 @@ class Inspection:
         *,
         now: Callable[[], datetime],
         departed: Departed,
+        told: Told,
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._index = index
         self._seals = seals
         self._signed = signed
         self._now = now
-        self._departed = departed
+        self._told = told
+        self.departed = departed
 
-    def session(self, number: int) -> list[Finding]:
-        """What is wrong with one session's recording. Raises IndexUnavailable."""
-        laid = self._departed.of(number)
-        kept = self._seals.of(number)
-        found = self._index.get(number)
-        if found is None:
-            said = f"S-{number}: its row is missing."
-            return [Finding(Wrong.MISSING, f"S-{number}", said)]
-        findings = list(self._judged(found, kept, laid))
-        if findings and laid is None and self._departed.of(number) is not None:
-            return self.session(number)  # it was let go meanwhile
+    def session(self, number: int, count: Count = lambda _: None) -> list[Finding]:
+        """What is wrong with one session's recording, its seal and the places beside that."""
+        findings: list[Finding] = []
+        for _ in range(_TRIES):
+            [case] = self.cases([number])
+            findings = [*self._seal(case), *self.files(case, count)]
+            if not findings or self.same(case):
+                break
         return findings
+
+    def cases(self, numbers: Sequence[int]) -> list[Case]:
+        """These sessions, as the database has them."""
+        rows, kept = self._index.read(numbers), self._seals.of_all(numbers)
+        laid, told = self.departed.of_all(numbers), self._told(numbers)
+        read = (rows, kept, laid)
+        return [
+            Case(
+                number,
+                rows.get(number),
+                kept.get(number),
+                all(number not in each or each[number] is not None for each in read),
+                told.get(number, ()),
+                self._prefix(rows.get(number)),
+                laid.get(number),
+            )
+            for number in numbers
+        ]
+
+    def same(self, case: Case) -> bool:
+        """Whether it is in the database as it was: else what was found may be of between."""
+        return self.cases([case.number]) == [case]
+
+    def files(self, case: Case, count: Count) -> list[Finding]:
+        """What is wrong with its row, and with its files."""
+        try:
+            return list(self._judged(case, count))
+        except (RecorderError, ValueError, TypeError, AttributeError, OSError) as error:
+            said = f"{case.name}: it can't be judged: {error}."
+            return [Finding(Wrong.CHANGED, case.name, said)]
+
+    def _prefix(self, session: Session | None) -> Prefix | None:
+        return None if session is None or not session.live else self._seals.prefix(session.id)
 
     def alone(self, session: Session, kept: Kept) -> list[Finding]:
         """What is wrong with one recording by itself, whatever befell those around it."""
-        found = [*about_seal(kept, self._signed), *self._own(session, kept)]
-        return [*found, *self._files(session, kept)]
+        seal = about_seal(Seal.judged(kept, self._signed))
+        return [*seal, *self._own(session, kept), *self._lying(session, kept, lambda _: None)]
 
-    def everything(self) -> Iterator[Finding]:
-        """What is wrong with any recording: all rows, then seals without rows, then extra files.
-
-        One that can't be judged is a finding and hides no other. Raises IndexUnavailable.
-        """
-        before = None
-        while page := self._index.find(limit=_PAGE, before=before):
-            for session in page:
-                yield from self.session(session.id)
-            before = page[-1].id
-        last = 0
-        for kept in self._seals.all():
-            name = f"S-{kept.session}"
-            if kept.number != last + 1:
-                yield Finding(Wrong.MISSING, name, f"{name}: manifests before its own are missing.")
-            last = kept.number
-            if self._index.get(kept.session) is None:
-                yield Finding(Wrong.MISSING, name, f"{name}: its row is missing.")
-        for laid in self._departed.all():
-            name = f"S-{laid.session}"
-            if self._index.get(laid.session) is None:
-                yield Finding(Wrong.MISSING, name, f"{name}: it has a tombstone and no row.")
-        yield from self._strangers()
-
-    def _strangers(self) -> Iterator[Finding]:
-        """Recordings that no row knows; those of the last minute may be about to begin."""
-        for file in self._directory.rglob("S-*.cast*"):
-            plain = plain_path(file)
-            digits = plain.stem.split("-")[1]
-            number = int(digits) if digits.isdecimal() and len(digits) < 19 else 0
-            row = self._index.get(number)
-            known = row is not None and plain_path(self._directory / row.recording.path) == plain
-            young = self._now().timestamp() - file.stat().st_mtime < PATIENCE.total_seconds()
-            if not known and not young:
-                said = f"{file.name} is a recording that no session has."
-                yield Finding(Wrong.ADDED, file.name, said)
-
-    def _judged(self, session: Session, kept: Kept | None, laid: Laid | None) -> Iterator[Finding]:
+    def _judged(self, case: Case, count: Count) -> Iterator[Finding]:
+        session, kept = case.session, case.kept
+        if not case.readable:
+            said = f"{case.name}: what the database has of it was changed: it can't be read."
+            yield Finding(Wrong.CHANGED, case.name, said)
+            return
+        if session is None:
+            yield Finding(Wrong.MISSING, case.name, f"{case.name}: its row is missing.")
+            return
         if kept is None:
-            yield from self._without_seal(session)
+            yield from self._without_seal(session, case.prefix)
         else:
-            yield from self._sealed(session, kept)
-            yield from self._files(session, kept) if laid is None else ()
-        yield from self._departed.about(session, kept, laid)
+            yield from about_told(kept, case.told, sealed=session.recording.sealed)
+            yield from self._own(session, kept)
+            yield from self._lying(session, kept, count) if case.laid is None else ()
+        yield from self.departed.about(session, kept, case.laid)
 
-    def _without_seal(self, session: Session) -> Iterator[Finding]:
-        if session.live:
-            yield from self._growing(session)
+    def _without_seal(self, session: Session, prefix: Prefix | None) -> Iterator[Finding]:
+        if session.live and prefix is not None:
+            for file, held in stands(self.directory / session.recording.path, prefix):
+                yield from about_beginning(session, prefix, file.name, held)
         elif session.recording.sealed:
             yield Finding(Wrong.MISSING, session.name, f"{session.name}: its seal is missing.")
         elif session.ended_at is not None and self._now() - session.ended_at > PATIENCE:
             said = f"{session.name}: it is over and was never sealed."
             yield Finding(Wrong.UNSEALED, session.name, said)
 
-    def _growing(self, session: Session) -> Iterator[Finding]:
-        prefix = self._seals.prefix(session.id)
-        if prefix is None:
-            return
-        for file, held in stands(self._directory / session.recording.path, prefix):
-            yield from about_beginning(session, prefix, file.name, held)
-
-    def _sealed(self, session: Session, kept: Kept) -> Iterator[Finding]:
-        yield from about_seal(kept, self._signed)
-        before, after = self._seals.at(kept.number - 1), self._seals.at(kept.number + 1)
-        yield from about_neighbours(kept, before, after, self._signed)
-        yield from self._own(session, kept)
-
     def _own(self, session: Session, kept: Kept) -> Iterator[Finding]:
-        stem = plain_path(self._directory / session.recording.path)
+        stem = plain_path(self.directory / session.recording.path)
         lie = ((MANIFEST, kept.manifest), (SIGNATURE, kept.signature))
         yield from beside(session, stem, lie, "seal that was kept")
         try:
@@ -150,17 +181,40 @@ class Inspection:
             return
         yield from about_row(session, manifest)
 
-    def _files(self, session: Session, kept: Kept) -> Iterator[Finding]:
-        directory = (self._directory / session.recording.path).parent
+    def _lying(self, session: Session, kept: Kept, count: Count) -> Iterator[Finding]:
+        directory = (self.directory / session.recording.path).parent
         try:
             manifest = read_manifest(kept.manifest)
         except CorruptRecording:
             return  # told already
         for part in manifest.files:
-            yield from about_file(manifest, _measured(directory, manifest, part.name))
+            yield from about_file(manifest, _measured(directory, manifest, part.name, count))
+
+    def _seal(self, case: Case) -> Iterator[Finding]:
+        """Its seal, and whether that hangs together with those around it."""
+        if case.kept is None:
+            return
+        number, seal = case.kept.number, Seal.judged(case.kept, self._signed)
+        around = self._seals.read([number - 1, number + 1])
+        before, after = around.get(number - 1), around.get(number + 1)
+        yield from about_seal(seal)
+        yield from about_link(before, case.kept)
+        if before is not None:
+            yield from about_generation(Seal.judged(before, self._signed).generation, seal)
+        if after is not None:
+            yield from about_link(case.kept, after)
 
 
-def _measured(directory: Path, manifest: Manifest, name: str) -> Measure:
+def _measured(directory: Path, manifest: Manifest, name: str, count: Count) -> Measure:
+    """Tried again where it is missing: it may be compressed just now, under another name."""
+    for _ in range(_TRIES - 1):
+        found = _measure(directory, manifest, name, count)
+        if found.size is not None:
+            return found
+    return _measure(directory, manifest, name, count)
+
+
+def _measure(directory: Path, manifest: Manifest, name: str, count: Count) -> Measure:
     """No more is read than was sealed, and one piece: a bomb is found, not unpacked."""
     most = max((each.size for each in manifest.files if each.name == name), default=0)
     digest, size = hashlib.sha256(), 0
@@ -168,6 +222,7 @@ def _measured(directory: Path, manifest: Manifest, name: str) -> Measure:
         for chunk in plain_chunks(lying_path(directory / name)):
             digest.update(chunk)
             size += len(chunk)
+            count(len(chunk))
             if size > most:
                 break
     except RecordingMissing:

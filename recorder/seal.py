@@ -122,7 +122,7 @@ class Sealing:
     def _problem(self, session: int) -> str | None:
         try:
             self.seal(session)
-        except (RecorderError, ValueError) as error:
+        except (RecorderError, ValueError, TypeError) as error:
             return f"{session_name(session)} is not sealed: {error}"
         return None
 
@@ -132,12 +132,12 @@ class Sealing:
         prefix = self._seals.prefix(session.id)
         with self._turn:
             for _ in range(_TRIES):
-                before, at = self._seals.newest(), self._now()
+                (number, previous), at = self._seals.place(), self._now()
                 manifest = manifest_of(
                     session,
                     files,
-                    number=1 if before is None else before.number + 1,
-                    previous=None if before is None else before.sha256,
+                    number=number,
+                    previous=previous,
                     checkpoint=None if prefix is None else prefix.held,
                     sealed_at=at,
                     node=self._node,

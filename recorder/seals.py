@@ -3,18 +3,30 @@
 Seals are numbered from 1 and leave nothing out: whoever is first to keep the next one has it.
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
-from recorder.index import Database, renamed
+from recorder.index import Database, renamed, tolerantly
 from recorder.index_tables import is_live, is_unsealed, prefixes, seals, sessions
 from recorder.manifest import Held
 
 _BATCH = 500
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _s, _p = seals.c, prefixes.c
 
 
@@ -60,9 +72,15 @@ class Seals:
 
     # Seals
 
-    def newest(self) -> Kept | None:
-        """The one with the highest number."""
-        return self._one(select(seals).order_by(_s.number.desc()).limit(1))
+    def place(self) -> tuple[int, str | None]:
+        """The next number, and the hash that its manifest has to name: None for the first.
+
+        And behind one whose hash can't be read: that is for `verify` to find, and stops no sealing.
+        """
+        newest = self.newest_number()
+        kept = self.read([newest]).get(newest)
+        known = kept is not None and _SHA256.fullmatch(kept.sha256) is not None
+        return newest + 1, kept.sha256 if kept is not None and known else None
 
     def of(self, session: int) -> Kept | None:
         """The seal of a session."""
@@ -72,24 +90,41 @@ class Seals:
         """The seal with this number."""
         return self._one(select(seals).where(_s.number == number))
 
-    def of_all(self, sessions: Collection[int]) -> dict[int, Kept]:
-        """The seals of these sessions, by session."""
+    def of_all(self, sessions: Collection[int]) -> dict[int, Kept | None]:
+        """The seals of these sessions, by session; None is one that can't be read."""
+
+        def fetched(some: Collection[int]) -> dict[int, Kept | None]:
+            return {kept.session: kept for kept in self._some(_s.session.in_(some))}
+
+        return tolerantly(fetched, sessions, self.newest_number)
+
+    def read(self, numbers: Collection[int]) -> dict[int, Kept | None]:
+        """The seals with these numbers, as far as there are; None is one that can't be read."""
+
+        def fetched(some: Collection[int]) -> dict[int, Kept | None]:
+            return {kept.number: kept for kept in self._some(_s.number.in_(some))}
+
+        return tolerantly(fetched, numbers, self.newest_number)
+
+    def numbers(self, after: int | None = None, limit: int = _BATCH) -> list[int]:
+        """The numbers of seals in their order, at most `limit`; those after `after`."""
+        statement = select(_s.number).order_by(_s.number).limit(limit)
+        if after is not None:
+            statement = statement.where(_s.number > after)
         with renamed(), self._database.read() as connection:
-            rows = connection.execute(select(seals).where(_s.session.in_(sessions)))
-            return {row.session: _kept(row) for row in rows}
+            return list(connection.execute(statement).scalars())
+
+    def newest_number(self) -> int:
+        """The highest number, 0 where there is none."""
+        with renamed(), self._database.read() as connection:
+            return connection.execute(select(func.max(_s.number))).scalar() or 0
 
     def all(self) -> Iterator[Kept]:
         """All of them in the order of their numbers, read by and by."""
-        last = None
-        while True:
-            statement = select(seals).order_by(_s.number).limit(_BATCH)
-            with renamed(), self._database.read() as connection:
-                after = statement if last is None else statement.where(_s.number > last)
-                page = [_kept(row) for row in connection.execute(after)]
-            if not page:
-                return
-            yield from page
-            last = page[-1].number
+        last: int | None = None
+        while page := self.numbers(last):
+            yield from self._some(_s.number.in_(page))
+            last = page[-1]
 
     def keep(self, kept: Kept) -> bool:
         """Keep a seal; False where its number is taken, or the session has one already."""
@@ -147,6 +182,11 @@ class Seals:
         with renamed(), self._database.write() as connection:
             connection.execute(statement.values(held=held.value))
 
+    def _some(self, condition: ColumnElement[bool]) -> list[Kept]:
+        statement = select(seals).where(condition).order_by(_s.number)
+        with renamed(), self._database.read() as connection:
+            return [_kept(row) for row in connection.execute(statement)]
+
     def _one(self, statement: Select[tuple[object, ...]]) -> Kept | None:
         with renamed(), self._database.read() as connection:
             row = connection.execute(statement).first()
@@ -154,6 +194,10 @@ class Seals:
 
 
 def _kept(row: Row[tuple[object, ...]]) -> Kept:
+    """Raises TypeError where a text is none: a database keeps what it is given."""
+    for text in (row.manifest, row.signature, row.sha256):
+        if not isinstance(text, str):
+            raise TypeError("a seal is text")
     return Kept(row.number, row.session, row.manifest, row.signature, row.sha256, row.at)
 
 

@@ -4,13 +4,13 @@ Whether a recording may go is decided elsewhere, in the transaction that lays it
 (`lay`). From then on it counts as gone; its files are taken away, and then it is finished.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
-from recorder.index import Database, renamed
+from recorder.index import Database, renamed, tolerantly
 from recorder.index_tables import is_unfinished, sessions, tombstones
 
 _BATCH = 500
@@ -56,9 +56,22 @@ class Tombstones:
         found = self._page(select(tombstones).where(_t.session == session))
         return found[0] if found else None
 
-    def all(self) -> Iterator[Laid]:
-        """All of them in the order of their sessions, read by and by."""
-        return self._each(select(tombstones))
+    def of_all(self, sessions: Collection[int]) -> dict[int, Laid | None]:
+        """The tombstones of these sessions, by session; None is one that can't be read."""
+
+        def fetched(some: Collection[int]) -> dict[int, Laid | None]:
+            page = self._page(select(tombstones).where(_t.session.in_(some)))
+            return {laid.session: laid for laid in page}
+
+        return tolerantly(fetched, sessions, self.numbers)
+
+    def numbers(self, after: int | None = None, limit: int = _BATCH) -> list[int]:
+        """The sessions that have one, in their order, at most `limit`; those after `after`."""
+        statement = select(_t.session).order_by(_t.session).limit(limit)
+        if after is not None:
+            statement = statement.where(_t.session > after)
+        with renamed(), self._database.read() as connection:
+            return list(connection.execute(statement).scalars())
 
     def unfinished(self) -> Iterator[Laid]:
         """Those of recordings whose files may be there still, read by and by."""
@@ -82,4 +95,8 @@ class Tombstones:
 
 
 def _laid(row: Row[tuple[object, ...]]) -> Laid:
+    """Raises TypeError where a text is none: a database keeps what it is given."""
+    for text in (row.text, row.signature, row.sha256):
+        if not isinstance(text, str):
+            raise TypeError("a tombstone is text")
     return Laid(row.session, row.text, row.signature, row.sha256, row.at, row.finished)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from recorder.errors import CorruptRecording
 from recorder.manifest import Held, Manifest, read_manifest, sha256_of
@@ -11,9 +13,21 @@ from recorder.session import Session, session_name
 from recorder.tombstone import read_tombstone
 from recorder.tombstones import Laid
 
-Judge = Callable[[str, str], int | str]
-"""Takes a signature and a manifest: the signer's generation, 0 the oldest key; or why it does not
-hold, in words that read well behind "it"."""
+SKEW: Final = timedelta(minutes=1)
+"""How long a seal that was begun may take to be kept: its key may be retired meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Whose signature it is: the key's `generation`, 0 the oldest, and when it was retired."""
+
+    generation: int
+    retired_at: datetime | None = None
+
+
+Judge = Callable[[str, str], By | str]
+"""Takes a signature and a manifest, and gives whose it is; or why it does not hold, in words that
+read well behind "it"."""
 
 
 class Wrong(StrEnum):
@@ -115,36 +129,73 @@ def about_file(manifest: Manifest, found: Measure) -> Iterator[Finding]:
         yield Finding(Wrong.CHANGED, manifest.name, f"{name} was changed.")
 
 
-def about_seal(kept: Kept, signed: Judge) -> Iterator[Finding]:
-    """Is a seal what it says, and by a key of ours?"""
-    name = session_name(kept.session)
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A seal, and whose signature it has, or why that does not hold."""
+
+    kept: Kept
+    by: By | str
+
+    @classmethod
+    def judged(cls, kept: Kept, signed: Judge) -> "Seal":
+        """With what `signed` says."""
+        return cls(kept, signed(kept.signature, kept.manifest))
+
+    @property
+    def generation(self) -> int:
+        """That of its key; below all others where nobody knows whose it is."""
+        return self.by.generation if isinstance(self.by, By) else -1
+
+
+def about_seal(seal: Seal) -> Iterator[Finding]:
+    """Is a seal what it says, and by a key of ours that was in force?"""
+    kept, name = seal.kept, session_name(seal.kept.session)
     if kept.sha256 != sha256_of(kept.manifest):
         yield Finding(Wrong.CHANGED, name, f"{name}: its manifest does not fit its hash.")
-    by = signed(kept.signature, kept.manifest)
+    yield from _about_signature(name, "manifest", seal.by, kept.at)
+
+
+def _about_signature(name: str, of: str, by: By | str, at: datetime) -> Iterator[Finding]:
     if isinstance(by, str):
-        yield Finding(Wrong.SIGNATURE, name, f"{name}: the signature of its manifest: it {by}.")
+        said = f"{name}: the signature of its {of}: it {by}."
+        yield Finding(Wrong.SIGNATURE, name, said)
+    elif by.retired_at is not None and at > by.retired_at + SKEW:
+        said = (
+            f"{name}: its {of} of {at:%Y-%m-%d %H:%M} UTC is by a key that was retired "
+            f"{by.retired_at:%Y-%m-%d %H:%M} UTC."
+        )
+        yield Finding(Wrong.SIGNATURE, name, said)
 
 
-def about_neighbours(
-    kept: Kept, before: Kept | None, after: Kept | None, signed: Judge
-) -> Iterator[Finding]:
-    """Do the seals around it hang together with it? `after` is None for the newest."""
+def about_link(first: Kept | None, second: Kept) -> Iterator[Finding]:
+    """Does a seal follow the one before it? None where there is none that can be read."""
+    name = session_name(second.session)
+    if first is None or first.number != second.number - 1:
+        if second.number != 1:
+            said = f"{name}: manifest {second.number - 1} is missing before its own."
+            yield Finding(Wrong.MISSING, name, said)
+    elif previous(second) != first.sha256:
+        said = f"{name}: manifest {second.number} does not follow {first.number}."
+        yield Finding(Wrong.CHANGED, name, said)
+
+
+def about_generation(newest: int, seal: Seal) -> Iterator[Finding]:
+    """Is a seal by a key no older than the `newest` of those before it?"""
+    if 0 <= seal.generation < newest:
+        name = session_name(seal.kept.session)
+        said = f"{name}: manifest {seal.kept.number} is by a key that was retired before."
+        yield Finding(Wrong.SIGNATURE, name, said)
+
+
+def about_told(kept: Kept, told: Collection[str], *, sealed: bool) -> Iterator[Finding]:
+    """Is a seal the one that the log of events was told of? `told` are the hashes it has."""
     name = session_name(kept.session)
-    for first, second in ((before, kept), (kept, after)):
-        if second is None:
-            continue
-        if first is None:
-            if second.number != 1:
-                said = f"{name}: manifest {second.number - 1} is missing before its own."
-                yield Finding(Wrong.MISSING, name, said)
-            continue
-        if previous(second) != first.sha256:
-            said = f"{name}: manifest {second.number} does not follow {first.number}."
-            yield Finding(Wrong.CHANGED, name, said)
-        old, new = (signed(each.signature, each.manifest) for each in (first, second))
-        if isinstance(old, int) and isinstance(new, int) and new < old:
-            said = f"{name}: manifest {second.number} is by a key that was retired before."
-            yield Finding(Wrong.SIGNATURE, name, said)
+    if any(each != kept.sha256 for each in told):
+        said = f"{name}: the log of events was told of another seal."
+        yield Finding(Wrong.CHANGED, name, said)
+    elif sealed and not told:
+        said = f"{name}: the log of events was never told of its seal."
+        yield Finding(Wrong.MISSING, name, said)
 
 
 def previous(kept: Kept) -> str | None:
@@ -162,9 +213,7 @@ def about_tombstone(
     name = session.name
     if laid.sha256 != sha256_of(laid.text):
         yield Finding(Wrong.CHANGED, name, f"{name}: its tombstone does not fit its hash.")
-    by = signed(laid.signature, laid.text)
-    if isinstance(by, str):
-        yield Finding(Wrong.SIGNATURE, name, f"{name}: the signature of its tombstone: it {by}.")
+    yield from _about_signature(name, "tombstone", signed(laid.signature, laid.text), laid.at)
     if sha256_of(laid.text) not in witness.told:
         said = f"{name}: the log of events does not tell of its tombstone."
         yield Finding(Wrong.ADDED, name, said)

@@ -8,6 +8,7 @@ changes nothing.
 import stat
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncssh
@@ -82,6 +83,15 @@ def retired_files(directory: Path, which: Which) -> list[Path]:
 def retired_file(directory: Path, which: Which, number: int) -> Path:
     """The public half of the `number`-th retired key, from 1."""
     return directory / f"{which}.old-{number}.pub"
+
+
+def retired_at(key: PublicKey) -> datetime | None:
+    """When a key was retired, as its file says: `… retired 2026-11-23T09:00:00Z`."""
+    _, word, moment = key.comment.rpartition("retired ")
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC) if word else None
+    except ValueError:
+        return None
 
 
 def public_file(private: Path) -> Path:

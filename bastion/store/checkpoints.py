@@ -43,8 +43,13 @@ def _since(connection: Connection, before: Sealed | None, newest: int) -> Listed
         known = 0 if before is None else before.checkpoint.events
     except ValueError:
         return None
+    return listed(connection, known, newest)
+
+
+def listed(connection: Connection, after: int, upto: int) -> Listed:
+    """The list of the events after the number `after`, up to `upto`."""
     listing = Listing()
-    for hash_ in hashes(connection, known, newest):
+    for hash_ in hashes(connection, after, upto):
         listing.add(hash_)
     return listing.listed()
 

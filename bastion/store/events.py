@@ -152,6 +152,12 @@ def seals_told(connection: Connection, sessions: Collection[int]) -> list[Event]
     return [read_event(row) for row in connection.execute(sealed.order_by(_e.id))]
 
 
+def seals_after(connection: Connection, number: int) -> int:
+    """How many events after the event `number` tell of seals."""
+    sealed = select(func.count()).where(_e.id > number, _e.what == What.RECORDING_SEALED.value)
+    return connection.execute(sealed).scalar_one()
+
+
 def last(connection: Connection) -> int:
     """The number of the newest event, 0 where there is none."""
     return connection.execute(select(func.max(_e.id))).scalar() or 0

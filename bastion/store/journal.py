@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from bastion.checkpoints import Checkpoint, Sealed
+from bastion.checkpoints import Checkpoint, Listed, Sealed
 from bastion.events import Event, Happened, Head, What
 from bastion.store import checkpoints as seals
 from bastion.store import events as log
@@ -75,6 +75,11 @@ class Journal:
         with self._store.read() as connection:
             return log.seals_told(connection, sessions)
 
+    def seals_after(self, number: int) -> int:
+        """How many events after the event `number` tell of seals."""
+        with self._store.read() as connection:
+            return log.seals_after(connection, number)
+
     def last(self) -> int:
         """The number of the newest event, 0 where there is none."""
         with self._store.read() as connection:
@@ -112,6 +117,11 @@ class Journal:
         """Those after checkpoint `number`, oldest first, at most `limit`."""
         with self._store.read() as connection:
             return seals.after(connection, number, limit)
+
+    def listed(self, after: int, upto: int) -> Listed:
+        """The list of the events after the number `after`, up to `upto`, as they are now."""
+        with self._store.read() as connection:
+            return seals.listed(connection, after, upto)
 
     # Cursors
 

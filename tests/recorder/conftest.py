@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder import Archive, Index
+from recorder import Archive, Index, Seals
 from tests.recorder.places import Clock, Sqlite
+from tests.recorder.sealed import Place
 
 MEBIBYTE = 1024 * 1024
 
@@ -38,3 +39,13 @@ def archive(recordings: Path, index: Index, clock: Clock) -> Archive:
     return Archive(
         recordings, index, recipients=[], limit=16 * MEBIBYTE, now=clock.now, clock=clock
     )
+
+
+@pytest.fixture
+def seals(database: Sqlite) -> Seals:
+    return Seals(database)
+
+
+@pytest.fixture
+def place(recordings: Path, index: Index, database: Sqlite, clock: Clock) -> Place:
+    return Place(recordings, index, database, clock)

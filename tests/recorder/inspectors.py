@@ -1,14 +1,15 @@
 """Somebody who inspects recordings, with a key that signs by hashing."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
 from recorder import Index, Seals
 from recorder.departed import Departed
-from recorder.inspection import Inspection
+from recorder.inspection import Inspection, Told
 from recorder.manifest import sha256_of
 from recorder.tombstones import Tombstones
-from recorder.verify import Witness
+from recorder.verify import By, Judge, Witness
 from tests.recorder.places import Sqlite
 
 LATER = datetime(2026, 12, 1, tzinfo=UTC)
@@ -19,9 +20,9 @@ def sign(text: bytes) -> str:
     return f"signed {sha256_of(text.decode())}\n"
 
 
-def signed(signature: str, text: str) -> int | str:
+def signed(signature: str, text: str) -> By | str:
     """Whether it is one."""
-    return 0 if signature == sign(text.encode()) else "does not fit the text"
+    return By(0) if signature == sign(text.encode()) else "does not fit the text"
 
 
 def later() -> datetime:
@@ -30,10 +31,25 @@ def later() -> datetime:
 
 
 def inspector(
-    recordings: Path, index: Index, database: Sqlite, witness: Witness | None = None
+    recordings: Path,
+    index: Index,
+    database: Sqlite,
+    witness: Witness | None = None,
+    *,
+    judge: Judge = signed,
+    told: Told | None = None,
 ) -> Inspection:
-    """Inspects later; of what was let go the `witness` knows more."""
+    """Inspects later; of what was let go the `witness` knows more.
+
+    `told` is what the log was told of seals: unless it is given, of those that there are.
+    """
     knows = witness or Witness(held=False, told=())
-    departed = Departed(recordings, Tombstones(database), lambda *_: knows, signed, later)
+    departed = Departed(recordings, Tombstones(database), lambda *_: knows, judge, later)
     seals = Seals(database)
-    return Inspection(recordings, index, seals, signed, now=later, departed=departed)
+
+    def all_told(sessions: Collection[int]) -> dict[int, list[str]]:
+        return {number: [kept.sha256] for number, kept in seals.of_all(sessions).items() if kept}
+
+    return Inspection(
+        recordings, index, seals, judge, now=later, departed=departed, told=told or all_told
+    )

@@ -44,6 +44,7 @@ class Sqlite:
 
 def _leave_transactions_to_us(connection: object, _record: object) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]
+    connection.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
 
 
 class Clock:

@@ -6,42 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from recorder import Archive, Index, Recording, RecordingFailed, Sealing, Seals
-from recorder.inspection import Inspection
+from recorder import Archive, Recording, RecordingFailed, Seals
 from recorder.manifest import Held, read_manifest
 from recorder.seals import Beginning
-from tests.recorder.inspectors import inspector, sign
-from tests.recorder.places import MORNING, Clock, Sqlite, exec_of
+from tests.recorder.places import MORNING, Clock, exec_of
+from tests.recorder.sealed import Place
 
 
 @pytest.fixture
-def seals(database: Sqlite) -> Seals:
-    return Seals(database)
-
-
-@pytest.fixture
-def archive(recordings: Path, index: Index, seals: Seals, clock: Clock) -> Archive:
-    sealing = Sealing(
-        recordings, index, seals, sign=sign, told=lambda *_: None, node="gate", now=clock.now
-    )
-    return Archive(
-        recordings, index, recipients=[], limit=1 << 20, now=clock.now, clock=clock, sealing=sealing
-    )
-
-
-@pytest.fixture
-def inspection(recordings: Path, index: Index, database: Sqlite) -> Inspection:
-    return inspector(recordings, index, database)
+def archive(place: Place) -> Archive:
+    return place.archive
 
 
 def abandon(recording: Recording) -> None:
     """Its process is gone: the kernel has closed its files and locks."""
     for pen in recording.pens:
         pen.close()
-
-
-def sentences(inspection: Inspection, session: int = 1) -> list[str]:
-    return [finding.sentence for finding in inspection.session(session)]
 
 
 async def checkpointed(archive: Archive, *, later: bytes = b"") -> Recording:
@@ -132,7 +112,7 @@ async def test_what_the_disk_refuses_is_not_kept(
 async def test_what_was_done_to_it_after_a_kill_is_sealed_and_found(
     archive: Archive,
     seals: Seals,
-    inspection: Inspection,
+    place: Place,
     *,
     suffix: str,
     spoil: object,
@@ -149,13 +129,13 @@ async def test_what_was_done_to_it_after_a_kill_is_sealed_and_found(
     kept = seals.of(1)
     assert kept is not None
     assert read_manifest(kept.manifest).checkpoint is held
-    found = sentences(inspection)
+    found = place.found(1)
     assert any("its checkpoint did not hold" in said for said in found) == (held is not Held.WHOLE)
     assert bool(found) == (held is not Held.WHOLE)
 
 
 async def test_a_recording_that_is_gone_after_a_kill_is_found(
-    archive: Archive, inspection: Inspection
+    archive: Archive, place: Place
 ) -> None:
     """Sealed without it, and said so; so it is without a checkpoint."""
     for recording in (await checkpointed(archive), await archive.begin(exec_of())):
@@ -164,24 +144,22 @@ async def test_a_recording_that_is_gone_after_a_kill_is_found(
     await archive.recover()
     assert await archive.seal_pending() == []
     missing = "its .cast was missing when it was sealed."
-    assert sentences(inspection, 1) == [
+    assert place.found(1) == [
         "S-1: it was cut before it was sealed: its checkpoint did not hold.",
         f"S-1: {missing}",
     ]
-    assert f"S-2: {missing}" in sentences(inspection, 2)
+    assert f"S-2: {missing}" in place.found(2)
 
 
-async def test_the_first_word_stays(archive: Archive, seals: Seals, recordings: Path) -> None:
+async def test_the_first_word_stays(place: Place, archive: Archive, seals: Seals) -> None:
     """Killed again between that and the end of recovery: what was found is not found anew."""
     recording = await checkpointed(archive)
     abandon(recording)
     whole = recording.path.read_bytes()
     cut(recording.path)
-    sealing = archive._sealing
-    assert sealing is not None
-    assert sealing.hold(1) is Held.CUT
+    assert place.sealing.hold(1) is Held.CUT
     recording.path.write_bytes(whole)
-    assert sealing.hold(1) is Held.CUT
+    assert place.sealing.hold(1) is Held.CUT
     prefix = seals.prefix(1)
     assert prefix is not None
     assert prefix.held is Held.CUT
@@ -204,17 +182,17 @@ async def test_one_that_is_written_still_is_left_alone(archive: Archive, seals: 
     ],
 )
 async def test_a_live_one_is_held_against_its_checkpoint(
-    archive: Archive, inspection: Inspection, spoil: Callable[[Path], object], said: str
+    archive: Archive, place: Place, spoil: Callable[[Path], object], said: str
 ) -> None:
     """While it goes on; what came later is not known yet."""
     recording = await checkpointed(archive)
-    assert sentences(inspection) == []
+    assert place.found(1) == []
     spoil(recording.path)
-    assert sentences(inspection) == [said]
+    assert place.found(1) == [said]
 
 
 async def test_a_failure_is_held_against_the_checkpoint_too(
-    archive: Archive, seals: Seals, inspection: Inspection
+    archive: Archive, seals: Seals, place: Place
 ) -> None:
     """Its file is mended, and then hashed as it lies there: a change must not be sealed unseen."""
     recording = await checkpointed(archive)
@@ -225,14 +203,14 @@ async def test_a_failure_is_held_against_the_checkpoint_too(
     kept = seals.of(1)
     assert kept is not None
     assert read_manifest(kept.manifest).checkpoint is Held.CHANGED
-    assert "it was changed before it was sealed" in sentences(inspection)[0]
+    assert "it was changed before it was sealed" in place.found(1)[0]
 
 
 async def test_a_track_that_was_changed_meanwhile_is_not_sealed_as_it_lies(
-    archive: Archive, inspection: Inspection
+    archive: Archive, place: Place
 ) -> None:
     """The recording's last line tells what was sent, so a change of the track is found."""
     recording = await checkpointed(archive)
     turn(recording.path.with_suffix(".sent"))
     await archive.finish(recording)
-    assert sentences(inspection) == ["S-1: S-1.sent was changed."]
+    assert place.found(1) == ["S-1: S-1.sent was changed."]
