@@ -65,7 +65,7 @@ def anchoring(journal: Journal, session: int, signed: Judge) -> Anchoring:
     told = journal.seals_told([session])
     if not told:
         return Anchoring()
-    sealed = over(journal, told[-1].id)
+    sealed = journal.checkpoint_over(told[-1].id)
     if sealed is None:
         return Anchoring(told[-1].id)
     try:
@@ -108,34 +108,6 @@ def anchored_upto(journal: Journal) -> Upto:
         events = 0
     anchors = sorted(name for name, upto in sent.items() if upto == furthest)
     return Upto(furthest, anchors, journal.seals_after(events))
-
-
-def over(journal: Journal, event: int) -> Sealed | None:
-    """The first checkpoint that knows of an event: they leave no number out, so it is halved."""
-    newest = journal.checkpoints(limit=1)
-    if not newest or not _knows(newest[0], event):
-        return None
-    least, most, found = 0, newest[0].number, newest[0]
-    while most - least > 1:
-        half = (least + most) // 2
-        [middle] = journal.checkpoints_after(half - 1, limit=1)
-        if middle.number >= found.number or _knows(middle, event):
-            most, found = half, min(middle, found, key=_number)
-        else:
-            least = middle.number
-    return found
-
-
-def _number(sealed: Sealed) -> int:
-    return sealed.number
-
-
-def _knows(sealed: Sealed, event: int) -> bool:
-    """One that can't be read knows nothing."""
-    try:
-        return sealed.checkpoint.events >= event
-    except ValueError:
-        return False
 
 
 def _fault(

@@ -9,7 +9,7 @@ hash itself: whoever has the list can't try out what the event before another on
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -40,16 +40,23 @@ class Listing:
         self._count = 0
         self._digest = hashlib.sha256()
 
-    def add(self, hash_: str) -> bytes:
-        """The next event: its line."""
-        line = listed_line(hash_)
+    def add(self, hash_: str) -> None:
+        """The next event."""
         self._count += 1
-        self._digest.update(line)
-        return line
+        self._digest.update(listed_line(hash_))
 
     def listed(self) -> Listed:
         """What has been listed so far."""
         return Listed(self._count, self._digest.hexdigest())
+
+
+def listed_of(pieces: Iterable[bytes]) -> Listed:
+    """The list that these pieces of it are, one after the other."""
+    digest, lines = hashlib.sha256(), 0
+    for piece in pieces:
+        digest.update(piece)
+        lines += piece.count(b"\n")
+    return Listed(lines, digest.hexdigest())
 
 
 def listed_line(hash_: str) -> bytes:

@@ -56,6 +56,8 @@ class What(StrEnum):
     RETENTION_CHANGED = "retention.changed"
     HOLD_PLACED = "hold.placed"
     HOLD_RELEASED = "hold.released"
+    EVIDENCE_ASKED = "evidence.asked"
+    EVIDENCE_PACKED = "evidence.packed"
     RULES_CHANGED = "rules.changed"
     RULES_BROKEN = "rules.broken"
     USER_ADDED = "user.added"
@@ -132,6 +134,10 @@ class Event:
     def digest(self) -> str:
         """What its hash has to be."""
         return digest(self)
+
+    def hashed(self) -> bytes:
+        """What its hash is made of: its line without the hash."""
+        return orjson.dumps(_columns(self), option=orjson.OPT_SORT_KEYS)
 
     def written(self) -> dict[str, object]:
         """Its written form, as JSON's values by name."""

@@ -330,3 +330,18 @@ def of_trust(actor: Actor, leap: Leap) -> Happened:
     """The clock was taken for right, though nothing was kept for long before it."""
     details = {"since": leap.since.isoformat(), "until": leap.until.isoformat()}
     return by(actor, What.CLOCK_TRUSTED, details=details)
+
+
+def of_evidence(
+    actor: Actor, what: What, grant: Grant, session: int | None, details: dict[str, Details]
+) -> Happened:
+    """Somebody asks for the evidence of a grant, or of one session; or it is packed."""
+    return by(
+        actor,
+        what,
+        user=grant.user,
+        grant=grant.id,
+        request=grant.request,
+        session=session,
+        details=details,
+    )

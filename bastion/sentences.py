@@ -298,6 +298,15 @@ def _looked_at(happened: Happened) -> str:
     return f"{happened.actor} looked at S-{happened.session}{_of(happened)}{how}"
 
 
+def _evidence(verb: str) -> Words:
+    def said(happened: Happened) -> str:
+        about = named("S", happened.session) or named("G", happened.grant) or "a grant"
+        sums = _text(happened, "sha256", ", SHA256SUMS ")
+        return f"{happened.actor} {verb} the evidence of {about}{_of(happened)}{sums}"
+
+    return said
+
+
 def _recording_failed(happened: Happened) -> str:
     where = f"{happened.user or happened.actor} at {_at(happened)}"
     return f"recording S-{happened.session} of {where} failed, and so it ended"
@@ -428,6 +437,8 @@ _SAID: Mapping[What, Words] = {
     What.HOLD_PLACED: _hold_placed,
     What.HOLD_RELEASED: _hold_released,
     What.RETENTION_CHANGED: _retention_changed,
+    What.EVIDENCE_ASKED: _evidence("asked for"),
+    What.EVIDENCE_PACKED: _evidence("packed"),
     What.RULES_CHANGED: _rules_changed,
     What.RULES_BROKEN: _rules_broken,
     What.USER_ADDED: _user("added"),

@@ -119,15 +119,14 @@ class Output:
 
     def document(self, value: object) -> None:
         """One JSON document."""
-        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
-        self.out(orjson.dumps(value, option=options, default=_plain).decode())
+        self.out(json_of(value).decode())
 
     def csv(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Comma-separated values (RFC 4180) under their names."""
         buffer = io.StringIO()
         writer = csv.writer(buffer)
         writer.writerow(columns)
-        writer.writerows([_harmless(exact(value)) for value in row] for row in rows)
+        writer.writerows([harmless(exact(value)) for value in row] for row in rows)
         self.out(buffer.getvalue())
 
     def styled(self, text: str, style: str) -> str:
@@ -276,7 +275,15 @@ def _shares(widths: Sequence[int], room: int) -> list[int]:
     return shares
 
 
-def _harmless(text: str) -> str:
+def json_of(value: object, *, indent: bool = True) -> bytes:
+    """A JSON document, over several lines and with its newline, or as short as it can be."""
+    options = orjson.OPT_PASSTHROUGH_DATETIME
+    if indent:
+        options |= orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(value, option=options, default=_plain)
+
+
+def harmless(text: str) -> str:
     """Without a beginning that a spreadsheet would take for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 

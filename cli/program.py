@@ -14,6 +14,7 @@ from cli.authority import ca
 from cli.certificates import certificates
 from cli.demo import demo
 from cli.desk import Desk
+from cli.evidence import evidence
 from cli.exporting import export
 from cli.files import files
 from cli.granting import grant
@@ -117,6 +118,7 @@ for verb in (
     hold,
     release,
     holds,
+    evidence,
     kill,
     audit,
     notices,

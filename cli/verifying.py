@@ -63,7 +63,7 @@ def _one(desk: Desk, number: int, *, json: bool) -> bool:
     sealed = number in services.seals.of_all([number])
     live = False if sealed else wanted_session(services, number).live
     prefix = services.seals.prefix(number) if live else None
-    findings = _inspection(services).session(number)
+    findings = inspecting(services).session(number)
     signed = audit.judged_by(services.authority.seal_keys)
     carried = anchoring(services.journal, number, signed)
     if carried.fault is not None:
@@ -143,7 +143,7 @@ def _all(desk: Desk, *, json: bool) -> bool:
     """Whether anything is wrong with any recording."""
     services, passing = desk.services, _Passing(desk)
     rounds = Rounds(
-        _inspection(services),
+        inspecting(services),
         services.index,
         services.seals,
         judged_by(services.authority.seal_keys),
@@ -176,7 +176,8 @@ def _all(desk: Desk, *, json: bool) -> bool:
     return bool(more)
 
 
-def _inspection(services: Services) -> Inspection:
+def inspecting(services: Services) -> Inspection:
+    """What judges the recordings of a home."""
     return inspection(
         services.settings.recordings(services.home),
         services.index,

@@ -203,6 +203,23 @@ class Index:
             known = {row.id: _session(row) for row in connection.execute(of)}
         return [FileRow(known[row.session], row.number, row.at, _event(row)) for row in rows]
 
+    def files_of(self, session: Session) -> Iterator[FileRow]:
+        """All files of a session, in the order in which they were told; read by and by."""
+        last = 0
+        while True:
+            statement = (
+                select(files)
+                .where(files.c.session == session.id, files.c.number > last)
+                .order_by(files.c.number)
+                .limit(_BATCH)
+            )
+            with renamed(), self._database.read() as connection:
+                rows = connection.execute(statement).all()
+            yield from (FileRow(session, row.number, row.at, _event(row)) for row in rows)
+            if len(rows) < _BATCH:
+                return
+            last = rows[-1].number
+
     def _fetch(self, statement: Select[tuple[object, ...]]) -> list[Session]:
         with renamed(), self._database.read() as connection:
             return [_session(row) for row in connection.execute(statement)]

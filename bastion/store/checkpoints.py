@@ -93,6 +93,33 @@ def after(connection: Connection, number: int, limit: int = MOST_ROWS) -> list[S
     return [_read(row) for row in connection.execute(statement)]
 
 
+def over(connection: Connection, event: int, beyond: int = 0) -> Sealed | None:
+    """The first checkpoint, of those after `beyond`, that knew of the event; None where none did.
+
+    One that can't be read knows of nothing. Found by halving: they know of more and more.
+    """
+    newest = last(connection)
+    low, high = beyond + 1, 0 if newest is None else newest.number
+    found = None
+    while low <= high:
+        middle = (low + high) // 2
+        here = _read(
+            connection.execute(_rows.where(_c.id >= middle).order_by(_c.id).limit(1)).one()
+        )
+        if _knows(here, event):
+            found, high = here, middle - 1
+        else:
+            low = here.number + 1
+    return found
+
+
+def _knows(sealed: Sealed, event: int) -> bool:
+    try:
+        return sealed.checkpoint.events >= event
+    except ValueError:
+        return False
+
+
 def count(connection: Connection) -> int:
     """How many there are."""
     return connection.execute(select(func.count()).select_from(checkpoints)).scalar_one()

@@ -106,6 +106,11 @@ def _linked(
 # Reading
 
 
+def all_columns() -> Select[Any]:
+    """What `read_event` takes, of all rows."""
+    return _rows
+
+
 def get(connection: Connection, number: int) -> Event | None:
     """The event of that number."""
     row = connection.execute(_rows.where(_e.id == number)).first()

@@ -7,12 +7,13 @@ keeps a cursor here, and so loses none while away.
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 
-from bastion.checkpoints import Checkpoint, Listed, Sealed
+from bastion.checkpoints import Checkpoint, Listed, Sealed, listed_line
 from bastion.events import Event, Happened, Head, What
+from bastion.store import about, evidence
 from bastion.store import checkpoints as seals
 from bastion.store import events as log
-from bastion.store import evidence
 from bastion.store.store import Store
 
 
@@ -70,6 +71,19 @@ class Journal:
         with self._store.read() as connection:
             return log.about_sessions(connection, sessions)
 
+    def numbers_about(self, circle: about.Circle, upto: int) -> list[int]:
+        """The numbers of the events about a grant, up to the event `upto`, in their order."""
+        with self._store.read() as connection:
+            return about.numbers(connection, circle, upto)
+
+    def with_numbers(self, wanted: Sequence[int]) -> Iterator[Event]:
+        """The events with these numbers, which are in order; read by and by."""
+        rest = iter(wanted)
+        while part := list(islice(rest, about.BATCH)):
+            with self._store.read() as connection:
+                found = about.with_numbers(connection, part)
+            yield from found
+
     def seals_told(self, sessions: Collection[int]) -> list[Event]:
         """The events of these sessions that tell of their seals, oldest first."""
         with self._store.read() as connection:
@@ -122,6 +136,23 @@ class Journal:
         """The list of the events after the number `after`, up to `upto`, as they are now."""
         with self._store.read() as connection:
             return seals.listed(connection, after, upto)
+
+    def checkpoint_over(self, event: int, beyond: int = 0) -> Sealed | None:
+        """The first checkpoint, of those after `beyond`, that knew of an event."""
+        with self._store.read() as connection:
+            return seals.over(connection, event, beyond)
+
+    def list_lines(self, checkpoint: Checkpoint) -> Iterator[bytes]:
+        """The lines of a checkpoint's list, as the log has them now; in pieces, read by and by."""
+        first = checkpoint.events
+        if checkpoint.listed is not None:
+            first = checkpoint.events - checkpoint.listed.events
+        for begin in range(first, checkpoint.events, log.MOST_ROWS):
+            upto = min(begin + log.MOST_ROWS, checkpoint.events)
+            with self._store.read() as connection:
+                lines = map(listed_line, log.hashes(connection, begin, upto))
+                piece = b"".join(lines)
+            yield piece
 
     # Cursors
 

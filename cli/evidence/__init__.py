@@ -1,0 +1,15 @@
+"""Evidence packs: all that is known of a grant in one signed tar, for who trusts nobody.
+
+facts       what goes in, as it was found: dossier, recordings, proof, findings
+documents   the facts as JSON and CSV
+recordings  the files of sessions
+words       what is proved and what is not; how to verify it; README.txt
+tarball     the tar, written aside, and the sums of what is in it
+packing     what goes in, in which order, and the one signature over it
+
+It is read with `sha256sum` and `ssh-keygen`, and needs nothing of ours.
+"""
+
+from cli.evidence.verb import evidence
+
+__all__ = ["evidence"]

@@ -1,0 +1,137 @@
+"""Packing: what goes into a tar, in which order, and the one signature over it."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Final
+
+from bastion.app import Services
+from bastion.audit import judged_by
+from bastion.authority.sshsig import sign
+from bastion.dossier import Dossier
+from bastion.events import Event
+from bastion.proving import Prover
+from cli import shapes
+from cli.beside import beside
+from cli.evidence import documents
+from cli.evidence.facts import NAMESPACE, Facts, Held
+from cli.evidence.page import Told, page
+from cli.evidence.readme import readme
+from cli.evidence.recordings import Recordings
+from cli.evidence.tarball import Tarball
+from cli.output import json_of
+from cli.verifying import inspecting
+from recorder import FileRow
+from recorder.manifest import sha256_of
+
+SUMS: Final = "SHA256SUMS"
+
+
+def facts_of(services: Services, dossier: Dossier, by: str) -> Facts:
+    """The facts of a pack: what was gathered is judged. Reads every recording through."""
+    journal, keys = services.journal, services.authority.seal_keys
+    prover = Prover(journal, judged_by(keys))
+    upto = _sealed_upto(services)
+    return Facts(
+        dossier=dossier,
+        held=tuple(_held(services, dossier)),
+        proof=prover.proof(journal.numbers_about(dossier.circle(), upto)),
+        keys=keys,
+        by=by,
+        node=journal.node,
+        strayed=tuple(
+            each.version for each in dossier.policies if _strayed(each.version, each.text)
+        ),
+    )
+
+
+def _strayed(version: str, text: str) -> bool:
+    return sha256_of(text) != version
+
+
+def _sealed_upto(services: Services) -> int:
+    """The newest event that a checkpoint speaks for; where there is none, the newest of all."""
+    for sealed in services.journal.checkpoints(limit=1):
+        try:
+            return sealed.checkpoint.events
+        except ValueError:
+            break
+    return services.journal.last()
+
+
+def _held(services: Services, dossier: Dossier) -> Iterator[Held]:
+    inspection = inspecting(services)
+    for session in dossier.sessions:
+        [case] = inspection.cases([session.id])
+        findings = tuple(inspection.session(session.id))
+        known = beside(services, [session])[session.id]
+        yield Held(session, case.kept, findings, case.laid, known)
+
+
+class Packing:
+    """Packs facts with the seal key of the moment."""
+
+    def __init__(self, services: Services, facts: Facts) -> None:
+        self._services = services
+        self._facts = facts
+        directory = services.settings.recordings(services.home)
+        self._recordings = Recordings(directory, facts.dossier.at)
+
+    def size(self) -> int:
+        """About how many bytes of recordings there are."""
+        return sum(map(self._recordings.size, self._facts.held))
+
+    def pack(self, tar: Tarball) -> str:
+        """Put all of it into a tar, and give the SHA-256 of its sums.
+
+        Raises Changed, Unavailable, OSError.
+        """
+        facts, at = self._facts, self._facts.dossier.at
+        tar.text("README.txt", readme(facts).encode(), at)
+        tar.stream("index.html", page(facts, Told(self._told(), self._files_of)), at)
+        tar.text("summary.json", json_of(documents.summary(facts)), at)
+        for name, shape in documents.about(facts.dossier):
+            tar.text(name, json_of(shape), at)
+        for kept in facts.dossier.policies:
+            tar.text(f"policy/{kept.version}.toml", kept.text.encode(), kept.at)
+        tar.stream("sessions.json", documents.listed(documents.sessions(facts)), at)
+        tar.stream("files.json", documents.listed(map(shapes.file, self._files())), at)
+        tar.stream("files.csv", documents.files_csv(self._files()), at)
+        tar.stream("events.jsonl", self._events(), at)
+        self._prove(tar)
+        for held in facts.held:
+            self._recordings.add(tar, held)
+        return self._sign(tar)
+
+    def _files_of(self, held: Held) -> Iterator[FileRow]:
+        return self._services.index.files_of(held.session)
+
+    def _files(self) -> Iterator[FileRow]:
+        return chain.from_iterable(map(self._files_of, self._facts.held))
+
+    def _told(self) -> Iterator[Event]:
+        return self._services.journal.with_numbers(self._facts.proof.events)
+
+    def _events(self) -> Iterator[bytes]:
+        return (event.hashed() + b"\n" for event in self._told())
+
+    def _prove(self, tar: Tarball) -> None:
+        facts, journal = self._facts, self._services.journal
+        prover = Prover(journal, judged_by(facts.keys))
+        over = set(facts.proof.over)
+        for sealed in prover.checkpoints(facts.proof):
+            stem = f"proof/checkpoint-{sealed.number:09}"
+            read = sealed.checkpoint
+            tar.text(f"{stem}.json", sealed.body.encode(), read.at)
+            tar.text(f"{stem}.sig", sealed.signature.encode(), read.at)
+            if sealed.number in over and read.listed is not None:
+                tar.stream(f"{stem}.list", journal.list_lines(read), read.at)
+        tar.text("proof/anchors.json", json_of(documents.anchors(facts)), facts.dossier.at)
+
+    def _sign(self, tar: Tarball) -> str:
+        facts, at = self._facts, self._facts.dossier.at
+        tar.text("allowed_signers", documents.allowed_signers(facts), at)
+        sums = tar.sums_text()
+        signature = sign(self._services.authority.seal, NAMESPACE, sums)
+        sha256 = tar.text(SUMS, sums, at)
+        tar.text(f"{SUMS}.sig", signature.encode(), at)
+        return sha256
