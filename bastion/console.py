@@ -115,6 +115,7 @@ class Console(asyncssh.SSHServerSession[bytes]):
         patience = self._verbs.patience.answer
         setting = Setting(line, self._terminal is not None, colour, patience)
         self._conversation = Conversation(setting, self._width, self._wake())
+        self._conversation.held(self._full)
         self._chan.get_connection().create_task(self._answer(line))
         return True
 
@@ -185,6 +186,7 @@ class Console(asyncssh.SSHServerSession[bytes]):
         """See what the verb has said, and what it asks."""
         self._conversation.attended()
         self._see_question()
+        self._hand_keys()
         written = 0
         while not (self._full or self._gone) and (piece := self._conversation.take()):
             self._write(*piece)
@@ -209,16 +211,21 @@ class Console(asyncssh.SSHServerSession[bytes]):
 
     def pause_writing(self) -> None:
         """The client takes no more for now; for how long is watched."""
-        self._full = True
+        self._hold(True)
         self._settle()
         self._watch()
 
     def resume_writing(self) -> None:
         """It takes more again."""
-        self._full = False
+        self._hold(False)
         self._settle()
         if self._begun:
             self._attend()
+
+    def _hold(self, full: bool) -> None:
+        self._full = full
+        if self._begun:
+            self._conversation.held(full)
 
     def eow_received(self) -> None:
         """The program that read the answer has ended, as `head` does."""
@@ -281,6 +288,11 @@ class Console(asyncssh.SSHServerSession[bytes]):
             shown = "^C\n"
         self._conversation.echo(shown)
         self._attend()
+
+    def _hand_keys(self) -> None:
+        """Where keys are wanted, whatever was typed and is part of no line."""
+        if self._conversation.listening and (keys := self._keystrokes.ahead()):
+            self._conversation.press(keys)
 
     def _see_question(self) -> None:
         """Open a line for a new question, close one that is withdrawn, give back what is there."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bastion.policy import Identity
+from bastion.workers import Stay
 
 
 class Voice(Protocol):
@@ -54,6 +55,26 @@ class Voice(Protocol):
 
     def pause(self, seconds: float) -> None:
         """Let other verbs work for so long; ends at once when she leaves or types ctrl-c."""
+
+    def key(self, seconds: float) -> str | None:
+        """One key that she types within so many seconds, while other verbs work.
+
+        None where she types none, and where there is no terminal: it waits all the same. From the
+        first call on what is typed comes by this.
+        """
+
+    def settle(self, stay: Stay) -> None:
+        """The verb will stay long: from now on it takes no place of those that are soon done.
+
+        Raises Unavailable where too many stay for the same already.
+        """
+
+    def breathe(self) -> None:
+        """Between two small pieces of long work: let others have their turn."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether all that was said has been taken, as far as the connection can tell."""
 
     def gone(self) -> bool:
         """Whether she has left, or wants no more by ctrl-c."""

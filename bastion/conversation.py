@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bastion.workers import Place
+from bastion.workers import Place, Stay
 
 MOST_UNSENT = 128 * 1024
 """Bytes that a verb has said and the loop has not taken; then the verb waits."""
@@ -22,6 +22,9 @@ PIECE = 32 * 1024
 
 BLINK = 0.05
 """Seconds that a verb waits for its reader before others get its turn."""
+
+MOST_KEYS = 64
+"""Keys that were typed and not yet looked at; those after them are lost."""
 
 LONGEST_WAIT = 3600.0
 """Seconds; nothing waits longer, whatever has become of the loop."""
@@ -64,6 +67,9 @@ class Conversation:
         self._size = 0
         self._left = False
         self._interrupted = False
+        self._full = False
+        self._keys = ""
+        self._listening = False
         self._question: Question | None = None
         self._place: Place | None = None
 
@@ -125,6 +131,31 @@ class Conversation:
         """Let other verbs work for so long."""
         self._wait(lambda: False, seconds)
 
+    def key(self, seconds: float) -> str | None:
+        """One key, where one is typed in so many seconds."""
+        if not self._listening:
+            self._listening = self.terminal
+            self._call()
+        self._wait(lambda: bool(self._keys), seconds)
+        with self._news:
+            key, self._keys = self._keys[:1], self._keys[1:]
+        return key or None
+
+    def settle(self, stay: Stay) -> None:
+        """The verb stays for this, to its end."""
+        self._placed().settle(stay)
+
+    def breathe(self) -> None:
+        """Between two pieces of long work: others have their turn."""
+        with self._news:
+            self._heed()
+        self._placed().breathe()
+
+    @property
+    def taken(self) -> bool:
+        """Whether all that was said has been taken."""
+        return not (self._full or self._unsent)
+
     def gone(self) -> bool:
         """Whether the person has left, or wants no more."""
         return self._left or self._interrupted
@@ -151,10 +182,13 @@ class Conversation:
         self, happened: Callable[[], bool], seconds: float, question: Question | None = None
     ) -> None:
         """Wait for it while others work; raises where the person leaves or interrupts."""
-        assert self._place is not None  # noqa: S101 (for the type: nothing is said before `begin`)
-        with self._place.waiting(), self._asking(question), self._news:
+        with self._placed().waiting(), self._asking(question), self._news:
             self._news.wait_for(lambda: happened() or self.gone(), seconds)
             self._heed()
+
+    def _placed(self) -> Place:
+        assert self._place is not None  # noqa: S101 (for the type: nothing is said before `begin`)
+        return self._place
 
     @contextmanager
     def _asking(self, question: Question | None) -> Iterator[None]:
@@ -240,6 +274,21 @@ class Conversation:
         with self._news:
             question.answered, question.answer = True, text
             self._news.notify_all()
+
+    @property
+    def listening(self) -> bool:
+        """Whether keys are wanted one by one."""
+        return self._listening
+
+    def press(self, keys: str) -> None:
+        """These were typed."""
+        with self._news:
+            self._keys = (self._keys + keys)[:MOST_KEYS]
+            self._news.notify_all()
+
+    def held(self, full: bool) -> None:
+        """Whether the client's window is full: what was taken last has not gone out yet."""
+        self._full = full
 
     def resized(self, columns: int) -> None:
         """The terminal has another width."""

@@ -124,6 +124,11 @@ class Keystrokes:
         """Take what has been typed (UTF-8), and give what is to be shown for it."""
         return self._keys(self._decoder.decode(data))
 
+    def ahead(self) -> str:
+        """What was typed where no line was open: it is taken, and no line will have it."""
+        taken, self._ahead = self._ahead, ""
+        return taken
+
     def interrupted(self) -> bool:
         """Whether ctrl-c was typed, where no line was open, since this was asked last."""
         heard, self._interrupted = self._interrupted, False

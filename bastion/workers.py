@@ -3,32 +3,100 @@
 A verb works in a thread of its own and holds one of a few places there. While it waits, for a
 person or for what happens, it lets go of that place, so that whoever waits keeps nobody from
 working. How many wait is bounded too, in all and for each person.
+
+A verb that stays long, because it reads a whole recording or follows one, does so in a room
+apart: it takes no place of those that are soon done, and those who stay are bounded as well.
 """
 
 import asyncio
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 
 from bastion.errors import Unavailable
+
+
+class Stay(Enum):
+    """What a verb stays for; the value completes the sentence "so many … already"."""
+
+    READING = "read recordings"
+    WATCHING = "follow recordings"
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """How many may stay for one thing, in all and of each person; `at_once` of them work.
+
+    After each small piece of long work one rests for so many seconds, and one after the other, so
+    that live sessions have the processor however many stay.
+    """
+
+    at_once: int
+    in_all: int
+    each: int
+    rest: float
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
     """How many verbs may work at once, wait, and be there at all; the latter two also for each
-    person."""
+    person. `reading` and `watching` are for those that stay."""
 
     at_once: int = 4
     waiting: int = 64
     waiting_each: int = 8
     in_all: int = 256
     each: int = 64
+    reading: Stays = Stays(at_once=1, in_all=16, each=4, rest=0.0002)
+    watching: Stays = Stays(at_once=4, in_all=48, each=8, rest=0.01)
+
+    def stays(self, stay: Stay) -> Stays:
+        """What holds for those that stay for it."""
+        return self.reading if stay is Stay.READING else self.watching
 
 
 ROOM = Room()
+
+
+class Turns:
+    """So many at once; who comes first is served first. `rest` is as `Stays` has it, in seconds."""
+
+    def __init__(self, at_once: int, rest: float = 0.0) -> None:
+        self._rest = rest
+        self._resting = threading.Lock()
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        self._queue: deque[threading.Event] = deque()
+        self._taken = 0
+
+    def take(self) -> None:
+        """Wait for one's turn."""
+        with self._lock:
+            if self._taken < self._at_once:
+                self._taken += 1
+                return
+            called = threading.Event()
+            self._queue.append(called)
+        called.wait()
+
+    def give(self) -> None:
+        """Hand one's turn to whoever waits longest."""
+        with self._lock:
+            if self._queue:
+                self._queue.popleft().set()
+            else:
+                self._taken -= 1
+
+    def rest(self) -> None:
+        """Rest for a moment, one after the other."""
+        if self._rest:
+            with self._resting:
+                time.sleep(self._rest)
 
 
 class Workers:
@@ -36,10 +104,13 @@ class Workers:
 
     def __init__(self, room: Room = ROOM) -> None:
         self._room = room
-        self._threads = ThreadPoolExecutor(room.at_once + room.waiting, "verbs")
-        self._news = threading.Condition()
-        self._queue: deque[object] = deque()
-        self._working = 0
+        many = room.at_once + room.waiting + sum(room.stays(stay).in_all for stay in Stay)
+        self._threads = ThreadPoolExecutor(many, "verbs")
+        self._lock = threading.Lock()
+        self._turns = Turns(room.at_once)
+        self._turns_apart = {
+            stay: Turns(room.stays(stay).at_once, room.stays(stay).rest) for stay in Stay
+        }
         self._waiting: Counter[str] = Counter()
         self._there: dict[Place, Callable[[], None]] = {}
         self._closed = False
@@ -50,7 +121,7 @@ class Workers:
         `stop` is called at most once, when everything ends: it has to end the waits of `act`.
         Raises Unavailable where too many are there.
         """
-        place = Place(self, who)
+        place = Place(self, who, self._turns)
         self._enter(place, stop)
         try:
             work = self._threads.submit(self._turn, place, act)
@@ -62,7 +133,7 @@ class Workers:
 
     def close(self) -> None:
         """Begin nothing more, and end what waits."""
-        with self._news:
+        with self._lock:
             self._closed = True
             stops = list(self._there.values())
         for stop in stops:
@@ -77,7 +148,7 @@ class Workers:
             place.give()
 
     def _enter(self, place: "Place", stop: Callable[[], None]) -> None:
-        with self._news:
+        with self._lock:
             if self._closed:
                 raise Unavailable("The bastion is going down; try again in a minute.")
             mine = sum(other.who == place.who for other in self._there)
@@ -86,73 +157,95 @@ class Workers:
             self._there[place] = stop
 
     def _leave(self, place: "Place") -> None:
-        with self._news:
+        with self._lock:
             self._there.pop(place, None)
-            if place.waits:
-                self._waiting[place.who] -= 1
-                self._waiting += Counter()  # drops those who have none left
+            self._wait_no_more(place)
 
-    def take_turn(self) -> None:
-        """Wait for a place to work at; first come, first served."""
-        ticket = object()
-        with self._news:
-            self._queue.append(ticket)
-            self._news.wait_for(lambda: self._queue[0] is ticket and self._free())
-            self._queue.popleft()
-            self._working += 1
-            self._news.notify_all()
+    def _wait_no_more(self, place: "Place") -> None:
+        if place.waits:
+            place.waits = False
+            self._waiting[place.who] -= 1
+            self._waiting += Counter()  # drops those who have none left
 
-    def end_turn(self) -> None:
-        """Give the place to the next one."""
-        with self._news:
-            self._working -= 1
-            self._news.notify_all()
-
-    def count_waiting(self, who: str) -> None:
+    def count_waiting(self, place: "Place") -> None:
         """One more of this person's waits. Raises Unavailable where too many do."""
-        with self._news:
-            if self._waiting[who] >= self._room.waiting_each:
+        with self._lock:
+            if self._waiting[place.who] >= self._room.waiting_each:
                 number = self._room.waiting_each
                 raise Unavailable(f"{number} commands of yours are waiting already: end one first.")
             if self._waiting.total() >= self._room.waiting:
                 raise Unavailable("Too many commands are waiting already; try again later.")
-            self._waiting[who] += 1
+            self._waiting[place.who] += 1
+            place.waits = True
 
-    def _free(self) -> bool:
-        return self._working < self._room.at_once
+    def let_stay(self, place: "Place", stay: Stay) -> Turns:
+        """Count it among those who stay, and no more among those who wait.
+
+        Gives the turns that they take. Raises Unavailable where too many stay.
+        """
+        bounds = self._room.stays(stay)
+        with self._lock:
+            those = [other.who for other in self._there if other.stay is stay]
+            if those.count(place.who) >= bounds.each:
+                number = bounds.each
+                raise Unavailable(
+                    f"{number} commands of yours {stay.value} already: end one first."
+                )
+            if len(those) >= bounds.in_all:
+                raise Unavailable(f"Too many commands {stay.value} already; try again later.")
+            self._wait_no_more(place)
+            place.stay = stay
+        return self._turns_apart[stay]
 
 
 class Place:
     """One verb's place among the workers, in its thread."""
 
-    def __init__(self, workers: Workers, who: str) -> None:
+    def __init__(self, workers: Workers, who: str, turns: Turns) -> None:
         self.who = who
         self.waits = False
+        self.stay: Stay | None = None
         self._workers = workers
+        self._turns = turns
         self._held = False
+
+    def settle(self, stay: Stay) -> None:
+        """Stay for this from now on, to the end. Raises Unavailable where too many do."""
+        if self.stay is stay:
+            return
+        turns = self._workers.let_stay(self, stay)
+        self.give()
+        self._turns = turns
+        self.take()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Let others work while this one waits, in the block; where that raises, for good.
 
         A verb that has waited once counts as one that waits until it ends, so that nobody can
-        come between two of its waits. Raises Unavailable where too many wait.
+        come between two of its waits; one that stays counts there. Raises Unavailable where too
+        many wait.
         """
-        if not self.waits:
-            self._workers.count_waiting(self.who)
-            self.waits = True
+        if not self.waits and self.stay is None:
+            self._workers.count_waiting(self)
         self.give()
         yield
+        self.take()
+
+    def breathe(self) -> None:
+        """Rest after a piece of long work; whoever waits for a turn has it before this goes on."""
+        self.give()
+        self._turns.rest()
         self.take()
 
     def take(self) -> None:
         """Wait for one's turn, unless one has it."""
         if not self._held:
-            self._workers.take_turn()
+            self._turns.take()
             self._held = True
 
     def give(self) -> None:
         """Let others have it."""
         if self._held:
             self._held = False
-            self._workers.end_turn()
+            self._turns.give()

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 from bastion.actor import Actor
 from bastion.app import Services
 from bastion.policy import Identity
+from bastion.workers import Stay
 from cli.actor import acting
 from cli.output import Output, printable
 from cli.person import Nobody, Person
@@ -94,6 +95,27 @@ class Desk:
         Refused where she may not run this any more, Unavailable where too many wait.
         """
         self._person.pause(seconds)
+
+    def key(self, seconds: float) -> str | None:
+        """One key that is typed over SSH at a terminal, within so many seconds; else None.
+
+        What is typed on the machine itself is not heard by this. Raises as `pause` does.
+        """
+        return self._person.key(seconds)
+
+    def settle(self, stay: Stay) -> None:
+        """Say that this verb will stay long, so that it keeps nobody from what is soon done.
+
+        Raises Unavailable, with a sentence, where too many stay for the same already.
+        """
+        self._person.settle(stay)
+
+    def breathe(self) -> None:
+        """To be called between small pieces of long work, some milliseconds each.
+
+        Others have their turn meanwhile. Raises as `pause` does.
+        """
+        self._person.breathe()
 
     def gone(self) -> bool:
         """Whether the person has left, or wants no more: to be asked within long work."""

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from typing import Protocol, TextIO
 
 from bastion.control import Voice
+from bastion.workers import Stay
 
 LONGEST = 1000
 """Characters of an answer."""
 
 PATIENCE = 300.0
 """Seconds that an answer is waited for."""
+
+ASKED_AGAIN = 0.5
+"""Seconds that may pass within long work until it is asked again who somebody is."""
 
 
 class Person(Protocol):
@@ -36,6 +40,15 @@ class Person(Protocol):
     def pause(self, seconds: float) -> None:
         """Wait for so long. Raises KeyboardInterrupt after ctrl-c, BrokenPipeError without her."""
 
+    def key(self, seconds: float) -> str | None:
+        """One key, where one is typed in so many seconds. Raises as `pause` does."""
+
+    def settle(self, stay: Stay) -> None:
+        """The verb will stay long. Raises Unavailable where too many do."""
+
+    def breathe(self) -> None:
+        """Between two small pieces of long work. Raises as `pause` does."""
+
     def gone(self) -> bool:
         """Whether she has left, or wants no more."""
 
@@ -53,6 +66,17 @@ class Nobody:
     def pause(self, seconds: float) -> None:
         """Wait for so long."""
         time.sleep(seconds)
+
+    def key(self, seconds: float) -> str | None:
+        """Nobody types keys that a verb would hear: they go to the programs that it starts."""
+        self.pause(seconds)
+        return None
+
+    def settle(self, stay: Stay) -> None:
+        """On the machine itself everybody has a process of her own."""
+
+    def breathe(self) -> None:
+        """The system sees to it."""
 
     def gone(self) -> bool:
         """It never leaves: it is ended."""
@@ -92,14 +116,25 @@ class AtTerminal(Nobody):
 
 
 class SignedIn:
-    """Whoever signed in, as a desk's person: after each wait it is asked who she is by now."""
+    """Whoever signed in, as a desk's person: after each wait it is asked who she is by now.
 
-    def __init__(self, voice: Voice, demand_as_before: Callable[[], None]) -> None:
+    Within long work that would be too often: there it is asked twice a second.
+    """
+
+    def __init__(
+        self,
+        voice: Voice,
+        demand_as_before: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.line: str | None = voice.line
         self.can_ask = voice.can_ask
         self.gone = voice.gone
+        self.settle = voice.settle
         self._voice = voice
         self._demand_as_before = demand_as_before
+        self._clock = clock
+        self._asked_at = clock()
 
     def ask(self, prompt: str) -> str | None:
         """One line, as `Voice.ask` has it."""
@@ -110,7 +145,25 @@ class SignedIn:
     def pause(self, seconds: float) -> None:
         """Wait, as `Voice.pause` has it."""
         self._voice.pause(seconds)
-        self._demand_as_before()
+        self._demand_in_time(seconds)
+
+    def key(self, seconds: float) -> str | None:
+        """Wait for a key, as `Voice.key` has it."""
+        key = self._voice.key(seconds)
+        self._demand_in_time(seconds)
+        return key
+
+    def breathe(self) -> None:
+        """Let others have their turn, as `Voice.breathe` has it."""
+        self._voice.breathe()
+        self._demand_in_time()
+
+    def _demand_in_time(self, waited: float = 0.0) -> None:
+        """Ask again, unless it was asked a moment ago. Raises Refused."""
+        now = self._clock()
+        if waited >= ASKED_AGAIN or now - self._asked_at >= ASKED_AGAIN:
+            self._asked_at = now
+            self._demand_as_before()
 
 
 def of_process(show: Callable[[str], object], stdin: TextIO | None = None) -> Person:

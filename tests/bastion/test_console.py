@@ -46,6 +46,29 @@ def wait(voice: Voice, _: Sequence[str]) -> int:
         voice.pause(60)
 
 
+def tell_keys(voice: Voice, _: Sequence[str]) -> int:
+    """Each key as it is typed, until q."""
+    voice.out("keys, please\n")
+    while (key := voice.key(0.05)) != "q":
+        if key is not None:
+            voice.out(f"<{key!a}>")
+    return 0
+
+
+def tell_taken(voice: Voice, words: Sequence[str]) -> int:
+    """So many megabytes, and whether they have been taken, until the words that follow."""
+    for _ in range(int(words[0])):
+        voice.data(bytes(MEGABYTE))
+    TAKEN.append(voice.taken)
+    while not voice.taken:
+        voice.pause(0.02)
+    TAKEN.append(voice.taken)
+    return 0
+
+
+TAKEN: list[bool] = []
+
+
 def flood(voice: Voice, words: Sequence[str]) -> int:
     """So many megabytes of bytes."""
     piece = os.urandom(MEGABYTE)
@@ -80,6 +103,8 @@ ACTS = {
     "ask": ask_twice,
     "wait": wait,
     "flood": flood,
+    "keys": tell_keys,
+    "taken": tell_taken,
     "lines": lines_for_ever,
     "columns": tell_columns,
     "mistake": raise_mistake,
@@ -178,6 +203,40 @@ async def test_silence_is_no_answer(tmp_path: Path) -> None:
         terminal.send("there\r")
         await terminal.expect("answer 'there'")
         assert await terminal.wait() == 0
+
+
+async def test_keys_come_one_by_one(tmp_path: Path) -> None:
+    """Those that were typed ahead too; nothing is echoed, and ctrl-c is what it always is."""
+    async with control_plane(tmp_path, ACTS) as bastion:
+        async with bastion.terminal("keys") as terminal:
+            terminal.send("a.")
+            await terminal.expect("keys, please\r\n<'a'><'.'>")
+            terminal.send(" \x1b[Cé\x04")
+            await terminal.expect(r"<' '><'\\x1b'><'\['><'C'><'\\xe9'><'\\x04'>")
+            terminal.send("q")
+            assert await terminal.wait() == 0
+        async with bastion.terminal("keys") as terminal:
+            await terminal.expect("keys, please")
+            terminal.send("\x03")
+            assert await terminal.wait() == 130
+        assert bastion.script.ended == ["returned", "KeyboardInterrupt"]
+
+
+async def test_a_verb_knows_whether_it_was_heard(tmp_path: Path) -> None:
+    """What stands in the way of a reader that does nothing has not been taken."""
+    TAKEN.clear()
+    async with (
+        control_plane(tmp_path, ACTS) as bastion,
+        bastion.stalled("taken", "8") as stalled,
+    ):
+        left = 8 * MEGABYTE
+        while not TAKEN:
+            left -= len(await stalled.read(16 * 1024))
+        assert TAKEN == [False]
+        while left:
+            left -= len(await stalled.read())
+        await until(lambda: TAKEN == [False, True])
+        assert await stalled.wait() == 0
 
 
 async def test_without_a_terminal_nothing_is_asked(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
-"""Workers: few verbs work at once, those that wait hold no place, and nobody takes all of it."""
+"""Workers: few verbs work at once, those that wait or stay hold no place, and nobody takes all."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
 from bastion.errors import Unavailable
-from bastion.workers import Place, Room, Workers
+from bastion.workers import Place, Room, Stay, Stays, Workers
 from tests.corpus.world import until
 
 
@@ -44,6 +45,11 @@ class Crowd:
             self.free.wait(5)
         return 0
 
+    def watch(self, place: Place) -> int:
+        """Stays, and waits there until all are let go."""
+        place.settle(Stay.WATCHING)
+        return self.wait(place)
+
     def start(
         self, group: asyncio.TaskGroup, act: Callable[[Place], int], who: str = "alice"
     ) -> "asyncio.Task[int]":
@@ -53,8 +59,14 @@ class Crowd:
 
 @pytest.fixture
 async def crowd() -> AsyncIterator[Crowd]:
-    """Two may work, four wait (three of each person), ten be there (eight of each)."""
-    workers = Workers(Room(at_once=2, waiting=4, waiting_each=3, in_all=10, each=8))
+    """Two may work, four wait (three of each person), ten be there (eight of each).
+
+    Beside them three may watch, two of each person.
+    """
+    watching = Stays(at_once=2, in_all=3, each=2, rest=0)
+    workers = Workers(
+        Room(at_once=2, waiting=4, waiting_each=3, in_all=10, each=8, watching=watching)
+    )
     yield Crowd(workers)
     workers.close()
 
@@ -152,3 +164,75 @@ async def test_the_end_stops_what_waits_and_refuses_what_comes(crowd: Crowd) -> 
         crowd.workers.close()
     with pytest.raises(Unavailable, match="going down"):
         await crowd.workers.run("alice", crowd.work, nothing)
+
+
+async def test_who_stays_takes_no_place_of_those_who_wait_or_work(crowd: Crowd) -> None:
+    """Three watch, four wait, two work, all at once."""
+    async with asyncio.TaskGroup() as group:
+        for who in ("alice", "alice", "bob"):
+            crowd.start(group, crowd.watch, who)
+        await until(lambda: crowd.waiting == 3)
+        for who in ("alice", "alice", "alice", "bob"):
+            crowd.start(group, crowd.wait, who)
+        await until(lambda: crowd.waiting == 7)
+        for _ in range(2):
+            crowd.start(group, crowd.work, "bob")
+        await until(lambda: crowd.working == 2)
+        crowd.free.set()
+
+
+async def test_too_many_that_stay_are_refused_for_one_person_and_for_all(crowd: Crowd) -> None:
+    """A sentence each; what ended makes room again."""
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            crowd.start(group, crowd.watch)
+        await until(lambda: crowd.waiting == 2)
+        with pytest.raises(Unavailable, match="2 commands of yours follow recordings already"):
+            await crowd.workers.run("alice", crowd.watch, nothing)
+        crowd.start(group, crowd.watch, "bob")
+        await until(lambda: crowd.waiting == 3)
+        with pytest.raises(Unavailable, match="Too many commands follow recordings already"):
+            await crowd.workers.run("carol", crowd.watch, nothing)
+        crowd.free.set()
+    assert await crowd.workers.run("alice", crowd.watch, nothing) == 0
+
+
+async def test_who_has_waited_and_then_stays_waits_no_more(crowd: Crowd) -> None:
+    """Its place among those who wait is another's."""
+
+    def watch_at_last(place: Place) -> int:
+        with place.waiting():
+            pass
+        return crowd.watch(place)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            crowd.start(group, watch_at_last)
+        await until(lambda: crowd.waiting == 2)
+        for _ in range(3):
+            crowd.start(group, crowd.wait)
+        await until(lambda: crowd.waiting == 5)
+        crowd.free.set()
+
+
+async def test_those_who_read_take_turns(crowd: Crowd) -> None:
+    """One at a time, and a piece of each, however long both go on."""
+    begun = threading.Barrier(2)
+    busy = threading.Lock()
+    told: list[str] = []
+
+    def read(name: str, place: Place) -> int:
+        begun.wait(5)
+        place.settle(Stay.READING)
+        while len(told) < 50:
+            with_another = not busy.acquire(blocking=False)
+            told.append("both" if with_another else name)
+            busy.release()
+            place.breathe()
+        return 0
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("a", "b"):
+            crowd.start(group, partial(read, name))
+    assert set(told) == {"a", "b"}
+    assert min(map(told.count, "ab")) > 10

@@ -20,6 +20,7 @@ from bastion.app import Services, opened
 from bastion.home import Home
 from bastion.policy import Identity
 from bastion.words import split
+from bastion.workers import Stay
 from cli.control import ControlPlane
 from tests.bench import years
 from tests.bench.figures import Pair, Row, below, percentile, row
@@ -156,6 +157,7 @@ class _Voice:
     terminal: bool = False
     colour: bool = False
     can_ask: bool = False
+    taken: bool = True
 
     def columns(self) -> int:
         return 80
@@ -174,6 +176,16 @@ class _Voice:
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def key(self, seconds: float) -> str | None:
+        self.pause(seconds)
+        return None
+
+    def settle(self, stay: Stay) -> None:
+        pass
+
+    def breathe(self) -> None:
+        pass
 
     def gone(self) -> bool:
         return False

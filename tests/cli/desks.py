@@ -21,6 +21,7 @@ from bastion.home import Home, create
 from bastion.inventory import User
 from bastion.policy import Identity
 from bastion.words import split
+from bastion.workers import Stay
 from cli import door
 from cli.control import ControlPlane
 from cli.desk import Desk
@@ -43,6 +44,7 @@ class Said:
     status: int
     out: str
     err: str
+    data: bytes = b""
 
     @property
     def json(self) -> Any:  # noqa: ANN401 (any document)
@@ -103,7 +105,8 @@ class Installation:
 
 
 class Caller:
-    """Somebody on the other side of a connection, as a verb hears her: she answers `answers`.
+    """Somebody on the other side of a connection, as a verb hears her: she answers `answers`,
+    and types `keys`.
 
     Each time that the verb waits, the next of `meanwhile` happens.
     """
@@ -114,6 +117,7 @@ class Caller:
         *,
         terminal: bool = False,
         answers: Sequence[str] = (),
+        keys: str = "",
         meanwhile: Sequence[Happening] = (),
     ) -> None:
         self.line = line
@@ -124,6 +128,9 @@ class Caller:
         self.bytes = bytearray()
         self.data = self.bytes.extend
         self.waited = 0.0
+        self.stays: list[Stay] = []
+        self.taken = True
+        self._keys = iter(keys)
         self._answers = iter(answers)
         self._meanwhile = iter(meanwhile)
 
@@ -140,6 +147,19 @@ class Caller:
         """Time flies."""
         self.waited += seconds
         next(self._meanwhile, lambda: None)()
+
+    def key(self, seconds: float) -> str | None:
+        """The next key; time flies where there is none."""
+        if (key := next(self._keys, None)) is None:
+            self.pause(seconds)
+        return key
+
+    def settle(self, stay: Stay) -> None:
+        """There is room."""
+        self.stays.append(stay)
+
+    def breathe(self) -> None:
+        """Others have their turn."""
 
     def gone(self) -> bool:
         """She stays."""
@@ -159,14 +179,17 @@ class Remote:
         status: int | None = 0,
         terminal: bool = False,
         answers: Sequence[str] = (),
+        keys: str = "",
         meanwhile: Sequence[Happening] = (),
     ) -> Said:
         """`ssh bastion WORDS`; fails unless it ends with `status` (None: any).
 
         `answers` are typed, one after the other, where something is asked at a terminal.
         """
-        line = shlex.join(words)
-        return self.typed(line, status, terminal=terminal, answers=answers, meanwhile=meanwhile)
+        caller = Caller(
+            shlex.join(words), terminal=terminal, answers=answers, keys=keys, meanwhile=meanwhile
+        )
+        return self.calls(caller, status)
 
     def typed(
         self,
@@ -179,9 +202,14 @@ class Remote:
     ) -> Said:
         """The same with the line as ssh sends it: its words joined, their quotes gone."""
         caller = Caller(line, terminal=terminal, answers=answers, meanwhile=meanwhile)
+        return self.calls(caller, status)
+
+    def calls(self, caller: Caller, status: int | None = 0) -> Said:
+        """What `caller` hears, who types as this person."""
         plane = ControlPlane(self.services)
-        said = caller.heard.said(plane.run(self._identity(), split(line), caller))
-        assert status in (None, said.status), f"{line}: {said}"
+        ended = plane.run(self._identity(), split(caller.line), caller)
+        said = replace(caller.heard.said(ended), data=bytes(caller.bytes))
+        assert status in (None, ended), f"{caller.line}: {said}"
         return said
 
     def _identity(self) -> Identity:

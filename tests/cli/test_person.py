@@ -105,3 +105,19 @@ def test_who_waited_is_asked_who_she_is_by_now() -> None:
     assert caller.waited == 2.5
     with pytest.raises(Refused, match="roles have changed"):
         person.pause(1)
+
+
+def test_within_long_work_it_is_not_asked_all_the_time_who_somebody_is() -> None:
+    """Twice a second, whatever the work is made of; a real pause is always asked after."""
+    asked: list[float] = []
+    now = [0.0]
+    person = SignedIn(Caller("x"), lambda: asked.append(now[0]), lambda: now[0])
+    for step in range(101):
+        now[0] = step / 100
+        person.breathe()
+        person.pause(0.01)
+        person.key(0.01)
+    assert asked == [0.5, 1.0]
+    person.pause(1)
+    person.ask("?")
+    assert asked == [0.5, 1.0, 1.0, 1.0]
