@@ -154,12 +154,15 @@ class Archive:
         sealing = self._sealing
         return [] if sealing is None else await asyncio.to_thread(sealing.seal_pending)
 
-    def open(self, session: Session) -> Reader:
-        """What reads a session's recording; it may be growing still. Raises RecordingMissing."""
+    def open(self, session: Session, between: Callable[[], object] = lambda: None) -> Reader:
+        """What reads a session's recording; it may be growing still. Raises RecordingMissing.
+
+        `between` is called between two slices of long reading.
+        """
         path = self._directory / session.recording.path
         if not path.is_file():
             raise RecordingMissing(f"the recording of {session.name} is missing: {path}")
-        return Reader(path)
+        return Reader(path, between)
 
     def _begin(self, info: SessionInfo) -> Recording:
         opened: list[Recording] = []

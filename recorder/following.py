@@ -1,20 +1,39 @@
 """Following a recording that grows: what was shown until now, and then what is shown as it is.
 
-Only the file is read, so the session does not notice, however many follow it.
+Only the file is read, so the session does not notice, however many follow it. Whoever can't keep
+up, because a network is slow or the session prints more than anybody could read, is shown the
+present screen again, and not all that came in between.
 """
 
+import os
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
-from recorder.asciicast import LONGEST_LINE, Code, Event, parse_event
+from recorder.asciicast import LONGEST_LINE, Code, Event, Note, Word, parse_event
 from recorder.characters import as_terminal, as_text
 from recorder.errors import CorruptRecording
-from recorder.reader import Reader
+from recorder.reader import SLICE, Reader
 from recorder.replay import safe, shown
-from recorder.screen import Screen
+from recorder.screen import CLEAR, Screen, size_of
 from recorder.screen_filter import RESET
 from recorder.session import Size
 
-CLEAR = "\x1b[0m\x1b[H\x1b[2J"
+BEHIND = 256 * 1024
+"""Bytes; who is further behind than this is shown the screen when it is caught up with."""
+
+LONGEST = 8 * 1024 * 1024
+"""Bytes; of a recording that is longer only the last of it is read at first: what stands on a
+screen was drawn lately."""
+
+FLOOD = 1024 * 1024
+LAST = 128 * 1024
+"""Bytes; where more than FLOOD came at once, only the last of it is read."""
+
+CALM = 10
+"""Waits between two screens in a flood: nobody can read more of them."""
+
+_GAP = b""
+"""Stands for lines that were left out."""
 
 
 def follow(
@@ -31,28 +50,26 @@ def follow(
     """
     header = reader.header()
     screen = Screen(Size(header.width, header.height))
+    terminal = header.session.get("terminal") is not False
     tail = Tail(reader, over, wait, lambda: show(CLEAR + screen.dump()))
-    events: Iterator[Event] = as_text(tail.events())
-    if header.session.get("terminal") is False:
-        events = as_terminal(events)
     try:
-        for event in shown(safe(events)):
-            if tail.caught_up:
-                show(event.data if event.code is Code.OUT else "")
-            elif event.code is Code.OUT:
-                screen.show(event.data)
-            else:
-                screen.resize(_size(event.data))
+        for events in tail.runs():
+            _follow(events if terminal else as_terminal(events), tail, screen, show)
     finally:
         show(RESET)
 
 
-def _size(text: str) -> Size:
-    columns, _, rows = text.partition("x")
-    try:
-        return Size(int(columns), int(rows))
-    except ValueError as error:
-        raise CorruptRecording(f"{text[:40]!a} is no size") from error
+def _follow(
+    events: Iterator[Event], tail: "Tail", screen: Screen, show: Callable[[str], object]
+) -> None:
+    """One run of text: the screen has it always, whoever watches while she keeps up."""
+    for event in shown(safe(events)):
+        if event.code is not Code.OUT:
+            screen.resize(size_of(event.data))
+            continue
+        screen.show(event.data)
+        if tail.caught_up:
+            show(event.data)
 
 
 class Tail:
@@ -69,36 +86,98 @@ class Tail:
         self._over = over
         self._wait = wait
         self._present = present
+        self._most = self._kept = LONGEST
+        self._read = 0
+        self._flood: int | None = None
+        self._torn = self._ended = self._told = False
         self.caught_up = False
 
-    def events(self) -> Iterator[Event]:
-        """All of them, in their order, until the session is over."""
-        lines = self._lines()
-        next(lines)  # the header
-        for line in lines:
-            yield parse_event(line)
+    def runs(self) -> Iterator[Iterator[Event]]:
+        """The events as text, in their order, until the session is over.
 
-    def _lines(self) -> Iterator[bytes]:
-        part, last = b"", False
+        Where something was left out another run begins, in which nothing is half done.
+        """
         with self._reader.opened() as file:
-            while True:
-                part += file.readline(LONGEST_LINE + 1 - len(part))
-                if part.endswith(b"\n"):
-                    yield part
-                    part = b""
-                elif len(part) > LONGEST_LINE:
-                    raise CorruptRecording(f"a line is over {LONGEST_LINE} bytes")
-                elif last:
-                    return
+            lines = self._lines(file)
+            next(lines)  # the header
+            while not self._told:
+                yield as_text(self._events(lines))
+
+    def _events(self, lines: Iterator[bytes]) -> Iterator[Event]:
+        for line in lines:
+            if line == _GAP:
+                return
+            event = parse_event(line)
+            note = Note.of(event)
+            self._ended = note is not None and note.word is Word.ENDED
+            yield event
+        self._told = True
+
+    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        part, last = b"", False
+        while True:
+            part += file.readline(LONGEST_LINE + 1 - len(part))
+            if part.endswith(b"\n"):
+                if self._torn:
+                    self._torn = False
                 else:
-                    last = self._pause()
+                    yield part
+                look = self._count(len(part))
+                part = b""
+            elif len(part) > LONGEST_LINE:
+                raise CorruptRecording(f"a line is over {LONGEST_LINE} bytes")
+            elif last:
+                return
+            else:
+                last, look = self._pause(), True
+            if look and self._leaves_out(file):
+                yield _GAP
+                part = b""
+
+    def _count(self, size: int) -> bool:
+        """So much was told: whether it is time to see how much there is ahead."""
+        self._read += size
+        if self._flood is not None:
+            self._flood -= size
+            if self._flood <= 0:
+                self._show_flood()
+                return True
+        if self._read < SLICE:
+            return False
+        self._read = 0
+        self._reader.between()
+        return self._flood is None
+
+    def _leaves_out(self, file: BinaryIO) -> bool:
+        """See how much is ahead; whether some of it was left out, as it is too much."""
+        ahead = os.fstat(file.fileno()).st_size - file.tell()
+        most, kept = self._most, self._kept
+        self._most, self._kept = FLOOD, LAST
+        if ahead > BEHIND:
+            self.caught_up = False
+        if ahead <= most:
+            return False
+        file.seek(ahead - kept, os.SEEK_CUR)
+        self._flood, self._torn = kept, True
+        return True
+
+    def _show_flood(self) -> None:
+        """What stands there now, for as long as somebody may want to look at it."""
+        self._flood = None
+        self._catch_up()
+        for _ in range(CALM):
+            self._wait()
 
     def _pause(self) -> bool:
         """At the end of what there is: whether there will be no more than is there already."""
-        if not self.caught_up:
-            self.caught_up = True
-            self._present()
-        over = self._over()
+        self._flood = None
+        self._catch_up()
+        over = self._ended or self._over()
         if not over:
             self._wait()
         return over
+
+    def _catch_up(self) -> None:
+        if not self.caught_up:
+            self.caught_up = True
+            self._present()

@@ -4,23 +4,28 @@ A last line that is not whole is not there yet: it is left out. Any other line t
 did not write raises CorruptRecording. Nothing is changed on disk.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from recorder.asciicast import LONGEST_LINE, Event, Header, parse_event, parse_header
 from recorder.errors import CorruptRecording, RecordingMissing
 
+SLICE = 64 * 1024
+"""Bytes that are read until others get their turn."""
+
 
 class Reader:
     """One recording's files; `sent_path` is its track of what was sent.
 
-    Opens them anew for each reading, so one reader serves several.
+    Opens them anew for each reading, so one reader serves several. `between` is called between
+    two slices of long reading; what it raises ends it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, between: Callable[[], object] = lambda: None) -> None:
         self.path = path
         self.sent_path = path.with_suffix(".sent")
+        self.between = between
 
     def header(self) -> Header:
         """The first line. Raises RecordingMissing, CorruptRecording."""
@@ -31,10 +36,22 @@ class Reader:
 
     def events(self) -> Iterator[Event]:
         """All events, in the order in which they were written."""
+        read = 0
         with self.opened() as file:
             for number, line in enumerate(whole_lines(file), 1):
                 if number > 1:
                     yield self._parsed(number, line)
+                read += len(line)
+                if read >= SLICE:
+                    read = 0
+                    self.between()
+
+    def sent_bytes(self) -> Iterator[bytes]:
+        """The track of what was sent, as it lies there: encrypted. Raises RecordingMissing."""
+        with _opened(self.sent_path) as file:
+            while data := file.read(SLICE):
+                yield data
+                self.between()
 
     def _parsed(self, number: int, line: bytes) -> Event:
         try:
@@ -44,10 +61,14 @@ class Reader:
 
     def opened(self) -> BinaryIO:
         """The file, for whoever closes it. Raises RecordingMissing."""
-        try:
-            return self.path.open("rb")
-        except OSError as error:
-            raise RecordingMissing(f"{self.path} cannot be read: {error.strerror}") from error
+        return _opened(self.path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise RecordingMissing(f"{path} cannot be read: {error.strerror}") from error
 
 
 def whole_lines(file: BinaryIO) -> Iterator[bytes]:

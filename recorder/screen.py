@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 from avt import Cell, Color, Pen, Vt  # type: ignore[attr-defined]
 
+from recorder.errors import CorruptRecording
 from recorder.session import Size
+
+CLEAR = "\x1b[0m\x1b[H\x1b[2J"
+"""What a terminal shows before a screen is drawn on it: nothing."""
 
 _COLUMNS, _ROWS = 1000, 500
 """Larger terminals are cut to this: a client may say that it has 60 000 columns."""
@@ -53,6 +57,15 @@ class Screen:
     def dump(self) -> str:
         """What draws it on a terminal that is as it was when it was switched on."""
         return str(self._terminal.dump())
+
+
+def size_of(text: str) -> Size:
+    """The size that a resize names: `132x50`. Raises CorruptRecording."""
+    columns, _, rows = text.partition("x")
+    try:
+        return Size(int(columns), int(rows))
+    except ValueError as error:
+        raise CorruptRecording(f"{text[:40]!a} is no size") from error
 
 
 def _fitting(size: Size) -> tuple[int, int]:

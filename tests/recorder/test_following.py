@@ -2,12 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from recorder import Archive, EndReason, Recording, Size
-from recorder.following import CLEAR, follow
+from recorder.following import FLOOD, LAST, LONGEST, follow
+from recorder.reader import SLICE
+from recorder.screen import CLEAR
 from recorder.screen_filter import RESET
 from tests.recorder.places import exec_of, shell
 
@@ -15,20 +18,26 @@ from tests.recorder.places import exec_of, shell
 class Watcher:
     """Somebody who follows a recording in a thread."""
 
-    def __init__(self, archive: Archive, recording: Recording) -> None:
+    def __init__(
+        self, archive: Archive, recording: Recording, over: Callable[[], bool] | None = None
+    ) -> None:
+        self.over = over or self._over
+        self.rests = 0
         self._index = archive._index
         self._session = recording.session
         self._news = threading.Condition()
         self._text = ""
         session = self._index.get(recording.session)
         assert session is not None
-        self._reader = archive.open(session)
+        self._reader = archive.open(session, self._rest)
         self._left = False
+        self._going = threading.Event()
+        self._going.set()
         self._looked = threading.Event()
 
     def run(self) -> str:
         """Until the session is over, or the watcher leaves."""
-        follow(self._reader, self._show, over=self._over, wait=self._wait)
+        follow(self._reader, self._show, over=self.over, wait=self._wait)
         return self._text
 
     async def looked(self) -> None:
@@ -39,6 +48,13 @@ class Watcher:
     def leave(self) -> None:
         """As by ctrl-c."""
         self._left = True
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It looks at nothing until the end of the block."""
+        self._going.clear()
+        yield
+        self._going.set()
 
     async def sees(self, text: str) -> None:
         """Until it was shown."""
@@ -57,7 +73,11 @@ class Watcher:
         session = self._index.get(self._session)
         return session is None or not session.live
 
+    def _rest(self) -> None:
+        self.rests += 1
+
     def _wait(self) -> None:
+        assert self._going.wait(10)
         self._looked.set()
         if self._left:
             raise KeyboardInterrupt
@@ -145,3 +165,68 @@ async def test_without_a_terminal_lines_begin_at_the_left(archive: Archive) -> N
         await watcher.sees("four")
         await archive.finish(begun)
     assert "three\r\nfour\r\n" in watching.result()
+
+
+async def test_who_cannot_keep_up_is_shown_the_present_screen(
+    archive: Archive, recording: Recording
+) -> None:
+    """Of a flood she is shown where it stands now and then, and at its end all is right."""
+    watcher = Watcher(archive, recording)
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(asyncio.to_thread(watcher.run))
+        await watcher.sees(CLEAR)
+        with watcher.stopped():
+            for number in range(3000):
+                recording.shown(b"\x1b]0;%d" % number + b"x" * 1024 + b"\r\n")
+            recording.shown(b"\x1b\\\x1b[H\x1b[2Jthe end")
+        await watcher.sees("the end")
+        recording.shown(b" and more")
+        await watcher.sees(" and more")
+        await archive.finish(recording)
+    seen = watching.result()
+    assert len(seen) < FLOOD
+    assert seen.count(CLEAR) >= 2
+
+
+async def test_of_a_long_recording_the_last_is_read(archive: Archive, recording: Recording) -> None:
+    """What stands on the screen was drawn lately; a torn line at the edge is no error."""
+    for _ in range(LONGEST // 1024 + 1000):
+        recording.shown(b"y" * 1024)
+    recording.shown(b"\x1b[H\x1b[2Jpresent")
+    watcher = Watcher(archive, recording)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(watcher.run))
+        await watcher.sees("present")
+        await archive.finish(recording)
+    assert watcher.rests < LONGEST // SLICE + 10
+
+
+async def test_a_line_that_is_longer_than_what_is_read_is_waited_for(
+    archive: Archive, recording: Recording
+) -> None:
+    """Where the last of a flood is one line that is not whole yet, the next one is shown."""
+    watcher = Watcher(archive, recording)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(watcher.run))
+        await watcher.sees(CLEAR)
+        with recording.path.open("ab") as file:
+            with watcher.stopped():
+                for _ in range(8):
+                    file.write(b'[1.0,"o","%s"]\n' % (b"z" * LAST))
+                file.write(b'[1.0,"o","%s' % (b"z" * LAST))
+                file.flush()
+            await watcher.looked()
+            file.write(b'"]\n[1.0,"o","whole"]\n')
+        await watcher.sees("whole")
+        await archive.finish(recording)
+
+
+async def test_the_last_line_of_a_recording_ends_it(archive: Archive, recording: Recording) -> None:
+    """Whatever the index says: nobody has to ask it all the time."""
+    watcher = Watcher(archive, recording, over=lambda: False)
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(asyncio.to_thread(watcher.run))
+        await watcher.sees(CLEAR)
+        recording.shown(b"bye")
+        await archive.finish(recording)
+    assert "bye" in watching.result()
