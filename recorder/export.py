@@ -1,13 +1,14 @@
 """Export: a recording for other programs, written to a binary file or pipe as it is read.
 
 `asciicast` gives plain asciicast v2 that asciinema reads. Escape sequences are all there: it is
-evidence, and only `replay` makes it safe to look at. `raw` and `sent` give back exact bytes.
+evidence, and only `replay` makes it safe to look at. `raw` and `sent` give back exact bytes;
+`track` gives what was sent as it lies there, encrypted.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from recorder.asciicast import (
     NO_TERMINAL,
@@ -29,7 +30,14 @@ LARGEST_SIDE = 1000
 _LONGEST_SIZE = len("4294967295x4294967295")  # RFC 4254, section 6.7
 
 
-def asciicast(reader: Reader, out: BinaryIO) -> None:
+class Sink(Protocol):
+    """Where bytes go: a file, a pipe, a connection."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of them."""
+
+
+def asciicast(reader: Reader, out: Sink) -> None:
     """Plain asciicast v2: stderr is shown too, characters are whole, sizes can be displayed."""
     header = reader.header()
     out.write(header_line(displayable(header)))
@@ -40,18 +48,24 @@ def asciicast(reader: Reader, out: BinaryIO) -> None:
         out.write(event_line(event.time, event.code.value, event.data))
 
 
-def raw(reader: Reader, stream: Stream, out: BinaryIO) -> None:
+def raw(reader: Reader, stream: Stream, out: Sink) -> None:
     """The bytes that the target wrote to a stream, as they were, up to the session's limit."""
     for event in targets(reader.events()):
         if STREAM_OF[event.code] is stream:
             out.write(event.payload())
 
 
-def sent(path: Path, identity: str, out: BinaryIO) -> None:
+def sent(path: Path, identity: str, out: Sink) -> None:
     """The bytes that the contractor sent. Raises UnusableKey, CorruptRecording."""
     for chunk in read_sent(path, identity):
         if chunk.kind is FrameKind.DATA:
             out.write(chunk.data)
+
+
+def track(reader: Reader, out: Sink) -> None:
+    """The encrypted track of what was sent, byte by byte as it lies there."""
+    for data in reader.sent_bytes():
+        out.write(data)
 
 
 def displayable(header: Header) -> Header:

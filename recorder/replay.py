@@ -103,10 +103,16 @@ def play(reader: Reader, pace: Pace, out: TextIO) -> None:
     if out.isatty():
         _play_on_terminal(reader, pace, out)
         return
-    for event in shown(safe(as_text(reader.events()))):
-        if event.code is Code.OUT and event.time >= pace.start:
-            out.write(event.data)
+    for text in printed(reader, pace.start):
+        out.write(text)
     out.flush()
+
+
+def printed(reader: Reader, start: float) -> Iterator[str]:
+    """What was shown from `start` on (seconds), safe for a terminal. Raises CorruptRecording."""
+    for event in shown(safe(as_text(reader.events()))):
+        if event.code is Code.OUT and event.time >= start:
+            yield event.data
 
 
 def _play_on_terminal(reader: Reader, pace: Pace, out: TextIO) -> None:
