@@ -21,6 +21,7 @@ from cli.audit import own_audit
 from cli.certificates import certificates
 from cli.desk import Desk
 from cli.destinations import hosts
+from cli.exporting import export_away
 from cli.files import files
 from cli.grants import extend, give_back, grants, review, revoke
 from cli.holding import hold, holds, release
@@ -28,10 +29,12 @@ from cli.output import Output
 from cli.own import cert, overview, status, trust
 from cli.person import SignedIn
 from cli.policy import own_policy
+from cli.replaying import replay_away
 from cli.requests import approve, cancel, deny, requests
 from cli.sessions import kill, sessions
 from cli.show import show, show_asked
 from cli.verb import Noun, Verb, run
+from cli.watching import watch
 
 PROGRAM = "ssh bastion"
 
@@ -69,7 +72,7 @@ EVERYBODY = (status, hosts, cert, trust, explain)
 
 _APPROVERS = (requests, approve, deny, grants, show_asked, extend, revoke)
 _AUDITORS = (
-    *(sessions, show, files, grants, certificates),
+    *(sessions, show, files, replay_away, watch, export_away, grants, certificates),
     *(requests, review, own_policy, own_audit),
     *(hold, release, holds),
 )
@@ -98,6 +101,7 @@ class ControlPlane:
             colour=voice.colour,
             window=voice.columns,
             binary=voice.data,
+            taken=lambda: voice.taken,
         )
         user, source = identity.user.name, identity.source
         actor = Actor(user, source, key=identity.key, signed_in_at=identity.signed_in_at)

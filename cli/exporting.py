@@ -1,4 +1,8 @@
-"""`export`: a recording for other programs, or exact bytes of it."""
+"""`export`: a recording for other programs, or exact bytes of it.
+
+On the machine itself it may go to a file, and what was typed is decrypted with a key that lies
+there. Over SSH it goes through the connection only, and what was typed stays encrypted.
+"""
 
 import os
 import sys
@@ -10,15 +14,25 @@ from typing import BinaryIO
 import click
 
 from bastion.errors import BadInput, Conflict
+from bastion.workers import Stay
 from cli.arguments import SESSION
 from cli.desk import Desk
 from cli.identities import identity_option, read_identity
-from cli.sessions import looked_at
+from cli.sessions import looked_at, wanted_session
 from cli.verb import Verb
-from recorder import Stream
+from recorder import Reader, RecorderError, Stream
 from recorder import export as exporting
 
 _STREAMS = {"stdout": Stream.OUT, "stderr": Stream.ERR}
+
+SENT = "sent"
+"""What names the track of what was typed, as it lies there: encrypted."""
+
+STDIN = "stdin"
+"""What names the same, decrypted."""
+
+PIECE = 64 * 1024
+"""Bytes that are handed to a connection at once."""
 
 
 @click.command(
@@ -33,8 +47,8 @@ _STREAMS = {"stdout": Stream.OUT, "stderr": Stream.ERR}
 @click.argument("session", type=SESSION, metavar="S-N")
 @click.option(
     "--raw",
-    type=click.Choice(["stdout", "stderr", "stdin"]),
-    help="The exact bytes of one stream, not an asciicast.",
+    type=click.Choice([*_STREAMS, STDIN, SENT]),
+    help="The exact bytes of one stream, not an asciicast; sent is stdin as it lies there.",
 )
 @identity_option("--raw stdin")
 @click.option(
@@ -49,18 +63,97 @@ def export(
     It is evidence and holds everything that was shown, escape sequences too: look at it with
     replay.
     """
-    if (raw == "stdin") != (identity is not None):
+    if (raw == STDIN) != (identity is not None):
         raise BadInput("--raw stdin and --identity FILE belong together.")
-    how = "export" if raw is None else f"export {raw}"
-    reader = desk.services.archive.open(looked_at(desk, session, how))
+    reader = desk.services.archive.open(looked_at(desk, session, _how(raw)))
     key = read_identity(identity) if identity is not None else ""
     with _sink(output) as out:
-        if raw is None:
-            exporting.asciicast(reader, out)
-        elif raw == "stdin":
+        if raw == STDIN:
             exporting.sent(reader.sent_path, key, out)
         else:
-            exporting.raw(reader, _STREAMS[raw], out)
+            _write(reader, raw, out)
+
+
+class _Streams(click.Choice[str]):
+    """What can be had over SSH."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """One of them. Raises BadInput for what was typed in the clear."""
+        if value == STDIN:
+            raise BadInput(
+                "What was typed is opened where the auditors' private key is, and never on the "
+                "bastion: take --raw sent."
+            )
+        return super().convert(value, param, ctx)
+
+
+@click.command(
+    "export",
+    cls=Verb,
+    short_help="A recording for other programs, or exact bytes.",
+    examples=[
+        "[program] export S-31 > S-31.cast",
+        "[program] export S-31 --raw stdout | sha256sum",
+        "[program] export S-31 --raw sent > S-31.sent",
+    ],
+)
+@click.argument("session", type=SESSION, metavar="S-N")
+@click.option(
+    "--raw",
+    type=_Streams([*_STREAMS, SENT]),
+    help="The exact bytes of one stream, not an asciicast; sent is what was typed, encrypted.",
+)
+@click.pass_obj
+def export_away(desk: Desk, *, session: int, raw: str | None) -> None:
+    """A recording for other programs: an asciicast v2, or exact bytes.
+
+    It is evidence and holds everything that was shown, escape sequences too: look at it with
+    replay. What was typed comes encrypted, and is opened where the auditors' key is.
+    """
+    if desk.output.terminal:
+        raise BadInput("That would go to your terminal as it is: leave out -t, and write > FILE.")
+    wanted_session(desk.services, session)
+    desk.settle(Stay.READING)
+    reader = desk.services.archive.open(looked_at(desk, session, _how(raw)), desk.breathe)
+    out = _Gathered(desk)
+    try:
+        _write(reader, raw, out)
+    except RecorderError:
+        out.flush()  # what could be read is theirs
+        raise
+    out.flush()
+
+
+def _how(raw: str | None) -> str:
+    return "export" if raw is None else f"export {raw}"
+
+
+def _write(reader: Reader, raw: str | None, out: exporting.Sink) -> None:
+    if raw is None:
+        exporting.asciicast(reader, out)
+    elif raw == SENT:
+        exporting.track(reader, out)
+    else:
+        exporting.raw(reader, _STREAMS[raw], out)
+
+
+class _Gathered:
+    """Bytes on their way through a connection, some at a time."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._hand_over = desk.output.data
+        self._held = bytearray()
+
+    def write(self, data: bytes, /) -> None:
+        """Take all of them."""
+        self._held += data
+        if len(self._held) >= PIECE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what is held."""
+        held, self._held = bytes(self._held), bytearray()
+        self._hand_over(held)
 
 
 @contextmanager

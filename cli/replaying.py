@@ -1,22 +1,53 @@
-"""`replay`: a session shown again."""
+"""`replay`: a session shown again.
+
+On the machine itself asciinema plays it, and what was typed can be shown beside it. Over SSH
+nothing is started: it is paced here, its keys come through the connection, and no private key does.
+"""
 
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from bastion.durations import parse_duration
 from bastion.errors import BadInput
+from bastion.workers import Stay
 from cli.arguments import MOMENT, SESSION
 from cli.desk import Desk
 from cli.identities import demand_content, identity_option, read_identity
-from cli.sessions import looked_at
+from cli.sessions import looked_at, wanted_session
 from cli.verb import Verb
 from recorder import Session
 from recorder.beside import Beside
-from recorder.replay import Pace, play
+from recorder.playing import perform
+from recorder.replay import Pace, play, printed
 from recorder.sent_reader import Track
+
+_SPEED: Final = click.FloatRange(0.01, 1000)
+
+
+def _paced(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which session, how fast, and where it begins."""
+    for option in (
+        click.option("--at", type=MOMENT, metavar="TIME", help="Begin at this time of day."),
+        click.option(
+            "--from", "start", metavar="DURATION", help="Begin at this point, as in 90s or 2m."
+        ),
+        click.option(
+            "--idle", type=click.FloatRange(0, 86_400), help="No pause longer than these seconds."
+        ),
+        click.option(
+            "--speed", type=_SPEED, default=1.0, show_default=True, help="So many times as fast."
+        ),
+        click.argument("session", type=SESSION, metavar="S-N"),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(
@@ -28,19 +59,7 @@ from recorder.sent_reader import Track
         "[program] replay S-31 --input --identity auditor.age",
     ],
 )
-@click.argument("session", type=SESSION, metavar="S-N")
-@click.option(
-    "--speed",
-    type=click.FloatRange(0.01, 1000),
-    default=1.0,
-    show_default=True,
-    help="So many times as fast.",
-)
-@click.option(
-    "--idle", type=click.FloatRange(0, 86_400), help="No pause longer than these seconds."
-)
-@click.option("--from", "start", metavar="DURATION", help="Begin at this point, as in 90s or 2m.")
-@click.option("--at", type=MOMENT, metavar="TIME", help="Begin at this time of day.")
+@_paced
 @click.option("--input", "typed", is_flag=True, help="Beside it, what was typed or piped.")
 @identity_option("--input")
 @click.option("--unmask", is_flag=True, help="With --input: also what was not echoed.")
@@ -86,6 +105,45 @@ def replay(
     finally:
         for remark in track.remarks:
             desk.output.note(remark)
+
+
+@click.command(
+    "replay",
+    cls=Verb,
+    examples=[
+        "ssh -t bastion replay S-31",
+        "ssh -t bastion replay S-31 --speed 4 --idle 1 --from 2m",
+        "[program] replay S-31 | less",
+    ],
+)
+@_paced
+@click.pass_obj
+def replay_away(
+    desk: Desk,
+    *,
+    session: int,
+    speed: float,
+    idle: float | None,
+    start: str | None,
+    at: datetime | None,
+) -> None:
+    """Show a session again.
+
+    On a terminal (ssh -t) it is paced: space pauses, . shows the next thing of what is paused, q or
+    ctrl-c ends it. Elsewhere it is printed at once. What could harm your terminal is left out.
+    """
+    pace = Pace(speed, idle, _start(wanted_session(desk.services, session), start, at))
+    paced = desk.output.terminal
+    desk.settle(Stay.WATCHING if paced else Stay.READING)
+    reader = desk.services.archive.open(looked_at(desk, session, "replay"), desk.breathe)
+    out = desk.output.out
+    if paced:
+        with suppress(KeyboardInterrupt):
+            perform(reader, pace, out, key=desk.key, clock=time.monotonic)
+        desk.output.line()
+    else:
+        for text in printed(reader, pace.start):
+            out(text)
 
 
 def _start(session: Session, start: str | None, at: datetime | None) -> float:

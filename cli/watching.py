@@ -1,7 +1,11 @@
-"""`watch`: a live session, followed from its present screen."""
+"""`watch`: a live session, followed from its present screen.
+
+The same on the machine itself and over SSH, where each watcher has a thread that mostly sleeps.
+"""
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -11,6 +15,7 @@ import click
 
 from bastion.errors import Conflict
 from bastion.watching import Look
+from bastion.workers import Stay
 from cli.arguments import SESSION
 from cli.beside import beside
 from cli.desk import Desk
@@ -21,6 +26,9 @@ from recorder.following import follow
 
 WATCH_STEP = 0.05
 """Seconds between two looks at a recording that grows: what is typed there is seen at once here."""
+
+ASKED_AGAIN = 1.0
+"""Seconds between two looks at whether a session that shows nothing is over."""
 
 MOMENT = 1.5
 """Seconds in which a sentence can be read, before a terminal is cleared."""
@@ -34,11 +42,13 @@ def watch(desk: Desk, *, session: int) -> None:
 
     The session does not notice, unless its grant is one that is used only while somebody watches:
     an auditor or an admin, other than the person in it. Then it goes on for as long as you watch,
-    and take what is shown. ctrl-c ends the watching. What could harm your terminal is left out.
+    and take what is shown. ctrl-c ends the watching (over SSH, give ssh -t). What could harm your
+    terminal is left out.
     """
     found = wanted_session(desk.services, session)
     if not found.live:
         raise Conflict(f"{found.name} is over: {desk.program} replay {found.name} shows it.")
+    desk.settle(Stay.WATCHING)
     with suppress(KeyboardInterrupt), _looking(desk, found) as look:
         _say_who(desk, found, look)
         _follow(desk, found, look)
@@ -47,8 +57,14 @@ def watch(desk: Desk, *, session: int) -> None:
 
 def _follow(desk: Desk, session: Session, look: Look) -> None:
     services = desk.services
+    asked = time.monotonic()
 
     def over() -> bool:
+        nonlocal asked
+        now = time.monotonic()
+        if now - asked < ASKED_AGAIN:
+            return False
+        asked = now
         latest = services.index.get(session.id)
         return latest is None or not latest.live
 
@@ -58,7 +74,8 @@ def _follow(desk: Desk, session: Session, look: Look) -> None:
             look.beat(services.clock.now())
         desk.pause(WATCH_STEP)
 
-    follow(services.archive.open(session), desk.output.out, over=over, wait=wait)
+    reader = services.archive.open(session, desk.breathe)
+    follow(reader, desk.output.out, over=over, wait=wait)
 
 
 @contextmanager

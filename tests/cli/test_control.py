@@ -16,7 +16,9 @@ from bastion.signin import SignIn
 from cli.arguments import PublicKeyType
 from cli.control import ControlPlane, verbs_for
 from cli.program import admin
+from recorder import Kind
 from tests.cli.desks import Caller, Installation, Remote
+from tests.cli.recordings import recorded, session
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,6 +121,9 @@ AUDITORS = {
         "sessions",
         "show",
         "files",
+        "replay",
+        "watch",
+        "export",
         "grants",
         "certificates",
         "requests",
@@ -228,6 +233,8 @@ def watch(event, args):
     elif event.startswith(("subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork",
                            "pty.", "builtins.input", "webbrowser.", "os.rename", "os.remove")):
         seen.append([event, str(args), ""])
+def enough():
+    raise KeyboardInterrupt
 sys.stdin.close()
 with opened(home) as services:
     remote = Remote(services, "olga")
@@ -237,20 +244,38 @@ with opened(home) as services:
     for line in lines:
         for terminal in (False, True):
             answers = ["/etc/passwd", "@/etc/passwd", "-", "|id", "~root", "$(id)"] * terminal
-            done = remote(*line, status=None, terminal=terminal, answers=answers)
+            done = remote(
+                *line, status=None, terminal=terminal, answers=answers, meanwhile=[enough]
+            )
             ended.append([line, done.status])
     print(json.dumps({"seen": seen, "ended": ended}))
 """
 
 
-def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation) -> None:
+def is_recording(seen: list[str], directory: str) -> bool:
+    """Whether a recording was opened, and only to be read."""
+    event, path, mode = seen
+    return event == "open" and path.startswith(directory) and mode == "r"
+
+
+@pytest.fixture
+async def seen(furnished: Installation) -> Installation:
+    """With a session S-1 that is over, and S-2 that goes on."""
+    with furnished.services() as services:
+        await recorded(services.archive, Kind.SHELL, None)
+        await services.archive.begin(session(Kind.SHELL, None))
+    return furnished
+
+
+def test_no_remote_verb_opens_a_file_or_starts_a_program(seen: Installation) -> None:
     """By watching: each verb is run, with words that would be paths, under Python's audit hook.
 
-    Nothing but the database is opened, nothing is started, and standard input is closed: what is
-    asked goes through the channel alone, and an answer that would be a path is none.
+    Nothing but the database is opened, and recordings that were asked for by their number, to be
+    read; nothing is started, and standard input is closed: what is asked goes through the channel
+    alone, and an answer that would be a path is none.
     """
     to = ("--login", "deploy", "--shell", "--for", "1h", "--reason", "x")
-    furnished("grant", "olga", "--host", "web-1", *to)
+    seen("grant", "olga", "--host", "web-1", *to)
     lines = [
         [],
         ["status", "--json"],
@@ -281,6 +306,18 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
         ["review", "G-1", "--comment", "@/etc/passwd"],
         ["certificates", "--csv"],
         ["files", "--path", "/etc/passwd"],
+        ["replay", "S-1"],
+        ["replay", "/etc/passwd"],
+        ["replay", "S-1", "--from", "/etc/passwd"],
+        ["watch", "S-2"],
+        ["watch", "/etc/passwd"],
+        ["export", "S-1"],
+        ["export", "S-1", "--raw", "stderr"],
+        ["export", "S-1", "--raw", "sent"],
+        ["export", "S-1", "--raw", "stdin"],
+        ["export", "S-1", "--raw", "stdin", "--identity", "/etc/passwd"],
+        ["export", "S-1", "-o", "/tmp/export"],
+        ["export", "/etc/passwd"],
         ["audit", "--user", "alice"],
         ["audit", "--what", "/etc/passwd"],
         ["audit", "verify"],
@@ -303,7 +340,7 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
     ]
     assert {line[0] for line in lines if line} >= set(verbs_for(frozenset(Role)).commands)
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED, str(furnished.home.directory), json.dumps(lines)],
+        [sys.executable, "-c", WATCHED, str(seen.home.directory), json.dumps(lines)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "EDITOR": "false", "PAGER": "false"},
         capture_output=True,
@@ -315,6 +352,9 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(furnished: Installation
     strange = [
         each for each in told["seen"] if not each[1].endswith(expected) and DATABASE not in each[1]
     ]
-    assert strange == []
+    recordings = f"{seen.home.recordings}/"
+    read = {Path(each[1]).name for each in strange if is_recording(each, recordings)}
+    assert read == {"S-1.cast", "S-1.sent", "S-2.cast"}
+    assert [each for each in strange if not is_recording(each, recordings)] == []
     assert all(status in (0, 1, 2) for _, status in told["ended"])
     assert "mistake" not in done.stderr

@@ -3,7 +3,7 @@
 from bastion.app import Services
 from recorder import Kind
 from tests.cli.desks import Installation, Remote
-from tests.cli.test_sessions import recorded
+from tests.cli.recordings import recorded
 
 
 async def test_a_session_and_a_grant_are_held_and_released(furnished: Installation) -> None:

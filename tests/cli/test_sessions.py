@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder import Archive, EndReason, Kind, SessionInfo, Size, Stream
+from recorder import EndReason, Kind, SessionInfo
 from tests.cli.desks import Installation
+from tests.cli.recordings import recorded
 
 CONTRACT = {
     "id",
@@ -27,27 +28,6 @@ CONTRACT = {
     "bytes_out",
     "recording",
 }
-
-
-async def recorded(archive: Archive, kind: Kind, command: str | None) -> None:
-    """A session that showed two lines, was sent one, and ended."""
-    size = Size(80, 24) if kind is Kind.SHELL else None
-    info = SessionInfo(
-        connection=31,
-        user="alice",
-        grant=1,
-        host="web-1",
-        login="deploy",
-        kind=kind,
-        source="192.0.2.7",
-        command=command,
-        terminal=size,
-    )
-    async with archive.record(info) as recording:
-        recording.shown(b"hello\r\n\x1b]0;title\x07")
-        recording.shown(b"\xff\xfe oops\r\n", Stream.ERR)
-        recording.sent(b"secret\n")
-        recording.end(EndReason.CLOSED)
 
 
 @pytest.fixture

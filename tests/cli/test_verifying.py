@@ -19,7 +19,7 @@ from cli.program import admin
 from cli.verb import run
 from recorder import Kind, SessionInfo
 from tests.cli.desks import Installation
-from tests.cli.test_sessions import recorded
+from tests.cli.recordings import recorded
 
 SOUND = "Nothing was changed, is missing or was added."
 

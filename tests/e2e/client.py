@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.sshd import gives_terminals
-from tests.e2e.watching import MYSELF, PATIENCE, Account, Result, Running, Terminal, run
+from tests.e2e.watching import MYSELF, PATIENCE, Account, Result, Running, Stalled, Terminal, run
 
 _OWN = """\
 IdentityFile {ssh}/id_ed25519
@@ -84,6 +84,10 @@ class Client:
         if not gives_terminals():
             pytest.skip("this machine gives an unprivileged sshd no terminals")
         return Terminal(*self._ssh(args), env=self.env, size=size, account=self.account)
+
+    def unread(self, *args: str) -> Stalled:
+        """`ssh` into a pipe that nobody reads, until one does; to be entered."""
+        return Stalled(*self._ssh(args), env=self.env)
 
     async def run(
         self, *argv: str, stdin: bytes | None = b"", patience: float = PATIENCE
