@@ -50,8 +50,11 @@ from bastion.orders import Orders
 from bastion.outlets import Outlets
 from bastion.people import People
 from bastion.probe import Prober
+from bastion.pruner import Pruner, keep_time
+from bastion.pruning import Pruning
 from bastion.revocation import Revocation, RevocationKeeper
 from bastion.rulebook import Rulebook
+from bastion.sealing import inspection as inspecting
 from bastion.sealing import sealing
 from bastion.server import Front
 from bastion.store import Store
@@ -65,6 +68,8 @@ from bastion.watching import Watching
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
 from recorder import Archive, EndReason, Index, Seals
+from recorder.inspection import Inspection
+from recorder.removal import Removal
 from recorder.space import Marks, Space
 from recorder.tombstones import Tombstones
 
@@ -97,6 +102,8 @@ class Services:
     seals: Seals
     tombstones: Tombstones
     keeping: Keeping
+    inspection: Inspection
+    pruning: Pruning
     archive: Archive
     access: Access
     approving: Approving
@@ -121,7 +128,16 @@ def opened(home: Home) -> Iterator[Services]:
         index, seals = Index(store.database), Seals(store.database)
         clock = Clock(latest=store.latest_time())
         journal = Journal(store)
-        recordings = settings.recordings(home)
+        recordings, tombstones = settings.recordings(home), Tombstones(store.database)
+        keeping, removal = Keeping(store), Removal(recordings, index, tombstones)
+        inspection = inspecting(
+            *(recordings, index, seals),
+            authority=authority,
+            tombstones=tombstones,
+            keeping=keeping,
+            journal=journal,
+            now=clock.now,
+        )
         inbox, people, access = Inbox(store), People(settings.accounts), settings.access
         rulebook = Rulebook(home.policy, store, SERVICE, clock.now)
         yield Services(
@@ -131,8 +147,9 @@ def opened(home: Home) -> Iterator[Services]:
             authority=authority,
             index=index,
             seals=seals,
-            tombstones=Tombstones(store.database),
-            keeping=Keeping(store),
+            tombstones=tombstones,
+            keeping=keeping,
+            inspection=inspection,
             archive=Archive(
                 recordings,
                 index,
@@ -152,6 +169,17 @@ def opened(home: Home) -> Iterator[Services]:
             approving=Approving(store, inbox, rulebook.current, people, access.request_lifetime),
             inbox=inbox,
             journal=journal,
+            pruning=Pruning(
+                settings.retention.rules,
+                store=store,
+                keeping=keeping,
+                index=index,
+                seals=seals,
+                inspection=inspection,
+                removal=removal,
+                authority=authority,
+                now=clock.now,
+            ),
             sealer=Sealer(journal, partial(_sealed, authority), clock.now),
             rulebook=rulebook,
             people=people,
@@ -250,6 +278,8 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
         ),
         keep_sealing(services.sealer, services.settings.audit.checkpoint),
         keep_sealing_recordings(services.archive),
+        keep_time(services.store, services.clock),
+        Pruner(services.pruning, SERVICE, services.clock).keep(),
         hands.teller.keep_telling(),
         hands.outlets.keep(),
     ]

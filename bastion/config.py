@@ -18,8 +18,10 @@ from pydantic import Field
 from bastion.addresses import Endpoint, parse_endpoint
 from bastion.durations import parse_duration, parse_size
 from bastion.errors import BadInput, Misconfigured
+from bastion.inventory import Selector, parse_selector
 from bastion.names import free_text, group_name, host_name, user_name
 from bastion.notify import Channels, TellingSettings
+from bastion.retention import Retention, Rule, parse_keep
 from bastion.syslog import Address, parse_address
 from bastion.text_files import read_text
 from bastion.toml_model import Part, meant, parse, text
@@ -81,6 +83,8 @@ Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$")]
 UserName = Annotated[str, text(user_name)]
 Recipient = Annotated[str, text(recipient)]
 AnchorAt = Annotated[Address | str, text(anchor)]
+HostSelector = Annotated[Selector, text(parse_selector)]
+Keep = Annotated[timedelta | None, text(parse_keep)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
@@ -147,6 +151,26 @@ class RecordingSettings(Part):
     auditors: tuple[Recipient, ...] = ()
 
 
+class RetentionRule(Part):
+    """A `[[retention.rule]]`: for these hosts another time than `[retention]` says."""
+
+    hosts: Annotated[tuple[HostSelector, ...], Field(min_length=1, max_length=50)]
+    keep: Keep
+
+
+class RetentionSettings(Part):
+    """`[retention]`: how long recordings are kept after their sessions have ended, by the first
+    rule that fits the host, else by `keep`; for ever where nothing is said."""
+
+    keep: Keep = None
+    rule: Annotated[tuple[RetentionRule, ...], Field(max_length=100)] = ()
+
+    @property
+    def rules(self) -> Retention:
+        """The same as values."""
+        return Retention(self.keep, tuple(Rule(rule.hosts, rule.keep) for rule in self.rule))
+
+
 class AuditSettings(Part):
     """`[audit]`: how often the log of events is sealed while the service runs; where it goes to
     (the file lies below the home, unless the path begins with /); and who is told the checkpoints:
@@ -174,6 +198,7 @@ class Settings(Part):
     access: AccessSettings = AccessSettings()
     limits: Limits = Limits()
     recording: RecordingSettings = RecordingSettings()
+    retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()
     database: DatabaseSettings = DatabaseSettings()
     accounts: dict[Account, UserName] = Field(default_factory=dict)

@@ -21,6 +21,7 @@ _TIME = re.compile(
     re.ASCII,
 )
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB|TiB)?", re.ASCII)
+_SHOWN = (("B", 1), ("KiB", 2**10), ("MiB", 2**20), ("GiB", 2**30), ("TiB", 2**40))
 _SIZES = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -67,6 +68,12 @@ def parse_size(text: str) -> int:
     if size is None or int(size[1]) == 0:
         raise BadInput(f"{shown} is not a size: write it as in 512MiB or 1GiB.")
     return int(size[1]) * _SIZES[size[2]]
+
+
+def format_size(size: int) -> str:
+    """About how many bytes, for people: `512 B`, `1.5 GiB`."""
+    unit, each = next(((u, n) for u, n in reversed(_SHOWN) if size >= n), _SHOWN[0])
+    return f"{size} B" if each == 1 else f"{size / each:.1f} {unit}"
 
 
 def format_duration(duration: timedelta) -> str:

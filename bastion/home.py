@@ -68,6 +68,11 @@ names = [{names}]
 # away from this machine. Without any key, only lengths and hashes are kept.
 auditors = ["{recipient}"]
 
+# How long recordings are kept after their sessions have ended, as in "365d". For some hosts another
+# time stands in a [[retention.rule]]: docs/retention.md shows one, and says what stays of them.
+[retention]
+# keep = "forever"
+
 [audit]
 # checkpoint = "1m"         # so often is the log of events sealed
 # file = ""                 # the log as lines of JSON, as in "events.jsonl"

@@ -41,28 +41,31 @@ def inspection(
     index: Index,
     seals: Seals,
     *,
-    keys: Sequence[PublicKey],
+    authority: Authority,
     tombstones: Tombstones,
     keeping: Keeping,
     journal: Journal,
     now: Callable[[], datetime],
 ) -> Inspection:
-    """Inspects recordings: by these keys, and by what the log and the holds say."""
+    """Inspects recordings: by the keys of the moment, and by what the log and the holds say."""
 
     def ask(session: Session, laid: Laid) -> Witness:
         held = keeping.hold_on(session, laid.at) is not None
-        return Witness(held, keeping.told_of(session.id))
+        try:
+            told = keeping.told_of(session.id)
+        except Unavailable:  # its event can't be read; a database that is away says so soon
+            told = frozenset()
+        return Witness(held, told)
 
-    signed = judged_by(keys, TOMBSTONE_NAMESPACE)
-    departed = Departed(directory, tombstones, ask, signed, now)
+    def signed(signature: str, manifest: str) -> By | str:
+        return judged_by(authority.seal_keys)(signature, manifest)
+
+    def buried(signature: str, tombstone: str) -> By | str:
+        return judged_by(authority.seal_keys, TOMBSTONE_NAMESPACE)(signature, tombstone)
+
+    departed = Departed(directory, tombstones, ask, buried, now)
     return Inspection(
-        directory,
-        index,
-        seals,
-        judged_by(keys),
-        now=now,
-        departed=departed,
-        told=told_of(journal),
+        directory, index, seals, signed, now=now, departed=departed, told=told_of(journal)
     )
 
 

@@ -23,6 +23,7 @@ from cli.holding import hold, holds, release
 from cli.hosts import host
 from cli.notices import notices, notify
 from cli.policy import policy
+from cli.pruning import prune
 from cli.replaying import replay
 from cli.requests import approve, deny, requests
 from cli.sessions import kill, sessions
@@ -118,6 +119,7 @@ for verb in (
     hold,
     release,
     holds,
+    prune,
     evidence,
     kill,
     audit,

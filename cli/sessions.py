@@ -13,8 +13,10 @@ from cli.arguments import GRANT, HOST, LOGIN, MOMENT, SESSION, USER
 from cli.beside import Beside, beside
 from cli.desk import Desk
 from cli.listing import Form, listed, tell
+from cli.output import printable
 from cli.verb import Verb
-from recorder import Kind, Session, Wanted
+from recorder import CorruptRecording, Kind, Session, Wanted
+from recorder.tombstone import read_tombstone
 
 
 @click.command(
@@ -98,10 +100,34 @@ def wanted_session(services: Services, number: int) -> Session:
     return session
 
 
+def demand_kept(services: Services, session: Session) -> None:
+    """Raises Conflict where there is nothing to look at any more."""
+    if session.recording.let_go_at is not None:
+        said = f"{session.name} was let go {how_let_go(services, session)}"
+        raise Conflict(f"{said}: only its seal and its tombstone are left.")
+
+
+def how_let_go(services: Services, session: Session) -> str:
+    """When, by whom and by which rule, as far as its tombstone can be read."""
+    when = f"on {session.recording.let_go_at:%Y-%m-%d}"
+    laid = services.tombstones.of(session.id)
+    try:
+        tombstone = None if laid is None else read_tombstone(laid.text)
+    except CorruptRecording:
+        tombstone = None
+    if tombstone is None:
+        return when
+    return f"{when} by {tombstone.by}, by the rule {printable(tombstone.rule)}"
+
+
 def looked_at(desk: Desk, number: int, how: str) -> Session:
-    """The session `S-<number>`, for somebody to look at: that is told first. Raises NotFound."""
+    """The session `S-<number>`, for somebody to look at: that is told first.
+
+    Raises NotFound; Conflict for one that was let go.
+    """
     found = wanted_session(desk.services, number)
     services = desk.services
+    demand_kept(services, found)
     services.store.tell(happenings.of_look(desk.actor, found, how), services.clock.now())
     return found
 

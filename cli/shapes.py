@@ -297,6 +297,8 @@ def session(given: Session, beside: Beside) -> Shape:
             "size": given.recording.size,
             "events": given.recording.events,
             "sealed": given.recording.sealed,
+            "kept_until": beside.kept_until,
+            "held": beside.held,
             "let_go_at": given.recording.let_go_at,
         },
     }

@@ -14,7 +14,7 @@ from cli.hosts import tell_host
 from cli.listing import as_json, described
 from cli.output import shown
 from cli.requests import tell_request
-from cli.sessions import lasted, wanted_session
+from cli.sessions import how_let_go, lasted, wanted_session
 from cli.users import tell_user
 from cli.verb import Verb
 from recorder import Session, WantedFiles
@@ -90,8 +90,20 @@ def _named(desk: Desk, what: str, json: bool) -> None:
 def _session(desk: Desk, number: int, json: bool) -> None:
     session = wanted_session(desk.services, number)
     known = beside(desk.services, [session])[number]
-    about = [*_about_session(session, known), *_files(desk, session)]
+    about = [*_about_session(session, known), *_kept(desk, session, known), *_files(desk, session)]
     described(desk, json, shapes.session(session, known), about)
+
+
+def _kept(desk: Desk, session: Session, known: Beside) -> list[tuple[str, object]]:
+    """How long its recording is kept and who holds it; or that it is gone."""
+    services = desk.services
+    if session.recording.let_go_at is not None:
+        return [("let go", how_let_go(services, session))]
+    holds = services.keeping.holds(session=session.id) if known.held else []
+    holds += services.keeping.holds(grant=session.grant) if known.held else []
+    held = [("held", f"{each.name} by {each.by}: {each.reason}") for each in holds]
+    kept = None if session.live else known.kept_until or "for ever"
+    return [("kept until", kept), *held]
 
 
 def _files(desk: Desk, session: Session) -> list[tuple[str, object]]:

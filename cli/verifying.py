@@ -10,17 +10,15 @@ import click
 
 from bastion import audit
 from bastion.anchoring import Anchoring, anchored_upto, anchoring
-from bastion.app import Services
 from bastion.errors import BadInput
-from bastion.sealing import inspection, judged_by
+from bastion.sealing import judged_by
 from cli.arguments import SESSION
 from cli.desk import Desk
 from cli.listing import as_json
 from cli.output import printable, shown
-from cli.sessions import wanted_session
+from cli.sessions import how_let_go, wanted_session
 from cli.shapes import Shape
 from cli.verb import Verb
-from recorder.inspection import Inspection
 from recorder.rounds import Progress, Rounds
 from recorder.seals import Prefix
 from recorder.verify import Finding, Wrong
@@ -63,7 +61,7 @@ def _one(desk: Desk, number: int, *, json: bool) -> bool:
     sealed = number in services.seals.of_all([number])
     live = False if sealed else wanted_session(services, number).live
     prefix = services.seals.prefix(number) if live else None
-    findings = inspecting(services).session(number)
+    findings = services.inspection.session(number)
     signed = audit.judged_by(services.authority.seal_keys)
     carried = anchoring(services.journal, number, signed)
     if carried.fault is not None:
@@ -75,12 +73,21 @@ def _one(desk: Desk, number: int, *, json: bool) -> bool:
         return bool(findings)
     _say(desk, findings)
     if sealed and not findings:
+        _say_gone(desk, number)
         desk.output.line("Nothing was changed, is missing or was added.")
     elif not findings:
         desk.output.note(_of_unsealed(number, prefix, live=live))
     for said in carried.sentences() if sealed else ():
         desk.output.line(said)
     return bool(findings)
+
+
+def _say_gone(desk: Desk, number: int) -> None:
+    """What it means that nothing was found of a recording that was let go."""
+    session = desk.services.index.get(number)
+    if session is not None and session.recording.let_go_at is not None:
+        how = how_let_go(desk.services, session)
+        desk.output.note(f"{session.name} was let go {how}: its seal and its tombstone hold.")
 
 
 def _of_unsealed(number: int, prefix: Prefix | None, *, live: bool) -> str:
@@ -143,7 +150,7 @@ def _all(desk: Desk, *, json: bool) -> bool:
     """Whether anything is wrong with any recording."""
     services, passing = desk.services, _Passing(desk)
     rounds = Rounds(
-        inspecting(services),
+        services.inspection,
         services.index,
         services.seals,
         judged_by(services.authority.seal_keys),
@@ -174,20 +181,6 @@ def _all(desk: Desk, *, json: bool) -> bool:
     desk.output.line(f"{passing.last.of} recordings: {said}.")
     desk.output.line(upto.sentence())
     return bool(more)
-
-
-def inspecting(services: Services) -> Inspection:
-    """What judges the recordings of a home."""
-    return inspection(
-        services.settings.recordings(services.home),
-        services.index,
-        services.seals,
-        keys=services.authority.seal_keys,
-        tombstones=services.tombstones,
-        keeping=services.keeping,
-        journal=services.journal,
-        now=services.clock.now,
-    )
 
 
 def _say(desk: Desk, findings: Iterable[Finding]) -> None:

@@ -19,7 +19,7 @@ from bastion.workers import Stay
 from cli.arguments import SESSION
 from cli.beside import beside
 from cli.desk import Desk
-from cli.sessions import wanted_session
+from cli.sessions import demand_kept, wanted_session
 from cli.verb import Verb
 from recorder import Session
 from recorder.following import follow
@@ -46,6 +46,7 @@ def watch(desk: Desk, *, session: int) -> None:
     terminal is left out.
     """
     found = wanted_session(desk.services, session)
+    demand_kept(desk.services, found)
     if not found.live:
         raise Conflict(f"{found.name} is over: {desk.program} replay {found.name} shows it.")
     desk.settle(Stay.WATCHING)

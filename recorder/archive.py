@@ -18,7 +18,7 @@ from pathlib import Path
 
 from recorder import asciicast, recovery
 from recorder.age import recipient
-from recorder.errors import RecorderError, RecordingFailed, RecordingMissing
+from recorder.errors import LetGo, RecorderError, RecordingFailed, RecordingMissing
 from recorder.files import day_directory, new_pens
 from recorder.growing import Growing
 from recorder.index import Index
@@ -155,10 +155,12 @@ class Archive:
         return [] if sealing is None else await asyncio.to_thread(sealing.seal_pending)
 
     def open(self, session: Session, between: Callable[[], object] = lambda: None) -> Reader:
-        """What reads a session's recording; it may be growing still. Raises RecordingMissing.
+        """What reads a session's recording; it may be growing still.
 
-        `between` is called between two slices of long reading.
+        `between` is called between two slices of long reading. Raises LetGo, RecordingMissing.
         """
+        if session.recording.let_go_at is not None:
+            raise LetGo(f"{session.name} was let go on {session.recording.let_go_at:%Y-%m-%d}")
         path = self._directory / session.recording.path
         if not path.is_file():
             raise RecordingMissing(f"the recording of {session.name} is missing: {path}")

@@ -24,6 +24,14 @@ class NotSealed(RecorderError):
     """A recording could not be sealed now; it is tried again."""
 
 
+class NotLetGo(RecorderError):
+    """A recording could not be let go now; nothing of it was taken away, or not all yet."""
+
+
+class LetGo(RecorderError):
+    """A recording was let go: its tombstone and its seal are all there is."""
+
+
 class IndexUnavailable(RecorderError):
     """The database could not be asked, or did not take what was written."""
 

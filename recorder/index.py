@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from recorder.errors import IndexUnavailable
-from recorder.index_tables import files, is_live, sessions
+from recorder.index_tables import files, is_kept, is_live, sessions
 from recorder.session import Ending, EndReason, Kind, Session, SessionInfo, Stored
 from recorder.told import Told
 from recorder.transfers import Direction, FileEvent, escaped, unescaped
@@ -179,6 +179,28 @@ class Index:
         return self._fetch(
             statement.order_by(sessions.c.id.desc()).limit(max(0, min(limit, MOST_ROWS)))
         )
+
+    def kept_hosts(self) -> list[str]:
+        """The hosts of which there are recordings, by name."""
+        statement = select(sessions.c.host).where(is_kept).distinct().order_by(sessions.c.host)
+        with renamed(), self._database.read() as connection:
+            return list(connection.execute(statement).scalars())
+
+    def kept(
+        self, host: str, began_before: datetime, *, limit: int, after: Session | None = None
+    ) -> list[Session]:
+        """Sessions on a host that are over and were not let go, the oldest first.
+
+        For the next page, `after` is the last one.
+        """
+        columns = sessions.c
+        statement = select(sessions).where(is_kept, ~is_live, columns.host == host)
+        statement = statement.where(columns.started_at < began_before)
+        if after is not None:
+            later = or_(columns.started_at > after.started_at, columns.id > after.id)
+            statement = statement.where(columns.started_at >= after.started_at, later)
+        ordered = statement.order_by(columns.started_at, columns.id)
+        return self._fetch(ordered.limit(max(0, min(limit, MOST_ROWS))))
 
     def keep_files(self, session: int, told: Iterable[Told]) -> None:
         """Write what became of a session's files, in place of what was written before.

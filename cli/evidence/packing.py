@@ -19,7 +19,6 @@ from cli.evidence.readme import readme
 from cli.evidence.recordings import Recordings
 from cli.evidence.tarball import Tarball
 from cli.output import json_of
-from cli.verifying import inspecting
 from recorder import FileRow
 from recorder.manifest import sha256_of
 
@@ -59,7 +58,7 @@ def _sealed_upto(services: Services) -> int:
 
 
 def _held(services: Services, dossier: Dossier) -> Iterator[Held]:
-    inspection = inspecting(services)
+    inspection = services.inspection
     for session in dossier.sessions:
         [case] = inspection.cases([session.id])
         findings = tuple(inspection.session(session.id))

@@ -247,4 +247,4 @@ def test_completion_is_clicks_own() -> None:
     assert "_bastion_admin_completion" in done.stdout
     words = {"COMP_WORDS": "bastion-admin ho", "COMP_CWORD": "1"}
     done = ran(_BASTION_ADMIN_COMPLETE="bash_complete", **words)
-    assert done.stdout.split() == ["plain,host"]
+    assert done.stdout.split() == ["plain,host", "plain,hold", "plain,holds"]
