@@ -7,6 +7,7 @@ from typing import Final
 from bastion.app import Services
 from bastion.audit import judged_by
 from bastion.authority.sshsig import sign
+from bastion.checkpoints import Checkpoint, Sealed
 from bastion.dossier import Dossier
 from bastion.events import Event
 from bastion.proving import Prover
@@ -50,10 +51,9 @@ def _strayed(version: str, text: str) -> bool:
 def _sealed_upto(services: Services) -> int:
     """The newest event that a checkpoint speaks for; where there is none, the newest of all."""
     for sealed in services.journal.checkpoints(limit=1):
-        try:
-            return sealed.checkpoint.events
-        except ValueError:
-            break
+        read = _read(sealed)
+        if read is not None:
+            return read.events
     return services.journal.last()
 
 
@@ -119,11 +119,12 @@ class Packing:
         over = set(facts.proof.over)
         for sealed in prover.checkpoints(facts.proof):
             stem = f"proof/checkpoint-{sealed.number:09}"
-            read = sealed.checkpoint
-            tar.text(f"{stem}.json", sealed.body.encode(), read.at)
-            tar.text(f"{stem}.sig", sealed.signature.encode(), read.at)
-            if sealed.number in over and read.listed is not None:
-                tar.stream(f"{stem}.list", journal.list_lines(read), read.at)
+            read = _read(sealed)
+            at = facts.dossier.at if read is None else read.at
+            tar.text(f"{stem}.json", sealed.body.encode("utf-8", "surrogateescape"), at)
+            tar.text(f"{stem}.sig", sealed.signature.encode("utf-8", "surrogateescape"), at)
+            if read is not None and read.listed is not None and sealed.number in over:
+                tar.stream(f"{stem}.list", journal.list_lines(read), at)
         tar.text("proof/anchors.json", json_of(documents.anchors(facts)), facts.dossier.at)
 
     def _sign(self, tar: Tarball) -> str:
@@ -134,3 +135,11 @@ class Packing:
         sha256 = tar.text(SUMS, sums, at)
         tar.text(f"{SUMS}.sig", signature.encode(), at)
         return sha256
+
+
+def _read(sealed: Sealed) -> Checkpoint | None:
+    """What it says, where that can be read."""
+    try:
+        return sealed.checkpoint
+    except ValueError:
+        return None
