@@ -82,6 +82,20 @@ async def test_files_are_found_by_what_is_known_of_them(archive: Archive, index:
     assert len(index.find_files(limit=2)) == 2
 
 
+async def test_all_files_of_a_session_are_read_page_by_page(archive: Archive, index: Index) -> None:
+    """More than a page, in their order, and no other session's."""
+    many = [got(b"/%d" % number) for number in range(1203)]
+    for files in (many, [got(b"/other")]):
+        async with archive.record(sftp()) as recording:
+            for event in files:
+                recording.file(event)
+    session = index.get(1)
+    assert session is not None
+    found = list(index.files_of(session))
+    assert [row.event.path for row in found] == [event.path for event in many]
+    assert [row.number for row in found] == list(range(1, 1204))
+
+
 async def test_twice_is_the_same_as_once(archive: Archive, index: Index) -> None:
     """Rows are read back from the recording, however often."""
     async with archive.record(sftp()) as recording:
