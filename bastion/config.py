@@ -25,6 +25,8 @@ from bastion.retention import Retention, Rule, parse_keep
 from bastion.syslog import Address, parse_address
 from bastion.text_files import read_text
 from bastion.toml_model import Part, meant, parse, text
+from recorder.errors import BadPattern
+from recorder.redaction import MOST, Redaction
 
 VARIABLES = frozenset({"BASTION_HOME"})
 """The environment variables that are read."""
@@ -73,6 +75,15 @@ def anchor(line: str) -> Address | str:
         ) from None
 
 
+def pattern(text: str) -> str:
+    """A pattern of what is redacted, or a set of them. Raises BadInput."""
+    try:
+        Redaction([text])
+    except BadPattern as error:
+        raise BadInput(f"{error}.") from None
+    return text
+
+
 Seconds = Annotated[float, text(lambda words: parse_duration(words).total_seconds())]
 Lifetime = Annotated[timedelta, text(parse_duration)]
 Size = Annotated[int, text(parse_size)]
@@ -85,6 +96,7 @@ Recipient = Annotated[str, text(recipient)]
 AnchorAt = Annotated[Address | str, text(anchor)]
 HostSelector = Annotated[Selector, text(parse_selector)]
 Keep = Annotated[timedelta | None, text(parse_keep)]
+Pattern = Annotated[str, text(pattern)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
@@ -131,7 +143,8 @@ class Limits(Part):
 
 class RecordingSettings(Part):
     """`[recording]`: where recordings lie (below the home, unless the path begins with /), how
-    long one may be in bytes, and to whom what contractors send is encrypted.
+    long one may be in bytes, to whom what contractors send is encrypted, and what is left out of
+    transcripts, of what is searched, and of exports for others.
 
     Below `low_water` bytes of free disk no session begins, below `reserve` the live ones end; from
     `emergency_reserve` on this is so for break-glass too. On a small disk they are a tenth, a
@@ -149,6 +162,7 @@ class RecordingSettings(Part):
     reserve: Size = 2**28
     emergency_reserve: Size = 2**26
     auditors: tuple[Recipient, ...] = ()
+    redact: Annotated[tuple[Pattern, ...], Field(max_length=MOST)] = ()
 
 
 class RetentionRule(Part):

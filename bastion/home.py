@@ -67,6 +67,9 @@ names = [{names}]
 # To these keys is encrypted what contractors type. keys/auditor.age is the private half: take it
 # away from this machine. Without any key, only lengths and hashes are kept.
 auditors = ["{recipient}"]
+# Left out of transcripts, of what is searched and of exports for others, never of recordings:
+# patterns of RE2, between single quotes, and sets of them (docs/input.md).
+redact = ["set:all"]
 
 # How long recordings are kept after their sessions have ended, as in "365d". For some hosts another
 # time stands in a [[retention.rule]]: docs/retention.md shows one, and says what stays of them.

@@ -18,10 +18,12 @@ from bastion.workers import Stay
 from cli.arguments import SESSION
 from cli.desk import Desk
 from cli.identities import identity_option, read_identity
+from cli.redacting import demanded_redactor, redact_option, redacted_note
 from cli.sessions import looked_at, wanted_session
 from cli.verb import Verb
 from recorder import Reader, RecorderError, Stream
 from recorder import export as exporting
+from recorder.redaction import Redactor
 
 _STREAMS = {"stdout": Stream.OUT, "stderr": Stream.ERR}
 
@@ -40,6 +42,7 @@ PIECE = 64 * 1024
     short_help="A recording for other programs, or exact bytes.",
     examples=[
         "[program] export S-31 -o S-31.cast",
+        "[program] export S-31 --redact -o for-the-vendor.cast",
         "[program] export S-31 --raw stdout | sha256sum",
         "[program] export S-31 --raw stdin --identity auditor.age -o sent.bin",
     ],
@@ -51,27 +54,37 @@ PIECE = 64 * 1024
     help="The exact bytes of one stream, not an asciicast; sent is stdin as it lies there.",
 )
 @identity_option("--raw stdin")
+@redact_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file to write."
 )
 @click.pass_obj
 def export(
-    desk: Desk, *, session: int, raw: str | None, identity: Path | None, output: Path | None
+    desk: Desk,
+    *,
+    session: int,
+    raw: str | None,
+    identity: Path | None,
+    redact: bool,
+    output: Path | None,
 ) -> None:
     """A recording for other programs: an asciicast v2, or exact bytes.
 
     It is evidence and holds everything that was shown, escape sequences too: look at it with
-    replay.
+    replay. With --redact it is a copy for others, marked as such: what the patterns of
+    [recording] redact find is left out. Bytes are never redacted.
     """
     if (raw == STDIN) != (identity is not None):
         raise BadInput("--raw stdin and --identity FILE belong together.")
-    reader = desk.services.archive.open(looked_at(desk, session, _how(raw)))
+    redactor = _redactor(desk, raw) if redact else None
+    reader = desk.services.archive.open(looked_at(desk, session, _how(raw, redact)))
     key = read_identity(identity) if identity is not None else ""
     with _sink(output) as out:
         if raw == STDIN:
             exporting.sent(reader.sent_path, key, out)
         else:
-            _write(reader, raw, out)
+            _write(reader, raw, redactor, out)
+    _say_redacted(desk, redactor)
 
 
 class _Streams(click.Choice[str]):
@@ -103,8 +116,9 @@ class _Streams(click.Choice[str]):
     type=_Streams([*_STREAMS, SENT]),
     help="The exact bytes of one stream, not an asciicast; sent is what was typed, encrypted.",
 )
+@redact_option
 @click.pass_obj
-def export_away(desk: Desk, *, session: int, raw: str | None) -> None:
+def export_away(desk: Desk, *, session: int, raw: str | None, redact: bool) -> None:
     """A recording for other programs: an asciicast v2, or exact bytes.
 
     It is evidence and holds everything that was shown, escape sequences too: look at it with
@@ -114,23 +128,37 @@ def export_away(desk: Desk, *, session: int, raw: str | None) -> None:
         raise BadInput("That would go to your terminal as it is: leave out -t, and write > FILE.")
     wanted_session(desk.services, session)
     desk.settle(Stay.READING)
-    reader = desk.services.archive.open(looked_at(desk, session, _how(raw)), desk.breathe)
+    redactor = _redactor(desk, raw) if redact else None
+    found = looked_at(desk, session, _how(raw, redact))
+    reader = desk.services.archive.open(found, desk.breathe)
     out = _Gathered(desk)
     try:
-        _write(reader, raw, out)
+        _write(reader, raw, redactor, out)
     except RecorderError:
         out.flush()  # what could be read is theirs
         raise
     out.flush()
+    _say_redacted(desk, redactor)
 
 
-def _how(raw: str | None) -> str:
-    return "export" if raw is None else f"export {raw}"
+def _how(raw: str | None, redact: bool) -> str:
+    return f"export{'' if raw is None else f' {raw}'}{' redacted' if redact else ''}"
 
 
-def _write(reader: Reader, raw: str | None, out: exporting.Sink) -> None:
+def _redactor(desk: Desk, raw: str | None) -> Redactor:
+    if raw is not None:
+        raise BadInput("Exact bytes are never redacted: leave out --redact or --raw.")
+    return demanded_redactor(desk)
+
+
+def _say_redacted(desk: Desk, redactor: Redactor | None) -> None:
+    if redactor is not None:
+        desk.output.note(redacted_note(redactor.count))
+
+
+def _write(reader: Reader, raw: str | None, redactor: Redactor | None, out: exporting.Sink) -> None:
     if raw is None:
-        exporting.asciicast(reader, out)
+        exporting.asciicast(reader, out, redactor)
     elif raw == SENT:
         exporting.track(reader, out)
     else:

@@ -74,6 +74,7 @@ class Word(StrEnum):
     LIMIT    from here on nothing that is shown is kept
     DROPPED  how much of a stream was not kept so far: bytes, sha256 (of those bytes)
     INTERRUPTED  the recorder ended without closing; `cut` bytes of a torn line were removed
+    REDACTED in an export alone, its last line: how many places are left out; it is no evidence
     ENDED    the last line of a whole recording: reason, bytes, what became of the sent track
     """
 
@@ -84,6 +85,7 @@ class Word(StrEnum):
     LIMIT = "limit"
     DROPPED = "dropped"
     INTERRUPTED = "interrupted"
+    REDACTED = "redacted"
     ENDED = "ended"
 
 

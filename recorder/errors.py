@@ -38,3 +38,7 @@ class IndexUnavailable(RecorderError):
 
 class UnusableKey(RecorderError):
     """An age recipient or identity that cannot be read, or that does not open this track."""
+
+
+class BadPattern(RecorderError):
+    """A pattern of what is to be redacted that is none, or that is too long."""

@@ -16,12 +16,16 @@ from recorder.asciicast import (
     Code,
     Event,
     Header,
+    Note,
     Stream,
+    Word,
     event_line,
     header_line,
 )
 from recorder.characters import as_terminal, as_text, targets
 from recorder.reader import Reader
+from recorder.redacted import redacted, redacted_header
+from recorder.redaction import Redactor
 from recorder.sent import FrameKind
 from recorder.sent_reader import read_sent
 from recorder.session import Size
@@ -37,15 +41,25 @@ class Sink(Protocol):
         """Take all of them."""
 
 
-def asciicast(reader: Reader, out: Sink) -> None:
-    """Plain asciicast v2: stderr is shown too, characters are whole, sizes can be displayed."""
-    header = reader.header()
+def asciicast(reader: Reader, out: Sink, redactor: Redactor | None = None) -> None:
+    """Plain asciicast v2: stderr is shown too, characters are whole, sizes can be displayed.
+
+    With a redactor it is no evidence any more; its header and its last event say so.
+    """
+    header, events = reader.header(), as_text(reader.events())
+    if redactor is not None:
+        header = redacted_header(header, redactor.another())
+        events = redacted(events, redactor)
     out.write(header_line(displayable(header)))
-    events = as_text(reader.events())
     if header.session.get("terminal") is False:
         events = as_terminal(events)
+    time = 0.0
     for event in _plain(events):
-        out.write(event_line(event.time, event.code.value, event.data))
+        time = event.time
+        out.write(event_line(time, event.code.value, event.data))
+    if redactor is not None:
+        note = Note(Word.REDACTED, {"places": redactor.count})
+        out.write(event_line(time, Code.NOTE.value, note.label()))
 
 
 def raw(reader: Reader, stream: Stream, out: Sink) -> None:

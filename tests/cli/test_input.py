@@ -1,6 +1,8 @@
 """What was typed, on the command line: by an auditor's identity, and each look is told."""
 
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,63 @@ async def test_without_an_auditors_key_nothing_was_kept(furnished: Installation)
         await recorded(services.archive, Kind.SHELL)
     said = furnished("replay", "S-1", *identity, status=1).err
     assert "was made without an auditors' key" in said
+
+
+SECRET = b"$ mysql --password hunter2 db\r\n"
+
+
+async def showing_a_secret(admin: Installation) -> None:
+    """A session in which a command line holds a password."""
+    info = SessionInfo(
+        31, "alice", 1, "web-1", "deploy", Kind.EXEC, "192.0.2.7", "x --token sesame42"
+    )
+    with admin.services() as services:
+        async with services.archive.record(info) as recording:
+            recording.shown(SECRET)
+
+
+def cat(file: Path) -> bytes:
+    """What asciinema makes of a file."""
+    player = [sys.executable, "-m", "asciinema", "cat", str(file)]
+    return subprocess.run(player, capture_output=True, check=True).stdout
+
+
+async def test_a_redacted_export_is_a_copy_that_says_so(
+    furnished: Installation, tmp_path: Path
+) -> None:
+    """Without the secret, and marked; the evidence, and what is exact, keep it."""
+    await showing_a_secret(furnished)
+    done = piped(furnished, "export", "S-1", "--redact")
+    assert done.stderr == b"1 place redacted: patterns find what they know.\n"
+    assert b"hunter2" not in done.stdout
+    assert b"sesame42" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert json.loads(lines[0])["title"].endswith("(redacted: not the evidence)")
+    assert json.loads(lines[-1])[2] == 'bastion:redacted {"places":1}'
+    file = tmp_path / "redacted.cast"
+    file.write_bytes(done.stdout)
+    assert cat(file) == b"$ mysql --password [redacted] db\r\n"
+    for words in ((), ("--raw", "stdout")):
+        whole = tmp_path / f"whole{len(words)}"
+        furnished("export", "S-1", *words, "-o", str(whole))
+        assert b"hunter2" in whole.read_bytes()
+    said = furnished("export", "S-1", "--raw", "stdout", "--redact", status=2).err
+    assert "Exact bytes are never redacted" in said
+    assert '"how":"export redacted"' in furnished("audit", "--what", "recording", "--json").out
+
+
+async def test_patterns_are_settings(furnished: Installation) -> None:
+    """One's own, none, and one that is no pattern: a sentence with its line."""
+    await showing_a_secret(furnished)
+    settings = furnished.home.settings
+    text = settings.read_text()
+    settings.write_text(text.replace('["set:all"]', "['mysq(l)']"))
+    assert (
+        b"mysq[redacted] --password hunter2" in piped(furnished, "export", "S-1", "--redact").stdout
+    )
+    settings.write_text(text.replace('["set:all"]', "[]"))
+    assert "There are no patterns" in furnished("export", "S-1", "--redact", status=1).err
+    settings.write_text(text.replace('["set:all"]', '["(?=x)"]'))
+    said = furnished("export", "S-1", "--redact", status=1).err
+    assert "recording.redact" in said
+    assert "is no pattern of RE2: invalid perl operator" in said

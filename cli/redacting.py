@@ -1,0 +1,26 @@
+"""Redaction on the command line: by the patterns of the settings, and with a word on how much."""
+
+import click
+
+from bastion.errors import Conflict
+from cli.desk import Desk
+from recorder.redaction import Redaction, Redactor
+
+redact_option = click.option(
+    "--redact", is_flag=True, help="An asciicast without what the patterns find: no evidence."
+)
+
+
+def demanded_redactor(desk: Desk) -> Redactor:
+    """What somebody asked for. Raises Conflict where nothing says what is to be redacted."""
+    redaction = Redaction(desk.services.settings.recording.redact)
+    if not redaction:
+        raise Conflict(
+            'There are no patterns: set redact under [recording], as in redact = ["set:all"].'
+        )
+    return Redactor(redaction)
+
+
+def redacted_note(places: int) -> str:
+    """What is said of how much was redacted."""
+    return f"{places:,} place{'' if places == 1 else 's'} redacted: patterns find what they know."
