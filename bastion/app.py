@@ -87,7 +87,7 @@ NEWEST = 1000
 """Sessions that are looked at, at a start, for what nobody came to tell of them."""
 
 THREADS = 32
-"""Threads for the doors' questions to the database, and for opening and closing recordings."""
+"""Threads for the doors' questions to the database."""
 
 
 @dataclass(frozen=True, slots=True)

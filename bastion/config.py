@@ -149,7 +149,8 @@ class RecordingSettings(Part):
     Below `low_water` bytes of free disk no session begins, below `reserve` the live ones end; from
     `emergency_reserve` on this is so for break-glass too. On a small disk they are a tenth, a
     twentieth and a fiftieth of it at most. What is recorded is synced to the disk every `sync`;
-    when the disk is `stall` behind with that, live sessions end. How far live recordings have come
+    when the disk is `stall` behind with that, live sessions end, and so does the process when it
+    has not moved for so long. How far live recordings have come
     is kept in the database every `checkpoint`.
     """
 

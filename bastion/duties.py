@@ -6,7 +6,9 @@ that has to happen for the bastion to be safe is not here.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from bastion.chronicle import Chronicle
@@ -92,12 +94,14 @@ async def watch_disk(
 ) -> None:
     """Look what the disk has room and breath for, let it count, and tell when that changes.
 
-    One that is more than `stall` seconds behind takes nothing more.
+    One that is more than `stall` seconds behind, or does not say for so long how much room it has,
+    takes nothing more.
     """
+    looking = _Looking(space.look, time.monotonic)
 
     async def look() -> None:
-        before, room = live.room, await asyncio.to_thread(space.look)
-        behind = archive.behind
+        before, (room, waited) = live.room, await looking.look()
+        behind = max(archive.behind, waited)
         live.room = Room.NOTHING if behind > stall else room
         if live.room is before:
             return
@@ -108,6 +112,30 @@ async def watch_disk(
         chronicle.tell_soon(told)
 
     await every(DISK, look, "looking at the disk")
+
+
+class _Looking:
+    """Looks by `ask`, which may hang: in a thread of its own, and never twice at once."""
+
+    def __init__(self, ask: Callable[[], Room], clock: Callable[[], float]) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, "disk")
+        self._answer: asyncio.Future[Room] | None = None
+        self._asked = 0.0
+        self._room = Room.EVERYTHING
+
+    async def look(self) -> tuple[Room, float]:
+        """The room as of the last answer, and the seconds that the next one is waited for."""
+        if self._answer is None:
+            self._asked = self._clock()
+            self._answer = asyncio.get_running_loop().run_in_executor(self._thread, self._ask)
+        await asyncio.wait([self._answer], timeout=DISK)
+        if not self._answer.done():
+            return self._room, self._clock() - self._asked
+        answer, self._answer = self._answer, None
+        self._room = answer.result()
+        return self._room, 0.0
 
 
 async def keep_sealing_recordings(archive: Archive) -> None:

@@ -59,7 +59,8 @@ names = [{names}]
 # directory = "recordings"  # below this directory, unless it begins with /
 # session_limit = "1GiB"    # after that, only lengths and hashes are kept
 # sync = "1s"               # so often is what was recorded written to the disk for good
-# stall = "30s"             # when the disk is so far behind with that, live sessions end
+# stall = "30s"             # when the disk is so far behind with that, live sessions end; when it
+#                           # lets a write wait for so long, so does the service
 # checkpoint = "10s"        # so often does the database hear how far live recordings have come
 # low_water = "1GiB"        # with less of the disk free no session begins,
 # reserve = "256MiB"        # then live ones end; with less than

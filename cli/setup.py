@@ -17,6 +17,7 @@ from bastion import app
 from bastion.addresses import Endpoint
 from bastion.doctor import Finding, Level, examine, visit
 from bastion.home import Home, Made, create
+from bastion.watchdog import Watchdog
 from cli.arguments import LISTEN
 from cli.control import ControlPlane
 from cli.desk import Desk
@@ -106,8 +107,12 @@ def _listen(desk: Desk, services: app.Services) -> None:
         desk.output.note(f"{desk.program}: listening on {address}")
         notify("READY=1")
 
-    control = ControlPlane(services)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    control, patience = ControlPlane(services), services.settings.recording.stall
+    with (
+        Watchdog(patience) as watchdog,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        watchdog.follow(runner.get_loop())
         runner.run(app.serve(services, control, ready))
     notify("STOPPING=1")
 

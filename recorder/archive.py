@@ -12,14 +12,16 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from recorder import asciicast, recovery
 from recorder.age import recipient
 from recorder.errors import LetGo, RecorderError, RecordingFailed, RecordingMissing
-from recorder.files import day_directory, new_pens
+from recorder.files import day_directory, make_directory, new_pens
 from recorder.growing import Growing
 from recorder.index import Index
 from recorder.manifest import Held
@@ -34,6 +36,9 @@ from recorder.threads import to_the_end
 from recorder.told import files_told
 
 log = logging.getLogger(__name__)
+
+THREADS: Final = 16
+"""Threads for opening and closing recordings: a disk that hangs keeps them, and no others."""
 
 
 def utc_now() -> datetime:
@@ -69,6 +74,7 @@ class Archive:
         self._limit = limit
         self._now = now
         self._clock = clock
+        self._threads = ThreadPoolExecutor(THREADS, "recordings")
         self._syncing = Syncing(clock)
         self._sealing = sealing
         self._growing = None if sealing is None else Growing(self._syncing, sealing.mark, now)
@@ -116,7 +122,7 @@ class Archive:
         """
         opened: list[Recording] = []
         try:
-            await to_the_end(lambda: opened.append(self._begin(info)))
+            await to_the_end(lambda: opened.append(self._begin(info)), self._threads)
         except asyncio.CancelledError:
             for recording in opened:
                 recording.end(EndReason.LOST)
@@ -137,14 +143,15 @@ class Archive:
             self._syncing.remove(*recording.pens)
             if self._growing is not None:
                 self._growing.remove(recording)
-            await to_the_end(lambda: self._finish(recording))
+            await to_the_end(lambda: self._finish(recording), self._threads)
 
     async def recover(self) -> list[recovery.Recovered]:
         """Complete what an earlier process left open, each recording for itself.
 
+        Makes the archive's directory where there is none: who asks it for room is to get an answer.
         Skips recordings that somebody still writes. Raises IndexUnavailable.
         """
-        return await to_the_end(lambda: recovery.recover(self._directory, self._index, self._hold))
+        return await to_the_end(self._recover)
 
     async def seal_pending(self) -> list[str]:
         """Seal what is over and is not sealed yet; sentences for what can't be.
@@ -165,6 +172,11 @@ class Archive:
         if not path.is_file():
             raise RecordingMissing(f"the recording of {session.name} is missing: {path}")
         return Reader(path, between)
+
+    def _recover(self) -> list[recovery.Recovered]:
+        with suppress(OSError):
+            make_directory(self._directory)
+        return recovery.recover(self._directory, self._index, self._hold)
 
     def _begin(self, info: SessionInfo) -> Recording:
         opened: list[Recording] = []

@@ -12,10 +12,10 @@ _NAMES_TRIED = 10
 def day_directory(root: Path, moment: datetime) -> Path:
     """`root/2026/11/23`, made where it is missing: each 0700, and on disk. Raises OSError."""
     directory = root
-    _make(root)
+    make_directory(root)
     for part in moment.strftime("%Y/%m/%d").split("/"):
         directory = directory / part
-        _make(directory)
+        make_directory(directory)
     return directory
 
 
@@ -41,7 +41,8 @@ def new_pens(directory: Path, name: str) -> tuple[Pen, Pen]:
     raise FileExistsError(17, f"{name}.cast exists, and so do its {_NAMES_TRIED - 1} next names")
 
 
-def _make(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
+    """A directory of mode 0700, on disk; one that is there is left as it is. Raises OSError."""
     try:
         directory.mkdir(mode=0o700)
     except FileExistsError:

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def to_the_end(work: Callable[[], T]) -> T:
-    """What `work` gives, run in a thread. Cancelling waits for it first, then cancels.
+async def to_the_end(work: Callable[[], T], threads: Executor | None = None) -> T:
+    """What `work` gives, run in one of `threads`. Cancelling waits for it first, then cancels.
 
     If `work` raises while the task is being cancelled, its error is the cancellation's cause.
     """
-    future = asyncio.get_running_loop().run_in_executor(None, work)
+    future = asyncio.get_running_loop().run_in_executor(threads, work)
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:

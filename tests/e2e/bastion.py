@@ -107,6 +107,14 @@ class Bastion:
         """SIGKILL: what a lost machine looks like."""
         self._ended(signal.SIGKILL, PATIENCE)
 
+    def ended(self) -> int | None:
+        """The exit status of one that has ended by itself; None while it goes on."""
+        assert self._process is not None
+        try:
+            return self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            return None
+
     def _ended(self, number: signal.Signals, patience: float) -> int:
         process, self._process = self._process, None
         if process is None:

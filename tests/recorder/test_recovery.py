@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import random
 import subprocess
 import sys
@@ -181,3 +182,11 @@ async def test_more_sessions_than_a_page_are_recovered(archive: Archive, index: 
     assert len(await archive.recover()) == 120
     assert index.find() != []
     assert not [session for session in index.find(limit=1000) if session.live]
+
+
+async def test_the_directory_is_there_from_the_first_start_on(
+    archive: Archive, recordings: Path
+) -> None:
+    """Else whoever asks how much room there is would be told that there is none."""
+    assert await archive.recover() == []
+    assert os.access(recordings, os.R_OK)
