@@ -13,7 +13,7 @@ import zstandard
 
 from recorder import Kind
 from tests.cli.desks import Installation
-from tests.cli.test_sessions import recorded
+from tests.cli.recordings import recorded
 
 TEXT = (Path(__file__).parents[2] / "docs" / "verifying.md").read_text()
 KEYS, MANIFEST, PLAIN, PACKED, MISSING, CHAIN, TOLD = re.findall(
