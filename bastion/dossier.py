@@ -4,7 +4,7 @@ Values only; nothing is written and no file is opened. The dossier of one sessio
 grant, with no other session's things in it.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -86,12 +86,18 @@ class Registry:
             grant=grant,
             only=only,
             requests=requests,
-            people=self._people(grant, requests),
+            people=self.people(_named(grant, requests)),
             policies=self._policies(grant, requests),
             certificates=certificates,
             connections=self._connections(grant, sessions, certificates, only),
             sessions=sessions,
         )
+
+    def people(self, names: Iterable[str]) -> tuple[tuple[str, User | None], ...]:
+        """Who these are, each once: None for a name that is no user's."""
+        wanted = tuple(dict.fromkeys(name for name in names if name))
+        known = self._store.users_called(wanted)
+        return tuple((name, known.get(name)) for name in wanted)
 
     def _requests(self, grant: Grant) -> tuple[Request, ...]:
         first = None if grant.request is None else self._inbox.request(grant.request)
@@ -147,17 +153,6 @@ class Registry:
             yield from page
             before = page[-1].id
 
-    def _people(
-        self, grant: Grant, requests: Sequence[Request]
-    ) -> tuple[tuple[str, User | None], ...]:
-        names = [grant.user, grant.granted_by, *grant.approved_by]
-        names += [grant.revoked_by or "", grant.reviewed_by or ""]
-        for request in requests:
-            names += [request.user, request.asked_by, *request.approvers]
-            names += [request.decided_by or "", request.sponsor or ""]
-        known = self._store.users_called(set(names))
-        return tuple((name, known.get(name)) for name in dict.fromkeys(names) if name)
-
     def _policies(self, grant: Grant, requests: Sequence[Request]) -> tuple[Kept, ...]:
         versions = [grant.policy, *(each.policy for each in requests)]
         versions += [each.policy for request in requests for each in request.approvals]
@@ -168,3 +163,12 @@ class Registry:
             kept = None if version is None else self._store.policy(version)
             if kept is not None:
                 yield kept
+
+
+def _named(grant: Grant, requests: Sequence[Request]) -> Iterator[str]:
+    """Everybody whom a grant and its requests name."""
+    yield from (grant.user, grant.granted_by, *grant.approved_by)
+    yield from (grant.revoked_by or "", grant.reviewed_by or "")
+    for request in requests:
+        yield from (request.user, request.asked_by, *request.approvers)
+        yield from (request.decided_by or "", request.sponsor or "")

@@ -1,6 +1,7 @@
 """Packing: what goes into a tar, in which order, and the one signature over it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -8,7 +9,7 @@ from bastion.app import Services
 from bastion.audit import judged_by
 from bastion.authority.sshsig import sign
 from bastion.checkpoints import Checkpoint, Sealed
-from bastion.dossier import Dossier
+from bastion.dossier import Dossier, Registry
 from bastion.events import Event
 from bastion.proving import Prover
 from cli import shapes
@@ -26,15 +27,20 @@ from recorder.manifest import sha256_of
 SUMS: Final = "SHA256SUMS"
 
 
-def facts_of(services: Services, dossier: Dossier, by: str) -> Facts:
-    """The facts of a pack: what was gathered is judged. Reads every recording through."""
+def facts_of(services: Services, registry: Registry, dossier: Dossier, by: str) -> Facts:
+    """The facts of a pack: what was gathered is judged. Reads every recording through.
+
+    People are all who did anything of it, too.
+    """
     journal, keys = services.journal, services.authority.seal_keys
     prover = Prover(journal, judged_by(keys))
-    upto = _sealed_upto(services)
+    events = journal.numbers_about(dossier.circle(), _sealed_upto(services))
+    actors = dict.fromkeys(event.happened.actor for event in journal.with_numbers(events))
+    people = registry.people([*(name for name, _ in dossier.people), *actors])
     return Facts(
-        dossier=dossier,
+        dossier=replace(dossier, people=people),
         held=tuple(_held(services, dossier)),
-        proof=prover.proof(journal.numbers_about(dossier.circle(), upto)),
+        proof=prover.proof(events),
         keys=keys,
         by=by,
         node=journal.node,

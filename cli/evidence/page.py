@@ -34,6 +34,9 @@ MOST_FILES_IN_ALL: Final = 2000
 MOST_ROWS: Final = 500
 """Of certificates, and of connections."""
 
+LONGEST: Final = 2000
+"""Characters of a command line."""
+
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 Row = Sequence[object]
@@ -282,7 +285,7 @@ def _session(held: Held, files: Html | None) -> Html:
         _facts(
             [
                 ("what", f"{session.kind} at {session.host} as {session.login}"),
-                ("command", session.command and tag("code", said(session.command))),
+                ("command", session.command and tag("code", said(_short(session.command)))),
                 ("from", f"{session.source}, C-{session.connection}"),
                 ("began", session.started_at),
                 ("ended", session.ended_at),
@@ -357,7 +360,7 @@ def _people(dossier: Dossier) -> Html:
     rows: list[Row] = []
     for name, user in dossier.people:
         if user is None:
-            rows.append((name, "an account of the machine, or nobody any more", "", ""))
+            rows.append((name, "no user: the service, an account of the machine", "", ""))
             continue
         keys = joined(tag("div", _hash(key.fingerprint)) for key in user.keys)
         state = shapes.user_state(user, dossier.at)
@@ -376,6 +379,11 @@ def _steps(facts: Facts) -> Iterator[Html]:
 
 
 # Parts
+
+
+def _short(command: str) -> str:
+    """As much of a command line as one reads; sessions.json has all."""
+    return command if len(command) <= LONGEST else f"{command[:LONGEST]}…"
 
 
 def _facts(pairs: Iterable[tuple[str, object]]) -> Html:

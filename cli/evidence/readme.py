@@ -103,14 +103,12 @@ key, and the others are retired ones.""",
 _PACK: Final = _step(
     """\
 2. The pack. The first command says: Good "evidence@bastion" signature. The second says nothing
-when all files are as they were signed; the third names files that were added.""",
+when all files are as they were signed, and the third when none was added.""",
     """\
 ssh-keygen -Y verify -f allowed_signers -I seal -n evidence@bastion \\
   -s SHA256SUMS.sig < SHA256SUMS
 sha256sum --quiet -c SHA256SUMS
-find * -type f ! -name 'SHA256SUMS*' | while IFS= read -r file; do
-  cut -c 67- SHA256SUMS | grep -qxF "$file" || echo "$file: ADDED"
-done""",
+(cut -c 67- SHA256SUMS; find * -type f ! -name 'SHA256SUMS*') | sort | uniq -u""",
 )
 
 _SEALED: Final = """\

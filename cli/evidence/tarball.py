@@ -22,6 +22,10 @@ MODE: Final = 0o600
 
 CHUNK: Final = 1024 * 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SLICE: Final = 32 * 1024 * 1024
+"""Bytes after which the disk has to have all: a large pack must not fill its queue, in which live
+recordings wait to be synced too."""
+
 IN_MEMORY: Final = 4 * 1024 * 1024
 """Bytes of a text that grow in memory; a longer one goes to a file without a name."""
 
@@ -46,6 +50,7 @@ class Tarball:
     def __init__(self, out: BinaryIO, top: str, spool: Path) -> None:
         self.sums: dict[str, str] = {}
         self.size = 0
+        self._synced = 0
         self._out = out
         self._top = top
         self._spool = spool
@@ -93,6 +98,10 @@ class Tarball:
     def _write(self, data: bytes) -> None:
         self._out.write(data)
         self.size += len(data)
+        if self.size - self._synced >= SLICE:
+            self._out.flush()
+            os.fdatasync(self._out.fileno())
+            self._synced = self.size
 
 
 def _lengths(size: int) -> Iterator[int]:

@@ -67,19 +67,21 @@ def evidence(desk: Desk, *, about: str, output: Path, force: bool, json: bool) -
     is not, and how to verify it with ssh-keygen and sha256sum alone. A session's is that of its
     grant with no other session in it. Who packs it is told to the log first.
     """
-    dossier = _dossier(desk, *_about(about))
+    services = desk.services
+    registry = Registry(services.store, services.inbox, services.index)
+    dossier = _dossier(desk, registry, *_about(about))
     with written_aside(output, replacing=force) as out:
         _tell_first(desk, dossier)
-        desk.services.sealer.seal()
-        facts = facts_of(desk.services, dossier, desk.actor.name)
-        packing = Packing(desk.services, facts)
+        services.sealer.seal()
+        facts = facts_of(services, registry, dossier, desk.actor.name)
+        packing = Packing(services, facts)
         _demand_room(desk, packing.size(), output)
         tar = Tarball(out, f"evidence-{facts.name}", output.parent)
         sha256 = packing.pack(tar)
         tar.close()
         packed = Packed(sha256, len(tar.sums), tar.size)
         _tell_packed(desk, dossier, packed)
-    desk.services.sealer.seal()
+    services.sealer.seal()
     if json:
         written = {"file": str(output), "sha256": packed.sha256, "files": packed.files}
         desk.output.document({**documents.summary(facts), **written, "bytes": packed.bytes})
@@ -87,14 +89,21 @@ def evidence(desk: Desk, *, about: str, output: Path, force: bool, json: bool) -
         _say(desk, output, facts, packed)
 
 
-def _dossier(desk: Desk, letter: str, number: int) -> Dossier:
+def _dossier(desk: Desk, registry: Registry, letter: str, number: int) -> Dossier:
+    """Raises NotFound, and Unavailable for what is not as we wrote it."""
     services = desk.services
-    only = wanted_session(services, number) if letter == "S" else None
-    grant = services.store.grant(number if only is None else only.grant)
-    if grant is None:
-        raise NotFound(f"There is no grant G-{number}: {desk.program} grants lists them.")
-    registry = Registry(services.store, services.inbox, services.index)
-    return registry.dossier(grant, only, services.clock.now())
+    try:
+        only = wanted_session(services, number) if letter == "S" else None
+        wanted = number if only is None else only.grant
+        grant = services.store.grant(wanted)
+        if grant is None:
+            raise NotFound(f"There is no grant G-{wanted}: {desk.program} grants lists them.")
+        return registry.dossier(grant, only, services.clock.now())
+    except (ValueError, TypeError):
+        raise Unavailable(
+            f"What the database has of {letter}-{number} can't be read: {desk.program} verify "
+            "--all and audit verify say what was changed."
+        ) from None
 
 
 def _tell_first(desk: Desk, dossier: Dossier) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+import sqlite3
 import stat
 import subprocess
 import sys
 import tarfile
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -110,7 +112,7 @@ def test_one_changed_byte_of_any_file_is_found(asked: Installation, tmp_path: Pa
         assert wrong, name
         file.write_bytes(content)
     (pack.directory / "recordings" / "S-9.cast").write_text("another")
-    assert "recordings/S-9.cast: ADDED" in pack.step(PACK).text
+    assert pack.step(PACK).text.endswith("\nrecordings/S-9.cast\n")
 
 
 def test_each_step_finds_what_it_is_for(asked: Installation, tmp_path: Path) -> None:
@@ -149,6 +151,7 @@ def test_what_is_in_a_pack(asked: Installation, tmp_path: Path) -> None:
     assert (certificate["kind"], certificate["grants"]) == ("user", ["G-1", "G-2"])
     people = {each["name"]: each["user"] for each in pack.json("people.json")}
     assert people["bob"]["roles"] == ["approver"]
+    assert people["os:tester"] is None  # who packs it
     assert set(people["alice"]) == {"name", "state", "roles", "groups", "keys"}
     sessions = pack.json("sessions.json")
     assert [each["id"] for each in sessions] == ["S-1", "S-2"]
@@ -249,6 +252,33 @@ def test_a_recording_that_is_gone_is_said(asked: Installation, tmp_path: Path) -
     pack = packed(asked, "G-2", tmp_path)
     assert pack.json("summary.json")["findings"] == ["S-1: S-1.cast is missing."]
     assert "recordings/S-1.manifest" in pack.names()
+
+
+def test_a_row_that_can_not_be_read_is_a_sentence(asked: Installation, tmp_path: Path) -> None:
+    """Nothing is told, and nothing is written."""
+    with closing(sqlite3.connect(asked.home.directory / "bastion.db")) as raw:
+        raw.execute("UPDATE sessions SET kind = 'none' WHERE id = 2")
+        raw.commit()
+    for about in ("G-2", "S-2"):
+        said = asked("evidence", about, "-o", str(tmp_path / "pack.tar"), status=1)
+        assert f"What the database has of {about} can't be read" in said.err
+    assert lying(tmp_path) == []
+
+
+def test_an_event_that_was_changed_is_said_and_packed_as_it_is(
+    asked: Installation, tmp_path: Path
+) -> None:
+    """The stranger's own commands find the same."""
+    with closing(sqlite3.connect(asked.home.directory / "bastion.db")) as raw:
+        raw.execute("DROP TRIGGER events_no_update")
+        changed = "UPDATE events SET why = 'another reason' WHERE what = 'request.made'"
+        raw.execute(changed)
+        raw.commit()
+    pack = packed(asked, "G-2", tmp_path)
+    (finding,) = pack.json("summary.json")["findings"]
+    assert finding.endswith("was changed: it does not fit its hash.")
+    assert f"WRONG: {finding}" in pack.text("README.txt")
+    assert pack.step(EVENTS).text.startswith('on no list: {"account"')
 
 
 def test_a_compressed_recording_is_packed_plain(asked: Installation, tmp_path: Path) -> None:
