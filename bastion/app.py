@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from bastion import happenings, outside
@@ -25,12 +25,14 @@ from bastion.audit import Sealer, keep_sealing, seal_with
 from bastion.authority import Authority
 from bastion.chronicle import Chronicle
 from bastion.clock import Clock
+from bastion.compacting import compacting
 from bastion.config import Settings
 from bastion.control import Control
 from bastion.crew import Crew
 from bastion.duties import (
     MINUTE,
     forget_watchers,
+    keep_compacting,
     keep_marking,
     keep_sealing_recordings,
     keep_syncing,
@@ -68,6 +70,7 @@ from bastion.watching import Watching
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
 from recorder import Archive, EndReason, Index, Seals
+from recorder.compacting import Compacting
 from recorder.inspection import Inspection
 from recorder.removal import Removal
 from recorder.space import Marks, Space
@@ -287,7 +290,21 @@ def _chores(services: Services, hands: _Hands) -> list[Coroutine[object, object,
     if krl is not None:
         revocation = Revocation(services.store, services.authority)
         chores.append(RevocationKeeper(revocation, krl, services.clock, SERVICE).keep())
+    if recording.compact is not None:
+        chores.append(keep_compacting(_compacting(services, recording.compact)))
     return chores
+
+
+def _compacting(services: Services, after: timedelta) -> Compacting:
+    return compacting(
+        services.settings.recordings(services.home),
+        services.index,
+        _space(services),
+        after=after,
+        journal=services.journal,
+        service=SERVICE,
+        now=services.clock.now,
+    )
 
 
 def _space(services: Services) -> Space:

@@ -150,14 +150,18 @@ class RecordingSettings(Part):
     `emergency_reserve` on this is so for break-glass too. On a small disk they are a tenth, a
     twentieth and a fiftieth of it at most. What is recorded is synced to the disk every `sync`;
     when the disk is `stall` behind with that, live sessions end, and so does the process when it
-    has not moved for so long. How far live recordings have come
-    is kept in the database every `checkpoint`.
+    has not moved for so long. How far live recordings have come is kept in the database every
+    `checkpoint`. A recording is compacted when its session has been over for `compact`; None for
+    never.
     """
 
     directory: Annotated[str, Field(min_length=1, max_length=1000)] = "recordings"
     session_limit: Size = 2**30
     sync: Seconds = 1.0
     stall: Seconds = 30.0
+    compact: Annotated[
+        timedelta | None, text(lambda words: parse_duration(words) if words else None)
+    ] = timedelta(minutes=1)
     checkpoint: Seconds = 10.0
     low_water: Size = 2**30
     reserve: Size = 2**28

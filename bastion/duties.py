@@ -20,6 +20,7 @@ from bastion.live import Live
 from bastion.rulebook import Rulebook
 from bastion.watching import Watching
 from recorder import Archive, RecorderError
+from recorder.compacting import Compacting
 from recorder.space import Room, Space
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,20 @@ async def keep_sealing_recordings(archive: Archive) -> None:
             log.error("%s", problem)
 
     await every(MINUTE.total_seconds(), seal, "sealing recordings")
+
+
+async def keep_compacting(compacting: Compacting) -> None:
+    """Compact recordings that are over, one after another, and look twice a minute for more."""
+
+    async def compact() -> None:
+        try:
+            problems = await compacting.run()
+        except RecorderError as error:
+            problems = [str(error)]
+        for problem in problems:
+            log.error("%s", problem)
+
+    await every(MINUTE.total_seconds() / 2, compact, "compacting recordings")
 
 
 async def tell_failures(failures: Failures, chronicle: Chronicle, clock: Clock) -> None:

@@ -58,6 +58,7 @@ class What(StrEnum):
     HOLD_RELEASED = "hold.released"
     EVIDENCE_ASKED = "evidence.asked"
     EVIDENCE_PACKED = "evidence.packed"
+    RECORDING_CORRUPT = "recording.corrupt"
     RULES_CHANGED = "rules.changed"
     RULES_BROKEN = "rules.broken"
     USER_ADDED = "user.added"

@@ -265,6 +265,21 @@ def of_watch_over(watcher: Watcher, why: str) -> Happened:
     )
 
 
+def of_corruption(actor: Actor, session: Session, why: str) -> Happened:
+    """A recording that was to be compacted is not what was sealed, or is gone."""
+    return by(
+        actor,
+        What.RECORDING_CORRUPT,
+        user=session.user,
+        host=session.host,
+        login=session.login,
+        grant=session.grant,
+        connection=session.connection,
+        session=session.id,
+        why=why,
+    )
+
+
 def of_look(actor: Actor, session: Session, how: str) -> Happened:
     """Somebody looks at a recording: `how` is the verb."""
     return by(

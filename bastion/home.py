@@ -62,6 +62,7 @@ names = [{names}]
 # stall = "30s"             # when the disk is so far behind with that, live sessions end; when it
 #                           # lets a write wait for so long, so does the service
 # checkpoint = "10s"        # so often does the database hear how far live recordings have come
+# compact = "1m"            # so long after its end is a recording compressed; "" for never
 # low_water = "1GiB"        # with less of the disk free no session begins,
 # reserve = "256MiB"        # then live ones end; with less than
 # emergency_reserve = "64MiB"  # this, also those of break-glass

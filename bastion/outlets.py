@@ -40,6 +40,7 @@ _LOUD = frozenset(
         What.CONNECTION_REFUSED,
         What.DOOR_REFUSED,
         What.RECORDING_FAILED,
+        What.RECORDING_CORRUPT,
         What.RULES_BROKEN,
         What.CLOCK_RESET,
         What.DISK_CHANGED,

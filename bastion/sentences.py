@@ -312,6 +312,10 @@ def _recording_failed(happened: Happened) -> str:
     return f"recording S-{happened.session} of {where} failed, and so it ended"
 
 
+def _recording_corrupt(happened: Happened) -> str:
+    return f"the recording of S-{happened.session}{_of(happened)} is not what was sealed"
+
+
 # Rules, people, hosts, keys
 
 
@@ -439,6 +443,7 @@ _SAID: Mapping[What, Words] = {
     What.RETENTION_CHANGED: _retention_changed,
     What.EVIDENCE_ASKED: _evidence("asked for"),
     What.EVIDENCE_PACKED: _evidence("packed"),
+    What.RECORDING_CORRUPT: _recording_corrupt,
     What.RULES_CHANGED: _rules_changed,
     What.RULES_BROKEN: _rules_broken,
     What.USER_ADDED: _user("added"),

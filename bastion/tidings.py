@@ -176,6 +176,7 @@ _PLAIN: Final[Mapping[What, _Words]] = {
     What.CERTIFICATE_REVOKED: (Group.ENDS, "A certificate of {user} was revoked"),
     What.SESSION_KILLED: (Group.ENDS, "{session} was ended by {actor}"),
     What.RECORDING_FAILED: (Group.FAILURES, "RECORDING FAILED: {session} was cut"),
+    What.RECORDING_CORRUPT: (Group.FAILURES, "THE RECORDING OF {session} IS CORRUPT: {why}"),
     What.RULES_BROKEN: (Group.FAILURES, "The rules are broken: the ones before stay in force"),
     What.NOTICE_GIVEN_UP: (Group.FAILURES, "Messages were given up: nobody took them for days"),
     What.DISK_CHANGED: (Group.FAILURES, "The disk of the recordings: {why}"),

@@ -96,7 +96,7 @@ def replay(
     pace = Pace(speed, idle, _start(found, start, at))
     reader = services.archive.open(found)
     if key is None:
-        play(reader, pace, sys.stdout)
+        play(reader, pace, sys.stdout, desk.output.note)
         return
     demand_content(found)
     track = Track(reader.sent_path, key)
@@ -139,7 +139,7 @@ def replay_away(
     out = desk.output.out
     if paced:
         with suppress(KeyboardInterrupt):
-            perform(reader, pace, out, key=desk.key, clock=time.monotonic)
+            perform(reader, pace, out, key=desk.key, clock=time.monotonic, note=desk.output.note)
         desk.output.line()
     else:
         for text in printed(reader, pace.start):

@@ -300,5 +300,6 @@ def session(given: Session, beside: Beside) -> Shape:
             "kept_until": beside.kept_until,
             "held": beside.held,
             "let_go_at": given.recording.let_go_at,
+            "compacted_size": given.recording.compacted_size,
         },
     }

@@ -145,6 +145,7 @@ def _about_session(session: Session, known: Beside) -> list[tuple[str, object]]:
         ("size", recording.size or None),
         ("events", recording.events or None),
         ("sealed", recording.sealed),
+        ("compacted to", recording.compacted_size),
     ]
 
 

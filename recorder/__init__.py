@@ -21,6 +21,7 @@ from recorder.asciicast import Stream
 from recorder.errors import (
     CorruptRecording,
     IndexUnavailable,
+    NotCompacted,
     NotSealed,
     RecorderError,
     RecordingFailed,
@@ -33,13 +34,14 @@ from recorder.recording import Recording
 from recorder.recovery import Recovered
 from recorder.seal import Sealing
 from recorder.seals import Kept, Seals
-from recorder.session import EndReason, Kind, Session, SessionInfo, Size, Stored
+from recorder.session import Compaction, EndReason, Kind, Session, SessionInfo, Size, Stored
 from recorder.transfers import BEGUN, DONE, Direction, FileEvent, escaped, shown
 
 __all__ = [
     "BEGUN",
     "DONE",
     "Archive",
+    "Compaction",
     "CorruptRecording",
     "Database",
     "Direction",
@@ -50,6 +52,7 @@ __all__ = [
     "IndexUnavailable",
     "Kept",
     "Kind",
+    "NotCompacted",
     "NotSealed",
     "Reader",
     "RecorderError",

@@ -1,6 +1,6 @@
 """The archive: where recordings live, and who opens and closes them.
 
-    DIRECTORY/2026/11/23/S-31.cast    what was shown (asciicast), mode 0600
+    DIRECTORY/2026/11/23/S-31.cast    what was shown (asciicast), mode 0600; by and by S-31.cast.zst
     DIRECTORY/2026/11/23/S-31.sent    what was sent, encrypted to the auditors
     DIRECTORY/2026/11/23/S-31.manifest, S-31.manifest.sig    its seal, when the session is over
 
@@ -26,6 +26,7 @@ from recorder.growing import Growing
 from recorder.index import Index
 from recorder.manifest import Held
 from recorder.pen import Pen
+from recorder.plain import lying_path
 from recorder.reader import Reader
 from recorder.recording import Clock, Recording
 from recorder.seal import Sealing
@@ -169,9 +170,11 @@ class Archive:
         if session.recording.let_go_at is not None:
             raise LetGo(f"{session.name} was let go on {session.recording.let_go_at:%Y-%m-%d}")
         path = self._directory / session.recording.path
-        if not path.is_file():
-            raise RecordingMissing(f"the recording of {session.name} is missing: {path}")
-        return Reader(path, between)
+        try:
+            lying_path(path)
+        except RecordingMissing:
+            raise RecordingMissing(f"the recording of {session.name} is missing: {path}") from None
+        return Reader(path, between, points=session.recording.points)
 
     def _recover(self) -> list[recovery.Recovered]:
         with suppress(OSError):

@@ -7,10 +7,11 @@ terminal, and what is no character becomes U+FFFD. Pure generators.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from recorder.asciicast import OURS, STREAM_OF, Code, Event, Note, Stream
 
+_decoder = codecs.getincrementaldecoder("utf-8")
 _BARE_NEWLINE = re.compile(r"(?<!\r)\n")
 
 
@@ -32,18 +33,50 @@ def with_origin(events: Iterable[Event]) -> Iterator[tuple[Event, bool]]:
 
 def as_text(events: Iterable[Event]) -> Iterator[Event]:
     """The same events with output as "o" and "e" only, in whole characters."""
-    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in Stream}
-    time = 0.0
-    for event, ours in with_origin(events):
+    characters, time = Characters(), 0.0
+    for event in events:
         time = event.time
-        stream = STREAM_OF.get(event.code)
-        if stream is None or ours:
-            yield event
-        elif text := decoders[stream].decode(event.payload()):
-            yield Event(time, Code(stream.value), text)
-    for stream, decoder in decoders.items():
-        if text := decoder.decode(b"", final=True):
-            yield Event(time, Code(stream.value), text)
+        if (text := characters.feed(event)) is not None:
+            yield text
+    yield from characters.end(time)
+
+
+class Characters:
+    """One recording's decoders: give it the events in their order.
+
+    `torn` is the beginning of a character that each stream has shown last, `ours` whether the next
+    event is a line of the bastion's own: with them, one goes on where another was.
+    """
+
+    def __init__(self, torn: Mapping[Stream, bytes] | None = None, *, ours: bool = False) -> None:
+        self._decoders = {stream: _decoder("replace") for stream in Stream}
+        for stream, begun in (torn or {}).items():
+            self._decoders[stream].setstate((begun, 0))
+        self.ours = ours
+
+    @property
+    def torn(self) -> dict[Stream, bytes]:
+        """What each stream has shown of a character that is not whole yet: 3 bytes at most."""
+        return {stream: decoder.getstate()[0] for stream, decoder in self._decoders.items()}
+
+    def feed(self, event: Event) -> Event | None:
+        """The event in whole characters; None where no more than a part of one came."""
+        stream, ours = STREAM_OF.get(event.code), self.ours
+        if stream is None:
+            note = Note.of(event)
+            self.ours = note is not None and note.word in OURS
+            return event
+        self.ours = False
+        if ours:
+            return event
+        text = self._decoders[stream].decode(event.payload())
+        return Event(event.time, Code(stream.value), text) if text else None
+
+    def end(self, time: float) -> Iterator[Event]:
+        """Characters that were never whole."""
+        for stream, decoder in self._decoders.items():
+            if text := decoder.decode(b"", final=True):
+                yield Event(time, Code(stream.value), text)
 
 
 def as_terminal(events: Iterable[Event]) -> Iterator[Event]:
@@ -51,15 +84,25 @@ def as_terminal(events: Iterable[Event]) -> Iterator[Event]:
 
     For sessions that had no terminal at the target: there the contractor's own terminal did it.
     """
-    after_return = False
+    newlines = Newlines()
     for event in events:
-        if event.code in STREAM_OF and event.data:
-            text = event.data
-            if after_return and text.startswith("\n"):
-                text = "\n" + _BARE_NEWLINE.sub("\r\n", text[1:])
-            else:
-                text = _BARE_NEWLINE.sub("\r\n", text)
-            after_return = event.data.endswith("\r")
-            yield Event(event.time, event.code, text)
+        yield newlines.feed(event)
+
+
+class Newlines:
+    """Returns for newlines that have none. `after_return` is whether the last text ended in one."""
+
+    def __init__(self, *, after_return: bool = False) -> None:
+        self.after_return = after_return
+
+    def feed(self, event: Event) -> Event:
+        """The event as a terminal gets it."""
+        if event.code not in STREAM_OF or not event.data:
+            return event
+        text = event.data
+        if self.after_return and text.startswith("\n"):
+            text = "\n" + _BARE_NEWLINE.sub("\r\n", text[1:])
         else:
-            yield event
+            text = _BARE_NEWLINE.sub("\r\n", text)
+        self.after_return = event.data.endswith("\r")
+        return Event(event.time, event.code, text)

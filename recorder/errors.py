@@ -32,6 +32,10 @@ class LetGo(RecorderError):
     """A recording was let go: its tombstone and its seal are all there is."""
 
 
+class NotCompacted(RecorderError):
+    """A recording could not be compacted now; it is tried again."""
+
+
 class IndexUnavailable(RecorderError):
     """The database could not be asked, or did not take what was written."""
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from recorder.pen import Pen
+from recorder.plain import FORMS
 
 _NAMES_TRIED = 10
 
@@ -22,11 +23,13 @@ def day_directory(root: Path, moment: datetime) -> Path:
 def new_pens(directory: Path, name: str) -> tuple[Pen, Pen]:
     """New files `name.cast` and `name.sent`. Raises OSError.
 
-    If there is such a file already (the database was restored from an older copy), it is kept,
-    and the new ones are called `name-2`, up to `name-10`.
+    If there is such a file already, compacted or not (the database was restored from an older
+    copy), it is kept, and the new ones are called `name-2`, up to `name-10`.
     """
     for number in range(1, _NAMES_TRIED + 1):
         stem = name if number == 1 else f"{name}-{number}"
+        if any((directory / f"{stem}.cast{form}").exists() for form in FORMS):
+            continue
         try:
             cast = Pen.new(directory / f"{stem}.cast")
         except FileExistsError:

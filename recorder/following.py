@@ -150,6 +150,8 @@ class Tail:
 
     def _leaves_out(self, file: BinaryIO) -> bool:
         """See how much is ahead; whether some of it was left out, as it is too much."""
+        if not file.seekable():  # compacted meanwhile: it does not grow
+            return False
         ahead = os.fstat(file.fileno()).st_size - file.tell()
         most, kept = self._most, self._kept
         self._most, self._kept = FLOOD, LAST

@@ -28,8 +28,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from recorder.errors import IndexUnavailable
-from recorder.index_tables import files, is_kept, is_live, sessions
-from recorder.session import Ending, EndReason, Kind, Session, SessionInfo, Stored
+from recorder.index_tables import files, is_kept, is_live, is_uncompacted, sessions
+from recorder.session import (
+    Compaction,
+    Ending,
+    EndReason,
+    Kind,
+    Session,
+    SessionInfo,
+    Stored,
+)
 from recorder.told import Told
 from recorder.transfers import Direction, FileEvent, escaped, unescaped
 
@@ -201,6 +209,33 @@ class Index:
             statement = statement.where(columns.started_at >= after.started_at, later)
         ordered = statement.order_by(columns.started_at, columns.id)
         return self._fetch(ordered.limit(max(0, min(limit, MOST_ROWS))))
+
+    def uncompacted(self, ended_before: datetime, *, limit: int, after: int) -> list[Session]:
+        """Sessions that ended before that time and are sealed, whose recording nobody has looked
+        at to compact it, and that was not let go: the oldest first, after the number `after`."""
+        columns = sessions.c
+        statement = select(sessions).where(
+            is_uncompacted,
+            is_kept,
+            columns.sealed,
+            columns.ended_at < ended_before,
+            columns.id > after,
+        )
+        return self._fetch(statement.order_by(columns.id).limit(limit))
+
+    def compacted(
+        self,
+        numbers: Collection[int],
+        compaction: Compaction,
+        size: int | None = None,
+        points: str | None = None,
+    ) -> None:
+        """Write what became of the files of these sessions."""
+        statement = update(sessions).where(sessions.c.id.in_(numbers))
+        with self._writing() as connection:
+            connection.execute(
+                statement.values(compaction=compaction.value, compacted_size=size, points=points)
+            )
 
     def keep_files(self, session: int, told: Iterable[Told]) -> None:
         """Write what became of a session's files, in place of what was written before.
@@ -417,4 +452,14 @@ def _session(row: Row[tuple[object, ...]]) -> Session:
 
 
 def _stored(row: Row[tuple[object, ...]]) -> Stored:
-    return Stored(row.path, row.sha256, row.size, row.events, row.sealed, row.let_go_at)
+    return Stored(
+        row.path,
+        row.sha256,
+        row.size,
+        row.events,
+        row.sealed,
+        row.let_go_at,
+        Compaction(row.compaction) if row.compaction else None,
+        row.compacted_size,
+        row.points,
+    )

@@ -73,6 +73,9 @@ sessions = Table(
     Column("events", _big, nullable=False, server_default="0"),
     Column("sealed", Boolean, nullable=False),
     Column("let_go_at", Moment),
+    Column("compaction", String(16)),
+    Column("compacted_size", _big),
+    Column("points", String(64)),
     sqlite_autoincrement=True,
 )
 Index("ix_sessions_user", sessions.c.user, sessions.c.id)
@@ -89,6 +92,13 @@ Index(
     *(sessions.c.host, sessions.c.started_at),
     sqlite_where=is_kept,
     postgresql_where=is_kept,
+)
+is_uncompacted = sessions.c.compaction.is_(None)
+Index(
+    "ix_sessions_uncompacted",
+    sessions.c.id,
+    sqlite_where=is_uncompacted,
+    postgresql_where=is_uncompacted,
 )
 
 files = Table(

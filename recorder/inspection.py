@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from recorder.compacted import scenes_hold
 from recorder.departed import Departed, beside
 from recorder.errors import CorruptRecording, RecorderError, RecordingMissing
 from recorder.growing import stands
 from recorder.index import Index
 from recorder.manifest import Manifest, read_manifest
-from recorder.plain import lying_path, plain_chunks, plain_path
+from recorder.plain import ZST, lying_path, plain_chunks, plain_path
 from recorder.seal import MANIFEST, SIGNATURE
 from recorder.seals import Kept, Prefix, Seals
-from recorder.session import Session, session_name
+from recorder.session import Compaction, Session, session_name
 from recorder.tombstones import Laid
 from recorder.verify import (
     Finding,
@@ -189,6 +190,7 @@ class Inspection:
             return  # told already
         for part in manifest.files:
             yield from about_file(manifest, _measured(directory, manifest, part.name, count))
+        yield from _scenes(session, plain_path(self.directory / session.recording.path))
 
     def _seal(self, case: Case) -> Iterator[Finding]:
         """Its seal, and whether that hangs together with those around it."""
@@ -203,6 +205,18 @@ class Inspection:
             yield from about_generation(Seal.judged(before, self._signed).generation, seal)
         if after is not None:
             yield from about_link(case.kept, after)
+
+
+def _scenes(session: Session, stem: Path) -> Iterator[Finding]:
+    """What a replay may begin with, where the recording was compacted: it is not in the seal."""
+    lying = stem.with_name(stem.name + ZST)
+    if session.recording.compaction is not Compaction.COMPACTED or not lying.is_file():
+        return
+    with lying.open("rb") as file:
+        sound = scenes_hold(file, session.recording.points or "")
+    if not sound:
+        said = f"{session.name}: the screens in {lying.name} are not those that were made of it."
+        yield Finding(Wrong.CHANGED, session.name, said)
 
 
 def _measured(directory: Path, manifest: Manifest, name: str, count: Count) -> Measure:

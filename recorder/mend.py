@@ -23,7 +23,8 @@ from recorder.asciicast import (
     parse_event,
     parse_header,
 )
-from recorder.errors import CorruptRecording, RecordingMissing
+from recorder.errors import CorruptRecording
+from recorder.plain import lying_path, opened_plain, plain_measure
 
 
 class StillWritten(Exception):
@@ -94,12 +95,13 @@ def still_written(path: Path) -> bool:
 def mend(path: Path, header: bytes) -> Mended:
     """Make the file end with a whole line; write `header` if not even that is whole.
 
-    Raises StillWritten, RecordingMissing, CorruptRecording (the file is then unchanged), OSError.
+    One that was compacted was whole (the database is an older copy): it is only read. Raises
+    StillWritten, RecordingMissing, CorruptRecording (the file is then unchanged), OSError.
     """
     try:
         file = path.open("r+b", buffering=0)
-    except FileNotFoundError as error:
-        raise RecordingMissing(f"{path.name} is missing") from error
+    except FileNotFoundError:
+        return _surveyed(lying_path(path))
     with file:
         _lock(file.fileno())
         with path.open("rb") as lines:
@@ -108,6 +110,13 @@ def mend(path: Path, header: bytes) -> Mended:
             _cut(file.fileno(), found, header)
         size, sha256 = measured(path)
         return Mended(found, size, sha256, found.torn)
+
+
+def _surveyed(lying: Path) -> Mended:
+    with opened_plain(lying) as file:
+        found = survey(file)
+    size, sha256 = plain_measure(lying)
+    return Mended(found, size, sha256, found.torn)
 
 
 def survey(file: BinaryIO) -> Found:

@@ -1,21 +1,29 @@
 """The plain content of a recording's file, however it lies on the disk.
 
-A recording that is over may have been compressed meanwhile: `S-31.cast.zst` beside where
-`S-31.cast` was. What is hashed, sealed and compared is always the plain content.
+A recording that is over is compacted by and by: `S-31.cast.zst` where `S-31.cast` was. What is
+hashed, sealed, compared and read is always the plain content. Where both lie there, compaction was
+interrupted, and the plain one counts. A further form would be named in `FORMS` and opened here.
 """
 
+import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import zstandard
 
 from recorder.errors import CorruptRecording, RecordingMissing
 
 ZST: Final = ".zst"
+
+FORMS: Final = ("", ZST)
+"""What follows `S-31.cast`: the one that is there first counts."""
+
 CHUNK: Final = 1024 * 1024
 """Bytes that are read at once."""
 
+_BUFFER = 128 * 1024
 _WINDOW = 2**27
 """The most memory that a frame may ask for, in bytes: as `zstd -d` has it."""
 
@@ -26,12 +34,29 @@ def plain_path(path: Path) -> Path:
 
 
 def lying_path(path: Path) -> Path:
-    """Where a recording lies now: as it is, else compressed. Raises RecordingMissing."""
+    """Where a recording lies now: as it is, else compacted. Raises RecordingMissing."""
     plain = plain_path(path)
-    for found in (plain, plain.with_name(plain.name + ZST)):
-        if found.is_file():
+    for form in FORMS:
+        if (found := plain.with_name(plain.name + form)).is_file():
             return found
     raise RecordingMissing(f"{plain.name} is missing")
+
+
+def opened_plain(path: Path, at: int = 0) -> io.BufferedReader:
+    """The plain content of a file of either form, for whoever closes it.
+
+    It begins `at` bytes into the file as it lies, which for a compacted one is where a frame
+    begins. Reading raises CorruptRecording where it can't be decompressed. Raises RecordingMissing.
+    """
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError as error:
+        raise RecordingMissing(f"{path.name} is missing") from error
+    except OSError as error:
+        raise RecordingMissing(f"{path.name} can't be read: {error.strerror}") from error
+    file.seek(at)
+    raw = file if path.suffix != ZST else _Decompressed(file, path.name)
+    return io.BufferedReader(cast(io.RawIOBase, raw), _BUFFER)
 
 
 def plain_chunks(path: Path) -> Iterator[bytes]:
@@ -39,19 +64,47 @@ def plain_chunks(path: Path) -> Iterator[bytes]:
 
     Raises RecordingMissing, CorruptRecording.
     """
-    try:
-        with path.open("rb", buffering=0) as file:
-            if path.suffix != ZST:
-                while chunk := file.read(CHUNK):
-                    yield chunk
-                return
-            decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-            with decompressor.stream_reader(file, read_across_frames=True) as reader:
-                while chunk := reader.read(CHUNK):
-                    yield chunk
-    except zstandard.ZstdError as error:
-        raise CorruptRecording(f"{path.name} can't be decompressed") from error
-    except FileNotFoundError as error:
-        raise RecordingMissing(f"{path.name} is missing") from error
-    except OSError as error:
-        raise RecordingMissing(f"{path.name} can't be read: {error.strerror}") from error
+    with opened_plain(path) as file:
+        try:
+            while chunk := file.read(CHUNK):
+                yield chunk
+        except OSError as error:
+            raise RecordingMissing(f"{path.name} can't be read: {error.strerror}") from error
+
+
+def plain_measure(path: Path, most: int | None = None) -> tuple[int, str]:
+    """The plain content's size and its SHA-256 in hex.
+
+    Where there is more than `most`, no more than that and one piece is read. Raises
+    RecordingMissing, CorruptRecording.
+    """
+    digest, size = hashlib.sha256(), 0
+    for chunk in plain_chunks(path):
+        digest.update(chunk)
+        size += len(chunk)
+        if most is not None and size > most:
+            break
+    return size, digest.hexdigest()
+
+
+class _Decompressed(io.RawIOBase):
+    """The content of a file of zstd frames; one that is cut ends with its last whole block."""
+
+    def __init__(self, file: io.FileIO, name: str) -> None:
+        self._file = file
+        self.name = name
+        decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        self._content = decompressor.stream_reader(file, read_across_frames=True)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        try:
+            return self._content.readinto(buffer)
+        except zstandard.ZstdError as error:
+            raise CorruptRecording(f"{self.name} can't be decompressed") from error
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

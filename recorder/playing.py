@@ -8,15 +8,13 @@ Whoever calls has the terminal: text goes out and keys come in by what is handed
 that is slow holds the replay up, which then catches up with the clock; nothing is gathered.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from recorder.asciicast import Code, Event
-from recorder.characters import as_terminal
 from recorder.reader import Reader
-from recorder.replay import Pace, frames
-from recorder.screen import CLEAR, Screen, size_of
+from recorder.replay import NOT_WHOLE, Pace, paced
+from recorder.scene import scene_at
 from recorder.screen_filter import RESET
-from recorder.session import Size
 
 PAUSE, STEP, QUIT = " ", ".", frozenset("qQ\x03\x04")
 
@@ -34,41 +32,22 @@ def perform(
     *,
     key: Callable[[float], str | None],
     clock: Callable[[], float],
+    note: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Show a recording at its pace. It begins with the screen as it stood at `pace.start`.
 
     `key` waits so many seconds for a key, `clock` gives seconds that only grow; what either or
-    `show` raises ends it. What is shown is safe for a terminal. Raises RecordingMissing,
-    CorruptRecording.
+    `show` raises ends it. `note` is told a sentence where that screen may not be whole. What is
+    shown is safe for a terminal. Raises RecordingMissing, CorruptRecording.
     """
-    header = reader.header()
-    events: Iterable[Event] = frames(reader.events(), pace)
-    if header.session.get("terminal") is False:
-        events = as_terminal(events)
-    if pace.start:
-        events = _drawn(events, Screen(Size(header.width, header.height)))
+    scene = scene_at(reader, pace.start)
     player = _Player(show, key, clock)
     try:
-        player.play(event for event in events if event.code is Code.OUT)
+        player.play(event for event in paced(scene.drawn(), pace) if event.code is Code.OUT)
     finally:
         show(RESET)
-
-
-def _drawn(events: Iterable[Event], screen: Screen) -> Iterator[Event]:
-    """What happened at 0 and before as the screen that it left."""
-    drawn = False
-    for event in events:
-        if not drawn and event.time > 0:
-            drawn = True
-            yield Event(0.0, Code.OUT, CLEAR + screen.dump())
-        if drawn:
-            yield event
-        elif event.code is Code.OUT:
-            screen.show(event.data)
-        else:
-            screen.resize(size_of(event.data))
-    if not drawn:
-        yield Event(0.0, Code.OUT, CLEAR + screen.dump())
+    if not scene.whole:
+        note(NOT_WHOLE)
 
 
 class _Player:

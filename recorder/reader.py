@@ -1,7 +1,8 @@
-"""Reading a recording back: line by line, in bounded memory, also while it is being written.
+"""Reading a recording back, in whichever form it lies: line by line, in bounded memory.
 
-A last line that is not whole is not there yet: it is left out. Any other line that the recorder
-did not write raises CorruptRecording. Nothing is changed on disk.
+It may be growing still, and it may be compacted between two readings. A last line that is not whole
+is not there yet: it is left out. Any other line that the recorder did not write raises
+CorruptRecording. Nothing is changed on disk.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,22 +11,27 @@ from typing import BinaryIO
 
 from recorder.asciicast import LONGEST_LINE, Event, Header, parse_event, parse_header
 from recorder.errors import CorruptRecording, RecordingMissing
+from recorder.plain import lying_path, opened_plain, plain_path
 
 SLICE = 64 * 1024
 """Bytes that are read until others get their turn."""
 
 
 class Reader:
-    """One recording's files; `sent_path` is its track of what was sent.
+    """One recording's files; `path` is the plain one's, `sent_path` its track of what was sent.
 
     Opens them anew for each reading, so one reader serves several. `between` is called between
-    two slices of long reading; what it raises ends it.
+    two slices of long reading; what it raises ends it. `points` is the hash of what finds a time
+    in it, where that is known.
     """
 
-    def __init__(self, path: Path, between: Callable[[], object] = lambda: None) -> None:
-        self.path = path
-        self.sent_path = path.with_suffix(".sent")
+    def __init__(
+        self, path: Path, between: Callable[[], object] = lambda: None, points: str | None = None
+    ) -> None:
+        self.path = plain_path(path)
+        self.sent_path = self.path.with_suffix(".sent")
         self.between = between
+        self.points = points
 
     def header(self) -> Header:
         """The first line. Raises RecordingMissing, CorruptRecording."""
@@ -36,39 +42,41 @@ class Reader:
 
     def events(self) -> Iterator[Event]:
         """All events, in the order in which they were written."""
-        read = 0
         with self.opened() as file:
-            for number, line in enumerate(whole_lines(file), 1):
-                if number > 1:
-                    yield self._parsed(number, line)
-                read += len(line)
-                if read >= SLICE:
-                    read = 0
-                    self.between()
+            lines = whole_lines(file)
+            next(lines, None)
+            yield from self.parsed(lines)
+
+    def parsed(self, lines: Iterator[bytes], before: int | None = 0) -> Iterator[Event]:
+        """The events that lines are; `before` is how many come before them, if that is known."""
+        read = 0
+        for number, line in enumerate(lines, (before or 0) + 2):
+            try:
+                yield parse_event(line)
+            except CorruptRecording as error:
+                place = "" if before is None else f", line {number}"
+                raise CorruptRecording(f"{self.path.name}{place}: {error}") from error
+            read += len(line)
+            if read >= SLICE:
+                read = 0
+                self.between()
 
     def sent_bytes(self) -> Iterator[bytes]:
         """The track of what was sent, as it lies there: encrypted. Raises RecordingMissing."""
-        with _opened(self.sent_path) as file:
+        with opened_plain(self.sent_path) as file:
             while data := file.read(SLICE):
                 yield data
                 self.between()
 
-    def _parsed(self, number: int, line: bytes) -> Event:
-        try:
-            return parse_event(line)
-        except CorruptRecording as error:
-            raise CorruptRecording(f"{self.path.name}, line {number}: {error}") from error
-
     def opened(self) -> BinaryIO:
-        """The file, for whoever closes it. Raises RecordingMissing."""
-        return _opened(self.path)
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise RecordingMissing(f"{path} cannot be read: {error.strerror}") from error
+        """The plain content, for whoever closes it. Raises RecordingMissing."""
+        lying = lying_path(self.path)
+        try:
+            return opened_plain(lying)
+        except RecordingMissing:
+            if (now := lying_path(self.path)) == lying:
+                raise
+            return opened_plain(now)
 
 
 def whole_lines(file: BinaryIO) -> Iterator[bytes]:

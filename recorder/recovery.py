@@ -13,7 +13,8 @@ from recorder import asciicast
 from recorder.errors import CorruptRecording, RecorderError
 from recorder.index import Index, Wanted
 from recorder.manifest import Held
-from recorder.mend import Mended, measured, mend, still_written
+from recorder.mend import Mended, mend, still_written
+from recorder.plain import lying_path, plain_measure
 from recorder.reader import Reader
 from recorder.sent_reader import bytes_sent
 from recorder.session import (
@@ -138,8 +139,8 @@ def _sent(path: Path) -> tuple[int, str | None]:
 
 def _as_it_is(directory: Path, stored: Stored) -> Stored:
     try:
-        size, sha256 = measured(directory / stored.path)
-    except OSError:
+        size, sha256 = plain_measure(lying_path(directory / stored.path))
+    except RecorderError:
         return stored
     return Stored(stored.path, sha256, size)
 

@@ -9,15 +9,22 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, TextIO
+from typing import IO, Final, TextIO
 
 from recorder.asciicast import STREAM_OF, Code, Event, Header, event_line, header_line
-from recorder.characters import as_terminal, as_text
+from recorder.characters import as_text
 from recorder.export import displayable
+from recorder.picture import Drawing
 from recorder.reader import Reader
+from recorder.scene import scene_at
 from recorder.screen_filter import RESET, ScreenFilter
+
+NOT_WHOLE: Final = (
+    "This recording is not compacted yet: the screen that it began with was drawn from what was "
+    "shown shortly before, and what had stood there longer may be missing."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +101,20 @@ def sped(events: Iterable[Event], speed: float) -> Iterator[Event]:
         yield Event(event.time / speed, event.code, event.data)
 
 
-def play(reader: Reader, pace: Pace, out: TextIO) -> None:
+def play(
+    reader: Reader, pace: Pace, out: TextIO, note: Callable[[str], object] = lambda _: None
+) -> None:
     """Show a recording on `out`: paced on a terminal (asciinema's keys work), else at once.
 
-    Where there is no terminal, `start` leaves out what was shown before. Raises
-    CorruptRecording, after what could be shown.
+    On a terminal it begins with the screen as it stood at `start`; elsewhere what was shown before
+    is left out. `note` is told a sentence where that screen may not be whole. Raises
+    RecordingMissing, CorruptRecording, after what could be shown.
     """
     if out.isatty():
-        _play_on_terminal(reader, pace, out)
+        scene = scene_at(reader, pace.start)
+        on_terminal(scene.header, paced(scene.drawn(), pace), out)
+        if not scene.whole:
+            note(NOT_WHOLE)
         return
     for text in printed(reader, pace.start):
         out.write(text)
@@ -110,17 +123,11 @@ def play(reader: Reader, pace: Pace, out: TextIO) -> None:
 
 def printed(reader: Reader, start: float) -> Iterator[str]:
     """What was shown from `start` on (seconds), safe for a terminal. Raises CorruptRecording."""
-    for event in shown(safe(as_text(reader.events()))):
-        if event.code is Code.OUT and event.time >= start:
+    scene = scene_at(reader, start)
+    drawing = Drawing(terminal=True, begun=scene.picture.drawing.begun)
+    for event in drawing.all(scene.events):
+        if event.code is Code.OUT:
             yield event.data
-
-
-def _play_on_terminal(reader: Reader, pace: Pace, out: TextIO) -> None:
-    header = reader.header()
-    events = frames(reader.events(), pace)
-    if header.session.get("terminal") is False:
-        events = as_terminal(events)
-    on_terminal(header, events, out)
 
 
 def on_terminal(header: Header, events: Iterable[Event], out: TextIO) -> None:

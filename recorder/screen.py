@@ -4,6 +4,7 @@ The terminal itself is asciinema's own (`avt`, in Rust); nothing else in the rec
 Whatever is fed to it, it raises nothing, and it holds no more than one screen.
 """
 
+import re
 from collections.abc import Sequence
 
 from avt import Cell, Color, Pen, Vt  # type: ignore[attr-defined]
@@ -16,6 +17,14 @@ CLEAR = "\x1b[0m\x1b[H\x1b[2J"
 
 _COLUMNS, _ROWS = 1000, 500
 """Larger terminals are cut to this: a client may say that it has 60 000 columns."""
+
+_REPEATED = re.compile(r"([^\x00-\x7f])\x1b\[(\d{1,4})b")
+"""One character many times: `avt` writes it so for wide ones too, and reads it otherwise."""
+
+_USUAL = (("\x9b", "\x1b["), ("\x1b[5W", "\x1b[3g"), ("\x1b[W", "\x1bH"))
+"""Tab stops are cleared and set in the words that every terminal knows."""
+
+_SIZE = re.compile(r"([0-9]{1,10})x([0-9]{1,10})")
 
 
 class Screen:
@@ -55,17 +64,26 @@ class Screen:
         return [line.text.rstrip() for line in self._terminal.view()]
 
     def dump(self) -> str:
-        """What draws it on a terminal that is as it was when it was switched on."""
-        return str(self._terminal.dump())
+        """What draws it on a terminal that is as it was when it was switched on.
+
+        In 7-bit sequences. It may end inside of one, where the program did.
+        """
+        drawn = _REPEATED.sub(_spelt, self._terminal.dump())
+        for theirs, usual in _USUAL:
+            drawn = drawn.replace(theirs, usual)
+        return drawn
 
 
 def size_of(text: str) -> Size:
     """The size that a resize names: `132x50`. Raises CorruptRecording."""
-    columns, _, rows = text.partition("x")
-    try:
-        return Size(int(columns), int(rows))
-    except ValueError as error:
-        raise CorruptRecording(f"{text[:40]!a} is no size") from error
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise CorruptRecording(f"{text[:40]!a} is no size")
+    return Size(int(found[1]), int(found[2]))
+
+
+def _spelt(repeated: re.Match[str]) -> str:
+    return repeated[1] * (1 + min(int(repeated[2]), _COLUMNS))
 
 
 def _fitting(size: Size) -> tuple[int, int]:

@@ -56,11 +56,25 @@ RESET = (
 
 
 class ScreenFilter:
-    """One terminal's worth of state: give it the stream in any pieces."""
+    """One terminal's worth of state: give it the stream in any pieces.
 
-    def __init__(self) -> None:
-        self._begun = ""
-        self._in_string = False
+    `begun` is the sequence that is held back as it is not whole, `in_string` whether what comes is
+    a string that is not shown: with them, one goes on where another was.
+    """
+
+    def __init__(self, begun: str = "", *, in_string: bool = False) -> None:
+        self._begun = begun
+        self._in_string = in_string
+
+    @property
+    def begun(self) -> str:
+        """What is held back: a few hundred characters at most."""
+        return self._begun
+
+    @property
+    def in_string(self) -> bool:
+        """Whether a title or the like has begun and is not over."""
+        return self._in_string
 
     def feed(self, text: str) -> str:
         """What may be shown of this piece, with what was held back before."""

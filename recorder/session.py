@@ -37,6 +37,17 @@ class EndReason(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Compaction(StrEnum):
+    """What became of the file of a recording that is sealed.
+
+    `kept`: it would be no smaller; `corrupt`: it is not what was sealed, and left as it is.
+    """
+
+    COMPACTED = "compacted"
+    KEPT = "kept"
+    CORRUPT = "corrupt"
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """A terminal's size in character cells, as the client gave it (0 and 60000 do occur)."""
@@ -77,7 +88,9 @@ class Stored:
     """A recording's file. `path` is relative to the archive's directory.
 
     Until the session has ended, `sha256` (hex, of the whole file) is None and the rest is 0.
-    `let_go_at` is when it was let go: its file is no more.
+    `let_go_at` is when it was let go: its file is no more. Hash and size are of the plain content;
+    of one that was compacted, `compacted_size` is the file's, and `points` the SHA-256 (hex) of
+    what finds a time in it.
     """
 
     path: str
@@ -86,6 +99,9 @@ class Stored:
     events: int = 0
     sealed: bool = False
     let_go_at: datetime | None = None
+    compaction: Compaction | None = None
+    compacted_size: int | None = None
+    points: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

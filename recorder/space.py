@@ -58,6 +58,11 @@ class Marks:
         found = next((room for mark, room in marks if free >= mark), Room.EMERGENCIES)
         return found if free >= self.emergencies else Room.NOTHING
 
+    def floor(self, room: Room) -> int:
+        """Bytes that have to be free for it to stay at that."""
+        marks = {Room.EVERYTHING: self.low, Room.WHAT_IS_LIVE: self.reserve}
+        return 0 if room is Room.NOTHING else marks.get(room, self.emergencies)
+
 
 @dataclass(frozen=True, slots=True)
 class Disk:
@@ -69,7 +74,10 @@ class Disk:
 
 
 class Space:
-    """The disk below `directory`. `room` is as of the last look; `ask` says what there is."""
+    """The disk below `directory`. `room` is as of the last look; `ask` says what there is.
+
+    `floor` is how many bytes have to stay free for `room` to stay what it is.
+    """
 
     def __init__(
         self, directory: Path, marks: Marks, ask: Callable[[Path], Disk] | None = None
@@ -79,6 +87,7 @@ class Space:
         self._ask = ask or disk_of
         self.room = Room.EVERYTHING
         self.free = 0
+        self.floor = 0
 
     def look(self) -> Room:
         """For what there is room now. A disk that does not answer has none. It blocks."""
@@ -89,6 +98,7 @@ class Space:
             return self.room
         self.free = disk.free
         self.room = self._judged(disk)
+        self.floor = self._marks.fitted(disk.total).floor(self.room)
         return self.room
 
     def _judged(self, disk: Disk) -> Room:
