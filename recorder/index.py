@@ -195,20 +195,22 @@ class Index:
             return list(connection.execute(statement).scalars())
 
     def kept(
-        self, host: str, began_before: datetime, *, limit: int, after: Session | None = None
-    ) -> list[Session]:
-        """Sessions on a host that are over and were not let go, the oldest first.
+        self, host: str, began_before: datetime, *, limit: int, after: int | None = None
+    ) -> list[int]:
+        """The numbers of sessions on a host that are over and were not let go, the oldest first.
 
-        For the next page, `after` is the last one.
+        At most `limit`; for the next page, `after` is the last one.
         """
-        columns = sessions.c
-        statement = select(sessions).where(is_kept, ~is_live, columns.host == host)
-        statement = statement.where(columns.started_at < began_before)
+        began, number = sessions.c.started_at, sessions.c.id
+        statement = select(number).where(is_kept, ~is_live, sessions.c.host == host)
+        statement = statement.where(began < began_before)
         if after is not None:
-            later = or_(columns.started_at > after.started_at, columns.id > after.id)
-            statement = statement.where(columns.started_at >= after.started_at, later)
-        ordered = statement.order_by(columns.started_at, columns.id)
-        return self._fetch(ordered.limit(max(0, min(limit, MOST_ROWS))))
+            last = select(began).where(number == after).scalar_subquery()
+            statement = statement.where(began >= last, or_(began > last, number > after))
+        with renamed(), self._database.read() as connection:
+            return list(
+                connection.execute(statement.order_by(began, number).limit(limit)).scalars()
+            )
 
     def uncompacted(self, ended_before: datetime, *, limit: int, after: int) -> list[Session]:
         """Sessions that ended before that time and are sealed, whose recording nobody has looked

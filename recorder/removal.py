@@ -118,13 +118,18 @@ class Removal:
 
     def finish_pending(self) -> list[str]:
         """Finish what was begun: sentences for what can't be. Raises IndexUnavailable."""
-        problems = (self._problem(laid) for laid in self._tombstones.unfinished())
-        return [said for said in problems if said is not None]
+        problems: list[str] = []
+        last = 0
+        while page := self._tombstones.unfinished(last):
+            problems += [said for number in page if (said := self._problem(number)) is not None]
+            last = page[-1]
+        return problems
 
-    def _problem(self, laid: Laid) -> str | None:
-        session = self._index.get(laid.session)
-        if session is None:
-            return f"{session_name(laid.session)} was let go, and its row is missing"
+    def _problem(self, number: int) -> str | None:
+        laid = self._tombstones.of_all([number]).get(number)
+        session = self._index.read([number]).get(number)
+        if laid is None or session is None:
+            return f"{session_name(number)} was let go, and what the database has can't be read"
         try:
             with self.alone_with(session):
                 self.finish(session, laid)

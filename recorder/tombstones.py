@@ -4,7 +4,7 @@ Whether a recording may go is decided elsewhere, in the transaction that lays it
 (`lay`). From then on it counts as gone; its files are taken away, and then it is finished.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,21 +73,17 @@ class Tombstones:
         with renamed(), self._database.read() as connection:
             return list(connection.execute(statement).scalars())
 
-    def unfinished(self) -> Iterator[Laid]:
-        """Those of recordings whose files may be there still, read by and by."""
-        return self._each(select(tombstones).where(is_unfinished))
+    def unfinished(self, after: int = 0, limit: int = _BATCH) -> list[int]:
+        """The sessions whose files may be there still, at most `limit`; those after `after`."""
+        statement = select(_t.session).where(is_unfinished, _t.session > after)
+        with renamed(), self._database.read() as connection:
+            return list(connection.execute(statement.order_by(_t.session).limit(limit)).scalars())
 
     def finish(self, session: int) -> None:
         """Keep that a session's files are away."""
         statement = update(tombstones).where(_t.session == session).values(finished=True)
         with renamed(), self._database.write() as connection:
             connection.execute(statement)
-
-    def _each(self, statement: Select[tuple[object, ...]]) -> Iterator[Laid]:
-        ordered, last = statement.order_by(_t.session).limit(_BATCH), 0
-        while page := self._page(ordered.where(_t.session > last)):
-            yield from page
-            last = page[-1].session
 
     def _page(self, statement: Select[tuple[object, ...]]) -> list[Laid]:
         with renamed(), self._database.read() as connection:
