@@ -47,6 +47,7 @@ def summary(facts: Facts) -> Shape:
         "sessions": len(facts.held),
         "sealed": sum(held.sound for held in facts.held),
         "live": [session.name for session in dossier.live],
+        "let_go": [held.session.name for held in facts.held if held.laid is not None],
         "events": len(proof.events),
         "events_not_sealed": len(proof.unsealed) + len(proof.unlisted),
         "checkpoint": proof.over[-1] if proof.over else None,

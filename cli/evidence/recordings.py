@@ -17,6 +17,7 @@ from recorder.plain import ZST, lying_path, plain_chunks, plain_path
 from recorder.seal import MANIFEST, SIGNATURE
 
 FOLDER: Final = "recordings"
+_TRIES: Final = 3
 PIECE: Final = 64 * 1024
 """Bytes that are looked at, at once, for the end of a line."""
 
@@ -41,11 +42,8 @@ class Recordings:
         Raises Changed.
         """
         stem, at = self._stem(held), held.session.ended_at or self._at
-        if held.laid is None:
-            self._add_cast(tar, held, stem, at)
-            with suppress(FileNotFoundError), stem.with_suffix(".sent").open("rb") as sent:
-                size = os.fstat(sent.fileno()).st_size
-                tar.file(f"{FOLDER}/{stem.with_suffix('.sent').name}", sent, size, at)
+        for suffix in (".cast", ".sent") if held.laid is None else ():
+            _add_plain(tar, stem.with_suffix(suffix), at, whole_lines=held.session.live)
         for suffix, text, signed_at in _signed(held):
             content = text.encode("utf-8", "surrogateescape")
             tar.text(f"{FOLDER}/{stem.with_suffix(suffix).name}", content, signed_at)
@@ -54,23 +52,38 @@ class Recordings:
     def _stem(self, held: Held) -> Path:
         return plain_path(self._directory / held.session.recording.path)
 
-    def _add_cast(self, tar: Tarball, held: Held, stem: Path, at: datetime) -> None:
-        """Plain; one that can't be unpacked goes as it lies."""
-        name = f"{FOLDER}/{stem.name}"
+
+def _add_plain(tar: Tarball, plain: Path, at: datetime, *, whole_lines: bool) -> None:
+    """A file of a recording, if it is there. Raises Changed.
+
+    It may be compressed meanwhile, and lie elsewhere then.
+    """
+    for _ in range(_TRIES):
         try:
-            path = lying_path(stem)
+            _add_lying(tar, lying_path(plain), at, whole_lines=whole_lines)
         except RecordingMissing:
             return
+        except FileNotFoundError:
+            continue
+        return
+    raise Changed(f"{plain.name} was changed while it was packed: try again.")
+
+
+def _add_lying(tar: Tarball, path: Path, at: datetime, *, whole_lines: bool) -> None:
+    """Its plain content; what can't be unpacked goes as it lies."""
+    if path.suffix == ZST:
         try:
-            if path.suffix == ZST:
-                size = sum(map(len, plain_chunks(path)))
-                tar.file(name, Pieces(plain_chunks(path)), size, at)
-                return
+            size = sum(map(len, plain_chunks(path)))
         except CorruptRecording:
-            name = f"{FOLDER}/{path.name}"
-        with path.open("rb") as file:
-            size = _whole_lines(file) if held.session.live else os.fstat(file.fileno()).st_size
-            tar.file(name, file, size, at)
+            pass
+        else:
+            name = f"{FOLDER}/{plain_path(path).name}"
+            tar.file(name, Pieces(plain_chunks(path)), size, at)
+            return
+    with path.open("rb") as file:
+        text = whole_lines and path.suffix == ".cast"
+        size = _whole_lines(file) if text else os.fstat(file.fileno()).st_size
+        tar.file(f"{FOLDER}/{path.name}", file, size, at)
 
 
 def _whole_lines(file: BinaryIO) -> int:

@@ -20,7 +20,9 @@ from bastion.events import What
 from cli.evidence.tarball import written_aside
 from recorder import Archive, Direction, EndReason, FileEvent, Kind, SessionInfo, Size
 from tests.cli.desks import Installation, Remote
+from tests.cli.old_sessions import ended_ago, retain
 from tests.cli.packs import (
+    ANCHORS,
     CHECKPOINTS,
     EVENTS,
     PACK,
@@ -283,13 +285,41 @@ def test_an_event_that_was_changed_is_said_and_packed_as_it_is(
 
 def test_a_compressed_recording_is_packed_plain(asked: Installation, tmp_path: Path) -> None:
     """So its sum is the sealed one, and nobody needs a program to see that."""
-    (cast,) = asked.home.directory.rglob("S-1.cast")
-    content = cast.read_bytes()
-    cast.with_name("S-1.cast.zst").write_bytes(zstandard.compress(content))
-    cast.unlink()
+    kept = {}
+    for suffix in ("cast", "sent"):
+        (plain,) = asked.home.directory.rglob(f"S-1.{suffix}")
+        kept[plain.name] = plain.read_bytes()
+        plain.with_name(f"{plain.name}.zst").write_bytes(zstandard.compress(kept[plain.name]))
+        plain.unlink()
     pack = packed(asked, "G-2", tmp_path)
     assert_verified(pack)
-    assert (pack.directory / "recordings/S-1.cast").read_bytes() == content
+    for name, content in kept.items():
+        assert (pack.directory / "recordings" / name).read_bytes() == content
+
+
+async def test_one_that_was_let_go_leaves_its_seal_and_tombstone(
+    furnished: Installation, tmp_path: Path
+) -> None:
+    """It is named, its tombstone is verified like the rest, and nothing is claimed of it."""
+    retain(furnished, "30d")
+    with furnished.services() as services:
+        await ended_ago(services, 40)
+        await ended_ago(services, 1)
+    furnished("prune", "--yes")
+    pack = packed(furnished, "G-1", tmp_path)
+    assert "S-1 was let go at " in pack.text("README.txt")
+    said = [pack.step(number) for number in range(len(pack.steps()))]
+    assert said[PACK].text.startswith("Good")
+    assert [each.text for each in said[RECORDINGS:ANCHORS]] == ["", "", ""]
+    assert [name for name in pack.names() if "/S-1." in name] == [
+        f"recordings/S-1.{suffix}"
+        for suffix in ("manifest", "manifest.sig", "tombstone", "tombstone.sig")
+    ]
+    summary = pack.json("summary.json")
+    assert (summary["sound"], summary["sealed"], summary["let_go"]) == (True, 1, ["S-1"])
+    stone = pack.directory / "recordings/S-1.tombstone"
+    stone.write_text(stone.read_text().replace("30d", "10d"))
+    assert "recordings/S-1.tombstone: WRONG" in pack.step(RECORDINGS).text
 
 
 def test_one_that_can_not_be_unpacked_goes_in_as_it_lies(
