@@ -32,8 +32,8 @@ class Stay(Enum):
 class Stays:
     """How many may stay for one thing, in all and of each person; `at_once` of them work.
 
-    After each small piece of long work one rests for so many seconds, and one after the other, so
-    that live sessions have the processor however many stay.
+    After each small piece of long work one rests, `rest` times as long as the piece took the
+    processor, and one after the other: so that live sessions have it, however many stay.
     """
 
     at_once: int
@@ -52,8 +52,8 @@ class Room:
     waiting_each: int = 8
     in_all: int = 256
     each: int = 64
-    reading: Stays = Stays(at_once=1, in_all=16, each=4, rest=0.0002)
-    watching: Stays = Stays(at_once=4, in_all=48, each=8, rest=0.01)
+    reading: Stays = Stays(at_once=1, in_all=16, each=4, rest=0.2)
+    watching: Stays = Stays(at_once=4, in_all=48, each=8, rest=3)
 
     def stays(self, stay: Stay) -> Stays:
         """What holds for those that stay for it."""
@@ -64,7 +64,7 @@ ROOM = Room()
 
 
 class Turns:
-    """So many at once; who comes first is served first. `rest` is as `Stays` has it, in seconds."""
+    """So many at once; who comes first is served first. `rest` is as `Stays` has it."""
 
     def __init__(self, at_once: int, rest: float = 0.0) -> None:
         self._rest = rest
@@ -92,11 +92,11 @@ class Turns:
             else:
                 self._taken -= 1
 
-    def rest(self) -> None:
-        """Rest for a moment, one after the other."""
+    def rest(self, worked: float) -> None:
+        """Rest after so many seconds of work, one after the other."""
         if self._rest:
             with self._resting:
-                time.sleep(self._rest)
+                time.sleep(self._rest * worked)
 
 
 class Workers:
@@ -208,6 +208,7 @@ class Place:
         self._workers = workers
         self._turns = turns
         self._held = False
+        self._worked = 0.0
 
     def settle(self, stay: Stay) -> None:
         """Stay for this from now on, to the end. Raises Unavailable where too many do."""
@@ -217,6 +218,7 @@ class Place:
         self.give()
         self._turns = turns
         self.take()
+        self._worked = time.thread_time()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -231,12 +233,15 @@ class Place:
         self.give()
         yield
         self.take()
+        self._worked = time.thread_time()
 
     def breathe(self) -> None:
         """Rest after a piece of long work; whoever waits for a turn has it before this goes on."""
+        worked = time.thread_time() - self._worked
         self.give()
-        self._turns.rest()
+        self._turns.rest(worked)
         self.take()
+        self._worked = time.thread_time()
 
     def take(self) -> None:
         """Wait for one's turn, unless one has it."""

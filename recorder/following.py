@@ -14,7 +14,7 @@ from recorder.characters import as_terminal, as_text
 from recorder.errors import CorruptRecording
 from recorder.reader import SLICE, Reader
 from recorder.replay import safe, shown
-from recorder.screen import CLEAR, Screen, size_of
+from recorder.screen import CLEAR, Screen, draw
 from recorder.screen_filter import RESET
 from recorder.session import Size
 
@@ -54,22 +54,12 @@ def follow(
     tail = Tail(reader, over, wait, lambda: show(CLEAR + screen.dump()))
     try:
         for events in tail.runs():
-            _follow(events if terminal else as_terminal(events), tail, screen, show)
+            for event in shown(safe(events if terminal else as_terminal(events))):
+                draw(event, screen, reader.rest)
+                if tail.caught_up and event.code is Code.OUT:
+                    show(event.data)
     finally:
         show(RESET)
-
-
-def _follow(
-    events: Iterator[Event], tail: "Tail", screen: Screen, show: Callable[[str], object]
-) -> None:
-    """One run of text: the screen has it always, whoever watches while she keeps up."""
-    for event in shown(safe(events)):
-        if event.code is not Code.OUT:
-            screen.resize(size_of(event.data))
-            continue
-        screen.show(event.data)
-        if tail.caught_up:
-            show(event.data)
 
 
 class Tail:
@@ -87,7 +77,7 @@ class Tail:
         self._wait = wait
         self._present = present
         self._most = self._kept = LONGEST
-        self._read = 0
+        self._read = SLICE  # so that it looks ahead at once
         self._flood: int | None = None
         self._torn = self._ended = self._told = False
         self.caught_up = False
@@ -136,6 +126,7 @@ class Tail:
 
     def _count(self, size: int) -> bool:
         """So much was told: whether it is time to see how much there is ahead."""
+        self._reader.rest()
         self._read += size
         if self._flood is not None:
             self._flood -= size
@@ -145,7 +136,6 @@ class Tail:
         if self._read < SLICE:
             return False
         self._read = 0
-        self._reader.between()
         return self._flood is None
 
     def _leaves_out(self, file: BinaryIO) -> bool:
@@ -183,3 +173,4 @@ class Tail:
         if not self.caught_up:
             self.caught_up = True
             self._present()
+            self._reader.rest()

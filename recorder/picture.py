@@ -6,12 +6,12 @@ all that was begun and is not whole. A keyframe is a convenience and no evidence
 events before it, and can be made again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from recorder.asciicast import STREAM_OF, Code, Event, Header, Stream
 from recorder.characters import Characters, Newlines
-from recorder.screen import CLEAR, Screen, size_of
+from recorder.screen import CLEAR, Screen, draw, size_of
 from recorder.screen_filter import ScreenFilter
 from recorder.session import Size
 
@@ -89,22 +89,31 @@ class Drawing:
 
 
 class Picture:
-    """The screen of a terminal of `size` on which a recording is drawn, empty at first."""
+    """The screen of a terminal of `size` on which a recording is drawn, empty at first.
 
-    def __init__(self, size: Size, drawing: Drawing) -> None:
+    `rest` is called between small pieces of drawing.
+    """
+
+    def __init__(
+        self, size: Size, drawing: Drawing, rest: Callable[[], object] = lambda: None
+    ) -> None:
         self.drawing = drawing
+        self._rest = rest
         self._size = size
         self._screen = Screen(size)
 
     @classmethod
-    def first(cls, header: Header) -> "Picture":
+    def first(cls, header: Header, rest: Callable[[], object] = lambda: None) -> "Picture":
         """As a recording begins."""
-        return cls(Size(header.width, header.height), Drawing(terminal=_terminal(header)))
+        return cls(Size(header.width, header.height), drawing_of(header), rest)
 
     @classmethod
-    def going_on(cls, header: Header, keyframe: Keyframe) -> "Picture":
+    def going_on(
+        cls, header: Header, keyframe: Keyframe, rest: Callable[[], object] = lambda: None
+    ) -> "Picture":
         """From a keyframe on."""
-        picture = cls(keyframe.size, Drawing(terminal=_terminal(header), begun=keyframe.begun))
+        drawing = Drawing(terminal=_terminal(header), begun=keyframe.begun)
+        picture = cls(keyframe.size, drawing, rest)
         picture._screen.show(keyframe.screen)
         return picture
 
@@ -118,11 +127,9 @@ class Picture:
         drawn = self.drawing.feed(event)
         if drawn is None:
             return None
-        if drawn.code is Code.OUT:
-            self._screen.show(drawn.data)
-        else:
+        if drawn.code is Code.RESIZE:
             self._size = size_of(drawn.data)
-            self._screen.resize(self._size)
+        draw(drawn, self._screen, self._rest)
         return drawn
 
     def shown(self) -> str:

@@ -5,6 +5,7 @@ is not there yet: it is left out. Any other line that the recorder did not write
 CorruptRecording. Nothing is changed on disk.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,15 +15,18 @@ from recorder.errors import CorruptRecording, RecordingMissing
 from recorder.plain import lying_path, opened_plain, plain_path
 
 SLICE = 64 * 1024
-"""Bytes that are read until others get their turn."""
+"""Bytes of a track that are read at once."""
+
+LONG = 0.002
+"""Seconds of work until others get their turn."""
 
 
 class Reader:
     """One recording's files; `path` is the plain one's, `sent_path` its track of what was sent.
 
     Opens them anew for each reading, so one reader serves several. `between` is called between
-    two slices of long reading; what it raises ends it. `points` is the hash of what finds a time
-    in it, where that is known.
+    two small pieces of long work, some milliseconds each; what it raises ends it. `points` is the
+    hash of what finds a time in it, where that is known.
     """
 
     def __init__(
@@ -30,8 +34,15 @@ class Reader:
     ) -> None:
         self.path = plain_path(path)
         self.sent_path = self.path.with_suffix(".sent")
-        self.between = between
         self.points = points
+        self._between = between
+        self._rested = time.monotonic()
+
+    def rest(self) -> None:
+        """Let others have their turn, where it is time: for whoever works on what was read."""
+        if time.monotonic() - self._rested >= LONG:
+            self._between()
+            self._rested = time.monotonic()
 
     def header(self) -> Header:
         """The first line. Raises RecordingMissing, CorruptRecording."""
@@ -49,24 +60,20 @@ class Reader:
 
     def parsed(self, lines: Iterator[bytes], before: int | None = 0) -> Iterator[Event]:
         """The events that lines are; `before` is how many come before them, if that is known."""
-        read = 0
         for number, line in enumerate(lines, (before or 0) + 2):
             try:
                 yield parse_event(line)
             except CorruptRecording as error:
                 place = "" if before is None else f", line {number}"
                 raise CorruptRecording(f"{self.path.name}{place}: {error}") from error
-            read += len(line)
-            if read >= SLICE:
-                read = 0
-                self.between()
+            self.rest()
 
     def sent_bytes(self) -> Iterator[bytes]:
         """The track of what was sent, as it lies there: encrypted. Raises RecordingMissing."""
         with opened_plain(self.sent_path) as file:
             while data := file.read(SLICE):
                 yield data
-                self.between()
+                self.rest()
 
     def opened(self) -> BinaryIO:
         """The plain content, for whoever closes it. Raises RecordingMissing."""

@@ -68,7 +68,7 @@ def scene_at(reader: Reader, time: float) -> Scene:
     header = reader.header()
     begins = _nearby(reader, header, time) if time else None
     if begins is None:
-        begins = _Beginning(Picture.first(header), reader.events())
+        begins = _Beginning(Picture.first(header, reader.rest), reader.events())
     events, picture = begins.events, begins.picture
     for event in events:
         if event.time >= time:
@@ -89,7 +89,7 @@ def _nearby(reader: Reader, header: Header, time: float) -> _Beginning | None:
     if place is None:
         return None
     events = reader.parsed(_lines_at(lying, place, torn=True), None)
-    return _Beginning(Picture.first(header), events, whole=False)
+    return _Beginning(Picture.first(header, reader.rest), events, whole=False)
 
 
 # Compacted
@@ -107,7 +107,7 @@ def _at_keyframe(reader: Reader, lying: Path, header: Header, time: float) -> _B
         return None
     if first is None or first.time != point.time:
         return None
-    return _Beginning(Picture.going_on(header, keyframe), chain([first], events))
+    return _Beginning(Picture.going_on(header, keyframe, reader.rest), chain([first], events))
 
 
 def _keyframe_before(lying: Path, points: str | None, time: float) -> tuple[Point, Keyframe] | None:

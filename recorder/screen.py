@@ -2,13 +2,18 @@
 
 The terminal itself is asciinema's own (`avt`, in Rust); nothing else in the recorder knows of it.
 Whatever is fed to it, it raises nothing, and it holds no more than one screen.
+
+It holds Python's lock while it works, so everything else in the process waits. A hostile program
+can make that long: 8 KiB that clear a screen of 500 000 cells again and again took four seconds.
+So it gets little at once, and a screen has a bounded area.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from avt import Cell, Color, Pen, Vt  # type: ignore[attr-defined]
 
+from recorder.asciicast import Code, Event
 from recorder.errors import CorruptRecording
 from recorder.session import Size
 
@@ -16,6 +21,7 @@ CLEAR = "\x1b[0m\x1b[H\x1b[2J"
 """What a terminal shows before a screen is drawn on it: nothing."""
 
 _COLUMNS, _ROWS = 1000, 500
+_CELLS = 50_000
 """Larger terminals are cut to this: a client may say that it has 60 000 columns."""
 
 _REPEATED = re.compile(r"([^\x00-\x7f])\x1b\[(\d{1,4})b")
@@ -26,6 +32,12 @@ _USUAL = (("\x9b", "\x1b["), ("\x1b[5W", "\x1b[3g"), ("\x1b[W", "\x1bH"))
 
 _SIZE = re.compile(r"([0-9]{1,10})x([0-9]{1,10})")
 
+PIECE = 256
+"""Characters that are drawn until others may have their turn."""
+
+_PIECE = re.compile(r"(?:[^\x1b]{0,128}\x1b?){1,8}")
+"""What is fed at once: eight sequences at most, the costliest of which takes two milliseconds."""
+
 
 class Screen:
     """The screen of a terminal of `size`, empty at first."""
@@ -35,8 +47,10 @@ class Screen:
 
     def show(self, text: str) -> Sequence[int]:
         """The program writes `text`; the rows, from 0, that are not as before."""
-        changed: Sequence[int] = self._terminal.feed_str(text)[0]
-        return changed
+        changed: set[int] = set()
+        for piece in _PIECE.findall(text):
+            changed.update(self._terminal.feed_str(piece)[0])
+        return sorted(changed)
 
     def resize(self, size: Size) -> None:
         """The terminal has another size."""
@@ -74,6 +88,17 @@ class Screen:
         return drawn
 
 
+def draw(event: Event, screen: Screen, rest: Callable[[], object]) -> None:
+    """Have `screen` show what was shown, in pieces that are soon done, whatever they are."""
+    if event.code is not Code.OUT:
+        screen.resize(size_of(event.data))
+        rest()
+        return
+    for at in range(0, len(event.data), PIECE):
+        screen.show(event.data[at : at + PIECE])
+        rest()
+
+
 def size_of(text: str) -> Size:
     """The size that a resize names: `132x50`. Raises CorruptRecording."""
     found = _SIZE.fullmatch(text)
@@ -88,8 +113,8 @@ def _spelt(repeated: re.Match[str]) -> str:
 
 def _fitting(size: Size) -> tuple[int, int]:
     """Of a terminal without a size 80 times 24 is believed, as programs do."""
-    columns, rows = size.columns or 80, size.rows or 24
-    return min(columns, _COLUMNS), min(rows, _ROWS)
+    columns, rows = min(size.columns or 80, _COLUMNS), min(size.rows or 24, _ROWS)
+    return columns, min(rows, _CELLS // columns)
 
 
 def _other_pen(one: Cell, other: Cell) -> bool:

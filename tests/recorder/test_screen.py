@@ -1,5 +1,9 @@
 """What stands on a terminal's screen, whatever was written to it."""
 
+import threading
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +59,35 @@ def test_nothing_breaks_it(writes: list[str | tuple[int, int]]) -> None:
         else:
             screen.resize(Size(*each))
     assert len(screen.lines()) <= 500
+
+
+class Ticker:
+    """Somebody else in the process, who wants the processor every millisecond."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tick)
+
+    def __enter__(self) -> "Ticker":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        before = time.monotonic()
+        while not self._over.wait(0.001):
+            now = time.monotonic()
+            self.longest, before = max(self.longest, now - before), now
+
+
+@pytest.mark.parametrize("sequence", ["\x1b[2J", "\x1b[9999S", "\x1b[H\x1b[9999M", "\n"])
+def test_nothing_that_is_drawn_stops_the_process(sequence: str) -> None:
+    """What costs most, on the largest screen: others have their turn all the time."""
+    screen = Screen(Size(60_000, 60_000))
+    with Ticker() as other:
+        screen.show(sequence * 4000)
+    assert other.longest < 1
