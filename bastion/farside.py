@@ -43,8 +43,16 @@ class NearSide(Protocol):
         """The target takes no more for now, or takes more again (`FarSide.blocked`)."""
 
 
+MOST_UNTOLD = 32
+"""What is told later, when it can be told in its order; a target that has more to say is not
+believed."""
+
+
 class FarSide(asyncssh.SSHClientSession[bytes]):
-    """The session at the target. Writing to it once it is gone does nothing."""
+    """The session at the target. Writing to it once it is gone does nothing.
+
+    While it is frozen, nothing is read from it, and nothing is told of it.
+    """
 
     def __init__(self, near: NearSide, turn: Turn):
         self._near = near
@@ -53,6 +61,7 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
         self._chunks: list[bytes] = []
         self._datatype: int | None = None
         self._paused = False
+        self._frozen = False
         self._untold: list[Callable[[], None]] = []
         self._gone = asyncio.Event()
         self.blocked = False
@@ -62,7 +71,7 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         """The channel is open; nothing has been started on it yet."""
         self._chan = cast(UpstreamChannel, chan)
-        if self._paused:
+        if self._paused or self._frozen:
             chan.pause_reading()
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
@@ -82,39 +91,50 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
 
     def eof_received(self) -> bool:
         """The target's program has closed its output; ours stays open."""
-        self.show_all()
-        self._told()
-        self._near.far_eof()
+        self._in_order(self._near.far_eof, last=True)
         return True
 
     def exit_status_received(self, status: int) -> None:
         """RFC 4254 section 6.10."""
-        self._after_output(partial(self._near.far_exit, status))
+        self._in_order(partial(self._near.far_exit, status), after_output=True)
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
         """RFC 4254 section 6.10."""
-        self._after_output(partial(self._near.far_signal, signal, core_dumped, msg, lang))
+        tell = partial(self._near.far_signal, signal, core_dumped, msg, lang)
+        self._in_order(tell, after_output=True)
 
-    def _after_output(self, tell: Callable[[], None]) -> None:
-        """Tell how it ended once all before it was shown: asyncssh hears requests at once."""
+    def _in_order(
+        self, tell: Callable[[], None], *, after_output: bool = False, last: bool = False
+    ) -> None:
+        """Tell it, once what came before it was shown.
+
+        asyncssh hears requests at once: how a program ended is told `after_output` that is still
+        queued. Before what is `last` all else is told.
+        """
         self.show_all()
-        if self._chan is not None and self._chan.behind:
-            self._untold.append(tell)
-        else:
-            tell()
+        if self._frozen or (after_output and self._behind):
+            if last or len(self._untold) < MOST_UNTOLD:
+                self._untold.append(tell)
+            return
+        if last or after_output:
+            self._tell_untold()
+        tell()
 
-    def _told(self) -> None:
-        while self._untold:
+    @property
+    def _behind(self) -> bool:
+        return self._chan is not None and self._chan.behind
+
+    def _tell_untold(self) -> None:
+        while self._untold and not self._frozen:
             self._untold.pop(0)()
 
     def xon_xoff_requested(self, client_can_do: bool) -> None:
         """RFC 4254 section 6.8."""
-        self._near.far_xon_xoff(client_can_do)
+        self._in_order(partial(self._near.far_xon_xoff, client_can_do))
 
     def eow_received(self) -> None:
         """The program reads no more (PROTOCOL, 2.1)."""
-        self.show_all()
-        self._near.far_eow()
+        self._in_order(self._near.far_eow)
 
     def pause_writing(self) -> None:
         """The target takes no more for now."""
@@ -128,10 +148,8 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel is gone."""
-        self.show_all()
-        self._told()
         self._gone.set()
-        self._near.far_lost(exc)
+        self._in_order(partial(self._near.far_lost, exc), last=True)
 
     # To the target
 
@@ -173,13 +191,31 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
     def pause(self) -> None:
         """The client takes no more for now."""
         self._paused = True
-        if self._chan is not None:
-            self._chan.pause_reading()
+        self._pace()
 
     def resume(self) -> None:
         """It takes more again."""
         self._paused = False
-        if self._chan is not None:
+        self._pace()
+
+    def freeze(self) -> None:
+        """Read nothing more, and tell nothing more, until `go_on`."""
+        self._frozen = True
+        self._pace()
+
+    def go_on(self) -> None:
+        """Read and tell again, what came meanwhile first."""
+        self._frozen = False
+        self._pace()
+        if not self._behind:
+            self._tell_untold()
+
+    def _pace(self) -> None:
+        if self._chan is None:
+            return
+        if self._paused or self._frozen:
+            self._chan.pause_reading()
+        else:
             with self._turn:
                 self._chan.resume_reading()
 

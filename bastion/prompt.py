@@ -14,7 +14,8 @@ from asyncssh.constants import EXTENDED_DATA_STDERR
 
 from bastion.lines import INTERRUPT, Piped, Reader, Typed
 from bastion.policy import Ask, Mode
-from bastion.relay import CUT, Attend, Relay
+from bastion.relay import Attend, Relay
+from bastion.spoken import CUT
 from bastion.wire.packets import Turn
 from recorder import EndReason
 

@@ -12,42 +12,36 @@ opens the recording and comes back with `carry`, or with `refuse`.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 
 import asyncssh
-from asyncssh.constants import EXTENDED_DATA_STDERR
 
 from bastion.courses import Course, Filed, Machine, Plain
 from bastion.environment import permitted
 from bastion.errors import Unavailable
 from bastion.farside import FarSide
 from bastion.policy import Ask, Mode
-from bastion.starting import Starting
+from bastion.spoken import CUT, GRACE, REFUSED, Spoken
+from bastion.standstill import Standstill
 from bastion.upstream import Upstream
 from bastion.wire.channels import SessionChannel, Start, Terminal, UpstreamChannel
 from bastion.wire.packets import Turn
-from recorder import EndReason, Recording, RecordingFailed, Size, Stream
+from recorder import EndReason, Recording, Size
 
 log = logging.getLogger(__name__)
 
-REFUSED = 254
-"""The exit status of a run that was refused."""
-
-CUT = 255
-"""The exit status of a run that was ended before its time."""
-
-GRACE = 0.5
-"""Seconds that a client gets to take the last line, and a target to close."""
+INTERRUPTED = 130
+"""The exit status of one that nobody waited for any more, as a shell has it."""
 
 PATIENCE = 2.0
 """Seconds that a target gets to say how it ended, when the client has closed."""
 
-_UNRECORDED = b"\r\nbastion: this session can't be recorded any more, so it is over.\r\n"
-"""The one line that is shown and not recorded."""
+_INTERRUPT = b"\x03"
 
 Attend = Callable[["Relay", Ask], Coroutine[object, object, None]]
 
 
-class Relay(Starting):
+class Relay(Spoken):
     """The client's side of one session channel.
 
     `attend` is awaited, as a task of the connection, for the one start request. One that is
@@ -59,17 +53,16 @@ class Relay(Starting):
         self.prompted = prompted
         self._attend = attend
         self._turn = turn
-        self._answered = False
         self._held = False
         self._full = False
         self._far: FarSide | None = None
-        self._recording: Recording | None = None
         self._course: Course = Plain(self)
         self._greeting: Sequence[str] = ()
         self._from_client: list[bytes] = []
-        self._client_gone = False
-        self._ended = False
+        self._attending = False
+        self._input_ended = False
         self._exit_passed = False
+        self._still = Standstill()
         self._over = asyncio.Event()
         self.was_cut = False
 
@@ -78,20 +71,6 @@ class Relay(Starting):
     async def started(self, ask: Ask) -> None:
         """From the start request to the end of the session."""
         await self._attend(self, ask)
-
-    def refuse(self, sentence: str) -> None:
-        """Say why not, where the person hears it, and end the channel."""
-        if self._ended:
-            return
-        self._chan.answer(True)
-        self._tell(sentence)
-        self._ended = True
-        self._leave(REFUSED)
-
-    @property
-    def gone(self) -> bool:
-        """Whether the client has left before anything was opened for it."""
-        return self._client_gone
 
     def hand_over(self, session: asyncssh.SSHServerSession[bytes]) -> SessionChannel:
         """The client's channel, which `session` hears from now on in this one's place."""
@@ -108,11 +87,25 @@ class Relay(Starting):
         if machine is not None:
             self._course = Filed(self, machine)
 
+    async def watched(self, sentence: str) -> bool:
+        """Begin frozen, and wait until somebody watches; `sentence` says so. False if it ended.
+
+        What is typed meanwhile goes nowhere, and ctrl-c ends it; what is piped waits at the client.
+        """
+        self._still.begin()
+        self.tell(sentence)
+        if self._terminal is not None:
+            self._attending = True
+            self._chan.answer(True)  # or nothing would be read from the terminal
+        await self._still.over()
+        return not self._ended
+
     async def carry(self, upstream: Upstream, mode: Mode, command: bytes) -> None:
         """Start `command` as `mode` has it at the target, and carry the session to its end.
 
         Returns when both sides are over; the recording then knows how it ended.
         """
+        await self._still.over()
         if self._ended:
             return
         self._far = far = FarSide(self, self._turn)
@@ -120,7 +113,7 @@ class Relay(Starting):
             channel = await upstream.start(far, self._start(mode, command))
         except Unavailable as error:
             self._far = None
-            self._end(EndReason.LOST)
+            self.end(EndReason.LOST)
             self.refuse(str(error))
             return
         self._through(channel, far)
@@ -142,17 +135,25 @@ class Relay(Starting):
             channel.abort()
             return
         for line in self._greeting:
-            self._tell(line)
+            self.tell(line)
+        self._attending, self._answered = False, True
         self._chan.answer(True)
-        self._answered = True
         self._course.begin()
+        if self._input_ended:
+            self.eof_received()
         self.pace()
         channel.begin_reading()
 
     # From the client to the target
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
-        """Keep what came until the end of the turn, so that it is one event and one write."""
+        """Keep what came until the end of the turn, so that it is one event and one write.
+
+        What is typed before anything runs is for nobody.
+        """
+        if not self._answered:
+            self._typed_ahead(data)
+            return
         self._from_client.append(data)
         if len(self._from_client) == 1:
             self._turn.later(self._forward)
@@ -165,23 +166,37 @@ class Relay(Starting):
         if self._far is not None:
             self._course.sent(data)
 
+    def _typed_ahead(self, data: bytes) -> None:
+        if _INTERRUPT in data:
+            self._give_up_waiting()
+
+    def _give_up_waiting(self) -> None:
+        if self._attending and not self._ended:
+            self._attending, self._ended = False, True
+            self.leave(INTERRUPTED)
+            self._finish()
+
     def eof_received(self) -> bool:
         """The client will send no more; it still listens."""
         self._forward()
-        if self._far is not None:
+        if not self._answered:
+            self._input_ended = True
+        elif not self._still.put_off(self._course.sent_eof, "eof"):
             self._course.sent_eof()
         return True
 
     def signal_received(self, signal: str) -> None:
-        """RFC 4254 section 6.9."""
+        """RFC 4254 section 6.9. Nothing passes while it is frozen, not even this."""
         self._forward()
-        if self._far is not None:
+        if not self._answered:
+            self._give_up_waiting()
+        elif self._far is not None and not self._still.frozen:
             self._far.send_signal(signal)
 
     def break_received(self, msec: int) -> bool:
         """RFC 4335."""
         self._forward()
-        return self._far is not None and self._far.send_break(msec)
+        return self._far is not None and not self._still.frozen and self._far.send_break(msec)
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
         """RFC 4254 section 6.7."""
@@ -191,18 +206,25 @@ class Relay(Starting):
         size = (width, height, pixwidth, pixheight)
         self._terminal = Terminal(self._terminal.term, size, self._terminal.modes)
         if self._far is not None and self.keep(lambda r: r.resized(Size(width, height))):
-            self._far.resize(size)
+            resize = partial(self._far.resize, size)
+            if not self._still.put_off(resize, "size"):
+                resize()
 
     def eow_received(self) -> None:
         """The client reads no more."""
-        if self._far is not None:
+        if self._far is not None and not self._still.put_off(self._far.send_eow, "eow"):
             self._far.send_eow()
 
     def close_received(self) -> bool:
         """The client closes; ours waits until the target's exit status has been passed on."""
         self._forward()
-        if self._far is None or self._ended:
+        if self._ended or (self._far is None and self._recording is None):
             return False
+        if self._far is None:  # it has waited long enough for somebody who watches
+            self._ended = True
+            self._finish()
+            asyncio.get_running_loop().call_soon(self._chan.finish_close)
+            return True
         self._far.close()
         asyncio.get_running_loop().call_later(PATIENCE, self._let_go)
         return True
@@ -212,7 +234,7 @@ class Relay(Starting):
         if not self._ended:
             self._ended = True
             self._chan.finish_close()
-        self._over.set()
+        self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client's channel is gone."""
@@ -220,7 +242,7 @@ class Relay(Starting):
             self._forward()
             self._far.close()
         self._client_gone = self._ended = True
-        self._over.set()
+        self._finish()
 
     def pause_writing(self) -> None:
         """The client takes no more for now."""
@@ -273,29 +295,29 @@ class Relay(Starting):
         """The target's channel is gone: cleanly, or with its connection."""
         if not self._ended:
             if error is not None and not self._exit_passed:
-                self._end(EndReason.LOST)
-                self._tell("the connection to the target was lost.")
+                self.end(EndReason.LOST)
+                self.tell("the connection to the target was lost.")
                 self._chan.send_exit_status(CUT)
             self._ended = True
             self._chan.finish_close()
-        self._over.set()
+        self._finish()
 
     # What the course of the bytes is told to do
 
     def to_target(self, data: bytes) -> None:
         """Pass on what the client sent."""
-        if self._far is not None:
+        if self._far is not None and not self._still.put_off(partial(self._far.write, data)):
             self._far.write(data)
 
     def end_input(self) -> None:
         """Tell the target that no more will come."""
-        if self._far is not None:
+        if self._far is not None and not self._still.put_off(self._far.write_eof):
             self._far.write_eof()
 
-    def say(self, sentence: str) -> None:
-        """Let the person know."""
-        if not self._ended:
-            self._tell(sentence)
+    def to_client(self, data: bytes, datatype: int | None) -> None:
+        """Let the client see `data`."""
+        if not self._still.put_off(partial(self.write, data, datatype)):
+            self.write(data, datatype)
 
     def give_up(self, sentence: str) -> None:
         """End the session: one side does not speak as it should."""
@@ -306,7 +328,9 @@ class Relay(Starting):
 
         Where answers are made on the way, the client has to take them too.
         """
-        held = self._course.holding or (self._full and self._course.answers)
+        if not self._answered:
+            return  # nothing is read yet but what is typed while one waits
+        held = self._still.frozen or self._course.holding or (self._full and self._course.answers)
         held = held or (self._far is not None and self._far.blocked)
         if held is self._held:
             return
@@ -317,84 +341,54 @@ class Relay(Starting):
             with self._turn:
                 self._chan.resume_reading()
 
-    # How it ends before its time
+    # While nobody watches
 
-    def warn(self, sentence: str) -> None:
-        """Tell the person what is about to happen."""
-        if not self._ended and self._recording is not None:
-            self._tell(sentence)
+    def freeze(self, sentence: str) -> None:
+        """Let nothing pass, either way, until `go_on`; what is read stays with who sends it."""
+        if self._ended:
+            return
+        self.tell(sentence)
+        self._still.begin()
+        if self._far is not None:
+            self._far.freeze()
+        self.pace()
+
+    def go_on(self, sentence: str) -> None:
+        """Somebody watches: it goes on, or begins."""
+        if self._ended:
+            return
+        self.tell(sentence)
+        self._still.end()
+        if self._far is not None:
+            self._far.go_on()
+        self.pace()
+
+    # How it ends before its time
 
     def cut(self, reason: EndReason, sentence: str) -> None:
         """End both sides now, with a last line; a client that does not take it is cut off."""
         if self._ended or self._recording is None:
             return
-        self.was_cut = True
-        self._end(reason)
-        self._tell(sentence)
+        self.was_cut, self._attending = True, False
+        self.end(reason)
+        if self._far is None:
+            self._chan.answer(True)
+        self.tell(sentence)
         self._ended = True
-        if self._far is not None:
-            self._far.abort()
-        self._leave(CUT)
-        self._over.set()
+        self.leave(REFUSED if self._far is None else CUT)
+        self.close_far()
 
-    def _leave(self, status: int) -> None:
-        if not self._client_gone:
-            self._chan.send_exit_status(status)
-            self._chan.finish_close()
-            asyncio.get_running_loop().call_later(GRACE, self._abandon)
-
-    def _abandon(self) -> None:
-        if not self._client_gone:
-            self._chan.abort()
-
-    def _tell(self, sentence: str) -> None:
-        """Our lines go to the pty, or else to stderr; never to stdout. They are recorded first."""
+    def show_all(self) -> None:
+        """Hand on what has come from the target."""
         if self._far is not None:
             self._far.show_all()
-        stream, datatype = self._aside()
-        line = f"bastion: {sentence}\r\n" if self._terminal else f"bastion: {sentence}\n"
-        if self._terminal and self._answered:
-            line = f"\r\n{line}"
-        if self._recording is None or self.keep(lambda r: r.said(line, stream)):
-            self.to_client(line.encode(), datatype)
 
-    def _aside(self) -> tuple[Stream, int | None]:
-        """Where our own lines go."""
-        return (Stream.OUT, None) if self._terminal else (Stream.ERR, EXTENDED_DATA_STDERR)
-
-    def to_client(self, data: bytes, datatype: int | None) -> None:
-        """Let the client see `data`."""
-        if self._ended and self._recording is not None:
-            return
-        try:
-            self._chan.write(data, datatype)
-        except BrokenPipeError:
-            return  # the client is closing: it has seen all that it will see
-
-    def _end(self, reason: EndReason) -> None:
-        if self._recording is not None:
-            self._recording.end(reason)
-
-    def keep(self, record: Callable[[Recording], None]) -> bool:
-        """Record. False, and the end of the session, where that fails."""
-        if self._recording is None:
-            return False
-        try:
-            record(self._recording)
-        except RecordingFailed as error:
-            self._unrecorded(error)
-            return False
-        return True
-
-    def _unrecorded(self, error: RecordingFailed) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        log.error("%s: %s", self._recording and self._recording.name, error)
-        self._end(EndReason.RECORDING_FAILED)
+    def close_far(self) -> None:
+        """End the target's side at once; nothing is carried any more."""
         if self._far is not None:
             self._far.abort()
-        if not self._client_gone:
-            self._chan.write(_UNRECORDED, self._aside()[1])
-        self._leave(CUT)
+        self._finish()
+
+    def _finish(self) -> None:
         self._over.set()
+        self._still.give_up()

@@ -4,7 +4,7 @@ from typing import cast
 
 import asyncssh
 
-from bastion.farside import FarSide
+from bastion.farside import MOST_UNTOLD, FarSide
 from bastion.wire.packets import Turn
 
 
@@ -43,6 +43,17 @@ class Channel:
     """A channel of which only this is asked."""
 
     behind = False
+    paused = False
+
+    @property
+    def reads(self) -> bool:
+        return not self.paused
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
 
 
 def sides() -> tuple[Near, FarSide, Channel, Turn]:
@@ -93,3 +104,42 @@ async def test_an_exit_status_is_not_lost_with_the_channel() -> None:
     far.exit_status_received(3)
     far.connection_lost(None)
     assert near.told == [3, "lost"]
+
+
+async def test_nothing_is_read_or_told_while_it_is_frozen() -> None:
+    """What came meanwhile is told in its order when it goes on, and the close last."""
+    near, far, channel, _ = sides()
+    far.freeze()
+    assert channel.paused
+    far.eow_received()
+    far.eof_received()
+    far.exit_status_received(3)
+    far.connection_lost(None)
+    assert near.told == []
+    far.go_on()
+    assert near.told == ["eow", "eof", 3, "lost"]
+
+
+async def test_a_slow_client_and_a_freeze_both_have_to_end() -> None:
+    """Before that, nothing more is read."""
+    _, far, channel, _ = sides()
+    far.freeze()
+    far.pause()
+    far.go_on()
+    assert channel.paused
+    far.freeze()
+    far.resume()
+    assert channel.paused
+    far.go_on()
+    assert channel.reads
+
+
+async def test_a_frozen_target_that_talks_without_end_costs_no_memory() -> None:
+    """So much is kept of what it has to say; the end of it always is."""
+    near, far, _, _ = sides()
+    far.freeze()
+    for status in range(1000):
+        far.exit_status_received(status)
+    far.connection_lost(None)
+    far.go_on()
+    assert near.told == [*range(MOST_UNTOLD), "lost"]
