@@ -48,6 +48,7 @@ from bastion.events import Happened, What
 from bastion.failures import Failures
 from bastion.home import Home
 from bastion.live import Live
+from bastion.lookout import Lookout
 from bastion.orders import Orders
 from bastion.outlets import Outlets
 from bastion.people import People
@@ -255,9 +256,10 @@ def _hands(services: Services, group: asyncio.TaskGroup) -> _Hands:
     store, settings, clock = services.store, services.settings, services.clock
     ways = outside.told_channels(services.home, settings)
     awaited = outside.awaiting(services.approving, clock)
+    lookout = Lookout(Watchers(store), services.people)
     return _Hands(
         crew=Crew(group),
-        live=Live(store, clock, settings.limits.without_database),
+        live=Live(store, clock, lookout, settings.limits.without_database),
         chronicle=Chronicle(services.journal.tell_all, clock.now),
         workers=Workers(),
         teller=outside.teller(store, ways, settings, clock, awaited),
@@ -389,6 +391,7 @@ async def _listen(services: Services, control: Control, hands: _Hands) -> asynci
         index=services.index,
         chronicle=hands.chronicle,
         orders=Orders(),
+        watch_wait=limits.watch_wait,
     )
     places = Places(limits.connections, limits.unauthenticated, limits.unauthenticated_per_source)
     front = Front(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bastion.chronicle import Chronicle
 from bastion.clock import Clock
@@ -20,7 +21,8 @@ from recorder import Archive, Index
 class Parts:
     """What the doors are built of; made once, by `app`.
 
-    `notice` is the operator's line at the start of a shell, or empty.
+    `notice` is the operator's line at the start of a shell, or empty. `watch_wait` is how long a
+    session that somebody has to watch waits for that.
     """
 
     store: Store
@@ -34,6 +36,7 @@ class Parts:
     index: Index
     chronicle: Chronicle
     orders: Orders
+    watch_wait: timedelta
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,13 +129,15 @@ class AccessSettings(Part):
 class Limits(Part):
     """`[limits]`: waits in seconds (written as durations), and counts.
 
-    `without_database` is how long live sessions go on when the database does not answer.
+    `without_database` is how long live sessions go on when the database does not answer,
+    `watch_wait` how long one that somebody has to watch waits for that.
     """
 
     connect_timeout: Seconds = 10.0
     login_grace: Seconds = 30.0
     without_database: Seconds = 300.0
     drain: Seconds = 10.0
+    watch_wait: Lifetime = timedelta(minutes=10)
     connections: Count = 4000
     unauthenticated: Count = 200
     unauthenticated_per_source: Count = 50

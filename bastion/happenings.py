@@ -3,7 +3,9 @@
 Pure. One function for each kind of thing that is kept, so that no write is without its event.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from bastion.actor import Actor
 from bastion.events import Details, Happened, What
@@ -15,7 +17,7 @@ from bastion.requests import Approval, Request
 from bastion.retention import Hold, Leap, Retention
 from bastion.watchers import Watcher
 from recorder.seals import Kept
-from recorder.session import EndReason, Session
+from recorder.session import EndReason, Session, SessionInfo
 from recorder.tombstone import Tombstone
 from recorder.tombstones import Laid
 
@@ -248,6 +250,28 @@ def of_seal(actor: Actor, session: Session, kept: Kept) -> Happened:
         connection=session.connection,
         session=session.id,
         details={"manifest": kept.number, "sha256": kept.sha256},
+    )
+
+
+def of_watch(
+    what: What, session: int, info: SessionInfo, watchers: Sequence[str], waited: timedelta
+) -> Happened:
+    """A session that somebody has to watch waits, is frozen, or goes on: then by whose watching,
+    and after how long."""
+    details: dict[str, Details] = {"kind": info.kind}
+    if watchers:
+        details |= {"watchers": list(watchers), "seconds": int(waited.total_seconds())}
+    return Happened(
+        what,
+        info.user,
+        info.source,
+        user=info.user,
+        host=info.host,
+        login=info.login,
+        grant=info.grant,
+        connection=info.connection,
+        session=session,
+        details=details,
     )
 
 

@@ -54,6 +54,7 @@ names = [{names}]
 # login_grace = "30s"       # for signing in to the bastion
 # without_database = "5m"   # so long do live sessions go on when the database does not answer
 # drain = "10s"             # so long may they go on after SIGTERM
+# watch_wait = "10m"        # so long does a session wait that goes on only while somebody watches
 
 [recording]
 # directory = "recordings"  # below this directory, unless it begins with /

@@ -7,8 +7,7 @@ so that a refusal is spoken where the person hears it: as a banner, inside.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -22,13 +21,13 @@ from asyncssh.constants import (
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey
 
-from bastion import happenings
 from bastion.arrival import Arrival, Parts
 from bastion.courses import Machine
 from bastion.denials import Denial, Reason
 from bastion.denials import clock as clock_text
 from bastion.errors import BastionError, Unavailable
 from bastion.events import Happened, What
+from bastion.lasting import Lasting
 from bastion.orders import Orders
 from bastion.policy import Ask, Mode, Permit, Run, may_login, may_run, promptable
 from bastion.prompt import Prompt
@@ -37,10 +36,10 @@ from bastion.scp import Scp
 from bastion.sftp import Proxy
 from bastion.tunnel import Tunnel
 from bastion.upstream import Shared, Upstream
+from bastion.watched import waits
 from bastion.wire.connections import Authenticator, ServerConnection
 from bastion.wire.keys import certificate, plain_key
-from recorder import Kind, RecorderError, Session, SessionInfo, Size
-from recorder.recording import Recording
+from recorder import EndReason, Kind, RecorderError, Recording, SessionInfo, Size
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +49,14 @@ NOT_KEPT = 0
 """The number of a jump that could not be written down; it is refused."""
 
 _KINDS = {Mode.SHELL: Kind.SHELL, Mode.EXEC: Kind.EXEC, Mode.SUBSYSTEM: Kind.SFTP}
+
+_ENDS = {
+    Reason.CLOSING: EndReason.DRAINED,
+    Reason.DISK: EndReason.LIMIT,
+    Reason.EXPIRED: EndReason.EXPIRED,
+    Reason.UNAVAILABLE: EndReason.LOST,
+}
+"""How a session ends that was refused when somebody came to watch; else it was revoked."""
 
 MOST_NAMES = 10
 """Logins that one jump may try: each refusal is spoken and logged."""
@@ -63,6 +70,7 @@ class Hop(Authenticator):
     def __init__(self, arrival: Arrival, parts: Parts, gone: Callable[[], None]):
         self._arrival = arrival
         self._parts = parts
+        self._lasting = Lasting(parts)
         self._gone = gone
         self._permit: Permit | None = None
         self._shells = Shared()
@@ -203,50 +211,50 @@ class Hop(Authenticator):
     async def _carry(self, relay: Relay, permit: Permit, run: Run) -> None:
         upstream = await self._upstream(run)
         self._shells.users += 1
-        session = 0
         try:
             if relay.gone:
                 return
-            still = await self._may_run(permit, run.ask)  # connecting took its time
-            if isinstance(still, Denial):
-                self._refuse(relay, run.ask, still)
+            no_more = await self._no_more(permit, run)  # connecting took its time
+            if no_more is not None:
+                self._refuse(relay, run.ask, no_more)
                 return
-            if still.grant.id != run.grant.id:
-                raise Unavailable("what is granted here has just changed; try again.")
-            async with self._recorded(self._info(relay, run)) as recording:
-                session = recording.session
+            async with self._lasting.session(self._info(relay, run), run, relay) as recording:
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
-                self._parts.live.open(session, relay, run.grant, run.identity)
                 greeting = self._greeting(relay, run, recording.name)
                 relay.opened(recording, greeting, _machine(run, self._parts.orders))
-                await relay.carry(upstream, run.there, run.command)
+                no_more = await self._until_watched(relay, recording, permit, run)
+                if no_more is not None:
+                    self._refuse(relay, run.ask, no_more)
+                else:
+                    await relay.carry(upstream, run.there, run.command)
         finally:
-            self._parts.live.closed(session)
             self._shells.users -= 1
             unshared = upstream is not self._shells.upstream
             if unshared or self._lost or (relay.was_cut and not self._shells.users):
                 upstream.close()
 
-    @asynccontextmanager
-    async def _recorded(self, info: SessionInfo) -> AsyncIterator[Recording]:
-        """A recording, with the events of its beginning and its end."""
-        session = 0
-        try:
-            async with self._parts.archive.record(info) as recording:
-                session = recording.session
-                begun = happenings.of_session_begun
-                self._parts.crew.start(self._tell_of(session, begun), f"S-{session} begins")
-                yield recording
-        finally:
-            if session:
-                over = happenings.of_session_over
-                self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
+    async def _no_more(self, permit: Permit, run: Run) -> Denial | None:
+        """Why not, by now: door 3 once more, for what it has let through some time ago."""
+        still = await self._may_run(permit, run.ask)
+        if isinstance(still, Denial):
+            return still
+        if still.grant.id == run.grant.id:
+            return None
+        return Denial(Reason.CHANGED, "what is granted here has just changed; try again.")
 
-    async def _tell_of(self, session: int, what: Callable[[Session], Happened]) -> None:
-        """As the index has it. What can't be told now is told when the bastion starts again."""
-        found = await asyncio.to_thread(self._parts.index.get, session)
-        if found is not None:
-            self._parts.chronicle.tell_soon(what(found))
+    async def _until_watched(
+        self, side: Relay | Tunnel, recording: Recording, permit: Permit, run: Run
+    ) -> Denial | None:
+        """Wait until somebody watches, where somebody has to; and whether it may begin then."""
+        if not run.watched or not await side.watched(waits(recording.session)):
+            return None
+        try:
+            no_more = await self._no_more(permit, run)
+        except Unavailable as error:
+            no_more = Denial(Reason.UNAVAILABLE, str(error))
+        if no_more is not None:
+            recording.end(_ENDS.get(no_more.reason, EndReason.REVOKED))
+        return no_more
 
     async def _upstream(self, run: Run) -> Upstream:
         """One for all shells of a jump, one for all forwards; for a forced command, its own."""
@@ -329,23 +337,22 @@ class Hop(Authenticator):
     async def _carry_forward(self, tunnel: Tunnel, permit: Permit, run: Run) -> None:
         upstream = await self._upstream(run)
         self._forwards.users += 1
-        session = 0
         try:
-            still = await self._may_run(permit, run.ask)  # connecting took its time
-            if isinstance(still, Denial):
-                self._not_led(tunnel, still)
+            no_more = await self._no_more(permit, run)  # connecting took its time
+            if no_more is not None:
+                self._not_led(tunnel, no_more)
                 return
-            if still.grant.id != run.grant.id:
-                raise Unavailable("what is granted here has just changed; try again.")
             host, port = tunnel.to
             info = self._about(run, Kind.FORWARD, f"{host}:{port}")
-            async with self._recorded(info) as recording:
-                session = recording.session
+            async with self._lasting.session(info, run, tunnel) as recording:
                 log.info("%s %s by %s: forward", recording.name, self._arrival, run.grant)
-                self._parts.live.open(session, tunnel, run.grant, run.identity)
-                await tunnel.carry(upstream, recording)
+                tunnel.opened(recording)
+                no_more = await self._until_watched(tunnel, recording, permit, run)
+                if no_more is not None:
+                    self._not_led(tunnel, no_more)
+                else:
+                    await tunnel.carry(upstream, recording)
         finally:
-            self._parts.live.closed(session)
             self._forwards.users -= 1
             if self._lost or (tunnel.was_cut and not self._forwards.users):
                 upstream.close()

@@ -6,7 +6,7 @@ end. This room only makes it felt on channels that are open: it looks several ti
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,8 +17,10 @@ from bastion.denials import clock as clock_text
 from bastion.errors import BastionError
 from bastion.grants import Grant, State
 from bastion.inventory import User
+from bastion.lookout import Lookout
 from bastion.policy import Identity
 from bastion.store import Store
+from bastion.store.watchers import Sights
 from recorder.session import EndReason
 from recorder.space import Room
 
@@ -47,12 +49,19 @@ class Cuttable(Protocol):
         """End it now, with a last line."""
 
 
+class Watchable(Protocol):
+    """A session that somebody has to watch."""
+
+    def heed(self, watchers: Sequence[str], now: datetime) -> None:
+        """These watch, as far as they count. It is said again and again."""
+
+
 @dataclass(slots=True)
 class _Open:
     """An open session, when it ends, and when it was last spoken to about that.
 
     `until` is worked out once: a window's close takes long to find, and it is asked for each
-    session many times a second.
+    session many times a second. `watched` is there where somebody has to watch.
     """
 
     session: int
@@ -61,6 +70,7 @@ class _Open:
     identity: Identity
     until: datetime
     told: timedelta
+    watched: Watchable | None = None
 
     def take(self, grant: Grant, now: datetime) -> None:
         """The grant as it is by now; of another end the person is told anew."""
@@ -78,6 +88,7 @@ class _Question:
     last_kill: int
     grants: frozenset[int]
     names: frozenset[str]
+    watched: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,7 @@ class _News:
     users: dict[str, User] = field(default_factory=dict)
     kills: dict[int, str] = field(default_factory=dict)
     last_kill: int = 0
+    sights: Sights | None = None
 
     def renewed(self, identity: Identity) -> Identity:
         """The same key and source, with the user as the store has it now."""
@@ -103,8 +115,9 @@ class Live:
     end: then no session may begin. `room` is what the disk of the recordings has room for.
     """
 
-    def __init__(self, store: Store, clock: Clock, without_store: float):
+    def __init__(self, store: Store, clock: Clock, lookout: Lookout, without_store: float):
         self._store = store
+        self._lookout = lookout
         self._clock = clock
         self._without_store = timedelta(seconds=without_store)
         self._sessions: dict[int, _Open] = {}
@@ -127,11 +140,19 @@ class Live:
         """Whether there is room to record what begins now."""
         return self.room.begins(emergency=grant.emergency)
 
-    def open(self, session: int, cuttable: Cuttable, grant: Grant, identity: Identity) -> None:
-        """A session is open from now on."""
+    def open(
+        self,
+        session: int,
+        cuttable: Cuttable,
+        grant: Grant,
+        identity: Identity,
+        watched: Watchable | None = None,
+    ) -> None:
+        """A session is open from now on; `watched` is told who watches it."""
         now = self._clock.now()
         until = _until(grant, now)
-        self._sessions[session] = _Open(session, cuttable, grant, identity, until, until - now)
+        entry = _Open(session, cuttable, grant, identity, until, until - now, watched)
+        self._sessions[session] = entry
         self._version, self._joined = None, True
 
     def prompting(self, cuttable: Cuttable, grant: Grant, identity: Identity) -> int:
@@ -188,7 +209,7 @@ class Live:
         """One look."""
         self._joined = False
         now = self._clock.now()  # before the question: an end that was moved meanwhile is heard of
-        question = _Question(self._version, self._last_kill, self._grants(), self._names())
+        question = self._question()
         loop = asyncio.get_running_loop()
         try:
             news = await loop.run_in_executor(self._thread, self._ask, question)
@@ -197,12 +218,17 @@ class Live:
         else:
             self._heard = self._clock.now()
             self._hear(news)
+            if news.sights is not None:
+                self._lookout.heard(news.sights, now)
             self._version = None if self._joined else news.version
             self._looked = loop.time()
         self._judge(now)
 
-    def _grants(self) -> frozenset[int]:
-        return frozenset(entry.grant.id for entry in self._sessions.values())
+    def _question(self) -> "_Question":
+        watched = (entry.session for entry in self._sessions.values() if entry.watched is not None)
+        grants = frozenset(entry.grant.id for entry in self._sessions.values())
+        names, numbers = self._names(), frozenset(watched)
+        return _Question(self._version, self._last_kill, grants, names, numbers)
 
     def _names(self) -> frozenset[str]:
         people = {identity.user.name for identity, _ in self._people.values()}
@@ -220,6 +246,7 @@ class Live:
             users=self._store.users_called(question.names),
             kills={kill.session: kill.reason for kill in kills},
             last_kill=max((kill.id for kill in kills), default=question.last_kill),
+            sights=self._lookout.ask(question.watched) if question.watched else None,
         )
 
     def _hear(self, news: _News) -> None:
@@ -263,6 +290,10 @@ class Live:
             entry.cuttable.cut(EndReason.LIMIT, sentence)
         else:
             self._warn(entry, now)
+            if entry.watched is not None:
+                contractor = entry.identity.user.name
+                watchers = self._lookout.watchers(entry.session, contractor, now)
+                entry.watched.heed(watchers, now)
 
     def _warn(self, entry: _Open, now: datetime) -> None:
         left = entry.until - now

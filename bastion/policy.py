@@ -137,6 +137,16 @@ class Run(_Proof):
     scp: ScpRun | None = None
 
     @property
+    def watched(self) -> bool:
+        """Whether it may go on only while somebody watches."""
+        return self.grant.watch
+
+    @property
+    def fits(self) -> bool:
+        """Whether what is known of a transfer is granted; the rest is judged file by file."""
+        return self.scp is None or any(f.direction is self.scp.direction for f in self.files)
+
+    @property
     def forced(self) -> str | None:
         """The command line that the target's certificate must force, or None for a shell grant."""
         if self.ask.mode is Mode.FORWARD:
@@ -208,15 +218,21 @@ def may_run(permit: Permit, ask: Ask, now: datetime) -> Run | Denial:
     """Door 3, at shell, exec, subsystem and forward.
 
     Of several grants, the one that lasts longest is used. That counts the hours: one that ends
-    later may close sooner.
+    later may close sooner. One that somebody has to watch is used only where no other will do;
+    what it starts has to wait for a watcher (`Run.watched`).
     """
-    standing = [g for g in permit.grants if g.usable(now)]
-    if not standing:
-        return over(permit.grants, now)
-    active = [g for g in standing if not g.watch]
+    active = [g for g in permit.grants if g.usable(now)]
     if not active:
-        sentence = f"{standing[0]} may be used only while an auditor watches, and nobody does."
-        return Denial(Reason.WATCH, sentence)
+        return over(permit.grants, now)
+    unwatched = [g for g in active if not g.watch]
+    if unwatched and len(unwatched) < len(active):
+        run = _may_run(permit, unwatched, ask, now)
+        if isinstance(run, Run) and run.fits:
+            return run
+    return _may_run(permit, active, ask, now)
+
+
+def _may_run(permit: Permit, active: Sequence[Grant], ask: Ask, now: datetime) -> Run | Denial:
     if ask.mode is Mode.SUBSYSTEM:
         return _may_subsystem(permit, active, ask, now)
     if ask.mode is Mode.FORWARD:
@@ -235,7 +251,7 @@ def promptable(permit: Permit, now: datetime) -> tuple[Grant, tuple[Template, ..
 
     The grant is the one that lasts longest. None where no command would be let through.
     """
-    able = [g for g in permit.grants if g.usable(now) and not g.watch and g.allows.commands]
+    able = [g for g in permit.grants if g.usable(now) and g.allows.commands]
     if not able or permit.host.shell_type is None:
         return None
     granted = dict.fromkeys(template for g in able for template in g.allows.commands)

@@ -259,6 +259,22 @@ def _session_killed(happened: Happened) -> str:
     return f"{happened.actor} ended S-{happened.session}{_of(happened)}"
 
 
+def _waiting(happened: Happened) -> str:
+    whose = f"S-{happened.session} of {happened.actor} at {_at(happened)}"
+    return f"{whose} waits for somebody who watches"
+
+
+def _frozen(happened: Happened) -> str:
+    whose = f"S-{happened.session} of {happened.actor} at {_at(happened)}"
+    return f"nobody watches {whose} any more, so it waits"
+
+
+def _resumed(happened: Happened) -> str:
+    whose = f"S-{happened.session} of {happened.actor} at {_at(happened)}"
+    by = _text(happened, "watchers", ": watched by ")
+    return f"{whose} goes on{_duration(happened, ' after ')}{by}"
+
+
 def _watch_ended(happened: Happened) -> str:
     lasted = _duration(happened, ", after ")
     return f"{happened.actor} watches S-{happened.session} no more{lasted}"
@@ -433,6 +449,9 @@ _SAID: Mapping[What, Words] = {
     What.SESSION_STARTED: _session_started,
     What.SESSION_ENDED: _session_ended,
     What.SESSION_KILLED: _session_killed,
+    What.SESSION_WAITING: _waiting,
+    What.SESSION_FROZEN: _frozen,
+    What.SESSION_RESUMED: _resumed,
     What.WATCH_ENDED: _watch_ended,
     What.RECORDING_LOOKED_AT: _looked_at,
     What.RECORDING_FAILED: _recording_failed,

@@ -5,7 +5,8 @@ when the notice is worded. Events that nobody has to be told of become none.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import Final, TypeAlias
 
 from bastion.denials import clock
@@ -168,6 +169,34 @@ def _grant_changed(event: Event, facts: Facts) -> Notice | None:
     )
 
 
+# Sessions that wait for somebody who watches
+
+
+def _session_waits(event: Event, facts: Facts) -> Notice | None:
+    """At most one a minute for a grant: whoever comes sees the others in the list."""
+    happened = event.happened
+    grant = facts.grants.get(happened.grant or 0)
+    session = f"S-{happened.session}"
+    frozen = happened.what is What.SESSION_FROZEN
+    title = f"{session} of {plain(happened.user, 80)} waits for somebody who watches"
+    if frozen:
+        title = f"Nobody watches {session} of {plain(happened.user, 80)} any more: it waits"
+    notice = _notice(
+        event,
+        facts,
+        Group.REQUESTS,
+        title,
+        (*_of_event(event), *told(("reason", "" if grant is None else quoted(grant.reason)))),
+        audience=Audience(roles=_WATCHERS),
+        lines=(f"{PROGRAM} watch {session}", f"{PROGRAM} sessions --live"),
+    )
+    minute = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+    return replace(notice, key=f"G-{happened.grant} {happened.what.value} {minute}")
+
+
+_WATCHERS: Final = frozenset({Role.AUDITOR, Role.ADMIN})
+
+
 # Everything else is told from the event alone.
 
 _Words: TypeAlias = tuple[Group, str]
@@ -317,6 +346,8 @@ _WORDS: Final[Mapping[What, Callable[[Event, Facts], Notice | None]]] = {
     What.GRANT_EXTENDED: _grant_changed,
     What.GRANT_REVOKED: _grant_changed,
     What.GRANT_REVIEWED: _grant_changed,
+    What.SESSION_WAITING: _session_waits,
+    What.SESSION_FROZEN: _session_waits,
     **dict.fromkeys(_PLAIN, _plainly),
 }
 

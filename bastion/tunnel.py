@@ -8,12 +8,14 @@ went which way, and their SHA-256. There is no terminal to speak to, so nothing 
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
 
 from bastion.errors import Unavailable
+from bastion.standstill import Standstill
 from bastion.upstream import Upstream
 from bastion.wire.channels import TunnelChannel
 from bastion.wire.packets import Turn
@@ -36,6 +38,9 @@ class Tunnel(asyncssh.SSHTCPSession[bytes]):
         self._chan: asyncssh.SSHTCPChannel[bytes] | None = None
         self._recording: Recording | None = None
         self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._still = Standstill()
+        self._client_full = False
+        self._target_full = False
         self._over = asyncio.Event()
 
     async def answered(self) -> "Tunnel":
@@ -49,13 +54,27 @@ class Tunnel(asyncssh.SSHTCPSession[bytes]):
 
     def refuse(self, sentence: str, code: int = OPEN_ADMINISTRATIVELY_PROHIBITED) -> None:
         """Say why not: the client shows it as the reason why the channel could not be opened."""
-        self._over.set()
+        self._finish()
         if not self._answer.done():
             self._answer.set_exception(asyncssh.ChannelOpenError(code, f"bastion: {sentence}"))
 
+    def opened(self, recording: Recording) -> None:
+        """The recording is there."""
+        self._recording = recording
+
+    async def watched(self, sentence: str) -> bool:
+        """Begin frozen, and wait until somebody watches. False if it ended before that.
+
+        `sentence` is for the recording alone: there is nowhere else to say it.
+        """
+        self._still.begin()
+        self._note(sentence)
+        await self._still.over()
+        return not self._over.is_set()
+
     async def carry(self, upstream: Upstream, recording: Recording) -> None:
         """Have the target connect, and carry the forward to its end."""
-        self._recording = recording
+        await self._still.over()
         if self._over.is_set():
             return
         try:
@@ -78,26 +97,28 @@ class Tunnel(asyncssh.SSHTCPSession[bytes]):
         self._chan = chan
         if self._over.is_set():
             chan.abort()
-        self._far.release()
+        self._pace()
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """Measure, then pass on."""
         if self._keep(lambda recording: recording.sent(data)):
-            self._far.write(data)
+            self._pass(partial(self._far.write, data))
 
     def eof_received(self) -> bool:
         """The client sends no more; it still listens."""
         if self._keep(lambda recording: recording.sent_eof()):
-            self._far.write_eof()
+            self._pass(self._far.write_eof)
         return True
 
     def pause_writing(self) -> None:
         """The client takes no more for now."""
-        self._far.hold()
+        self._client_full = True
+        self._pace()
 
     def resume_writing(self) -> None:
         """It takes more again."""
-        self._far.release()
+        self._client_full = False
+        self._pace()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client's channel is gone."""
@@ -108,16 +129,12 @@ class Tunnel(asyncssh.SSHTCPSession[bytes]):
 
     def show(self, data: bytes) -> None:
         """What came from the other end."""
-        if self._keep(lambda recording: recording.shown(data)) and self._chan is not None:
-            try:
-                self._chan.write(data)
-            except BrokenPipeError:
-                return  # the client is closing
+        if self._keep(lambda recording: recording.shown(data)):
+            self._pass(partial(self._write, data))
 
     def far_eof(self) -> None:
         """The other end sends no more."""
-        if self._chan is not None:
-            self._chan.write_eof()
+        self._pass(self._write_eof)
 
     def far_lost(self, error: Exception | None) -> None:
         """The other end is gone."""
@@ -125,28 +142,72 @@ class Tunnel(asyncssh.SSHTCPSession[bytes]):
         if self._chan is not None:
             self._chan.close()
 
-    def hold(self) -> None:
-        """The target takes no more for now."""
-        if self._chan is not None:
-            self._chan.pause_reading()
+    def target_full(self, full: bool) -> None:
+        """The target takes no more for now, or takes more again."""
+        self._target_full = full
+        self._pace()
 
-    def release(self) -> None:
-        """It takes more again."""
+    def _write(self, data: bytes) -> None:
         if self._chan is not None:
+            try:
+                self._chan.write(data)
+            except BrokenPipeError:
+                return  # the client is closing
+
+    def _write_eof(self) -> None:
+        if self._chan is not None:
+            self._chan.write_eof()
+
+    def _pass(self, act: Callable[[], None]) -> None:
+        """Let it through, now or when it goes on."""
+        if not self._still.put_off(act):
+            act()
+
+    def _pace(self) -> None:
+        """Read from each side while the other takes more, and it is not frozen.
+
+        Nothing is read from the target before the client's channel is open.
+        """
+        if self._chan is None:
+            return
+        self._far.read(not (self._still.frozen or self._client_full))
+        if self._still.frozen or self._target_full:
+            self._chan.pause_reading()
+        else:
             with self._turn:
                 self._chan.resume_reading()
+
+    # While nobody watches
+
+    def freeze(self, sentence: str) -> None:
+        """Let nothing pass, either way, until `go_on`. It is said in the recording alone."""
+        if not self._over.is_set():
+            self._note(sentence)
+            self._still.begin()
+            self._pace()
+
+    def go_on(self, sentence: str) -> None:
+        """Somebody watches: it goes on, or begins."""
+        if not self._over.is_set():
+            self._note(sentence)
+            self._still.end()
+            self._pace()
 
     # How it ends
 
     def warn(self, sentence: str) -> None:
         """A forward has nowhere to say it."""
 
+    def _note(self, sentence: str) -> None:
+        self._keep(lambda recording: recording.said(f"bastion: {sentence}\n"))
+
     def cut(self, reason: EndReason, sentence: str) -> None:
-        """End both sides now; the recording says why."""
+        """End both sides now; the recording says why, and so does a client that waits still."""
         self.was_cut = True
         if not self._over.is_set():
-            self._keep(lambda recording: recording.said(f"bastion: {sentence}\n"))
+            self._note(sentence)
         self.finish(reason)
+        self.refuse(sentence)
         self._far.abort()
         if self._chan is not None:
             self._chan.abort()
@@ -155,7 +216,11 @@ class Tunnel(asyncssh.SSHTCPSession[bytes]):
         """It is over; the first reason stays."""
         if self._recording is not None:
             self._recording.end(reason)
+        self._finish()
+
+    def _finish(self) -> None:
         self._over.set()
+        self._still.give_up()
 
     def _keep(self, record: Callable[[Recording], None]) -> bool:
         """Record. False, and the end of the forward, where that fails or it is over."""
@@ -165,8 +230,8 @@ class Tunnel(asyncssh.SSHTCPSession[bytes]):
             record(self._recording)
         except RecordingFailed as error:
             log.error("%s: %s", self._recording.name, error)
-            self._over.set()
-            self.cut(EndReason.RECORDING_FAILED, "")
+            self._finish()
+            self.cut(EndReason.RECORDING_FAILED, "it can't be recorded any more.")
             return False
         return True
 
@@ -191,10 +256,10 @@ class _FarEnd(asyncssh.SSHTCPSession[bytes]):
         return True
 
     def pause_writing(self) -> None:
-        self._near.hold()
+        self._near.target_full(True)
 
     def resume_writing(self) -> None:
-        self._near.release()
+        self._near.target_full(False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._chan = None
@@ -213,16 +278,13 @@ class _FarEnd(asyncssh.SSHTCPSession[bytes]):
         if self._chan is not None:
             self._chan.write_eof()
 
-    def hold(self) -> None:
-        """The client takes no more for now."""
-        if self._chan is not None:
-            self._chan.pause_reading()
-
-    def release(self) -> None:
-        """It takes more again."""
-        if self._chan is not None:
+    def read(self, more: bool) -> None:
+        """Read on, or no more for now."""
+        if self._chan is not None and more:
             with self._turn:
                 self._chan.resume_reading()
+        elif self._chan is not None:
+            self._chan.pause_reading()
 
     def close(self) -> None:
         """Close when what is queued has gone out."""

@@ -18,7 +18,10 @@ from bastion.clock import Clock
 from bastion.grants import Grant
 from bastion.inventory import Role
 from bastion.live import TICK, Live
+from bastion.lookout import Lookout
+from bastion.people import People
 from bastion.policy import Identity
+from bastion.store.watchers import Watchers
 from bastion.windows import parse_window
 from recorder import EndReason
 from tests.bastion.stories import Story, person, populated, ruled, story
@@ -58,7 +61,9 @@ class Evening:
 
     def __init__(self, told: Story) -> None:
         self.told = told
-        self.live = Live(told.store, Clock(lambda: told.now, lambda: 0.0), without_store=300)
+        lookout = Lookout(Watchers(told.store), People({}))
+        clock = Clock(lambda: told.now, lambda: 0.0)
+        self.live = Live(told.store, clock, lookout, without_store=300)
         self.sessions: list[Session] = []
         self.spent: list[float] = []
         self.users = [person(f"user-{n:02}", Role.CONTRACTOR, "contractors") for n in range(USERS)]

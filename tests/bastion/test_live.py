@@ -14,8 +14,12 @@ from bastion.grants import Allows, Grant
 from bastion.inventory import PublicKey, Role, Selector, User
 from bastion.jumps import Kill
 from bastion.live import LAST_LINE, Live
+from bastion.lookout import Lookout
+from bastion.people import People
 from bastion.policy import Identity
 from bastion.store import Store
+from bastion.store.watchers import Sights, Watchers
+from bastion.watchers import LEASE, Watcher
 from bastion.windows import parse_window
 from recorder import EndReason
 
@@ -42,6 +46,7 @@ class Shelf:
     grants: dict[int, Grant] = field(default_factory=lambda: {7: GRANT})
     users: dict[str, User] = field(default_factory=lambda: {"alice": ALICE})
     kills: list[Kill] = field(default_factory=list)
+    watchers: tuple[Watcher, ...] = ()
     written: int = 0
     away: bool = False
 
@@ -58,6 +63,12 @@ class Shelf:
 
     def live_grants_state(self, ids: Sequence[int]) -> dict[int, Grant]:
         return {number: self.grants[number] for number in ids}
+
+    def sights(self, sessions: Collection[int]) -> Sights:
+        """Whoever watches is an auditor."""
+        names = {each.name for each in self.watchers}
+        users = {name: User(name, frozenset({Role.AUDITOR})) for name in names}
+        return Sights(tuple(w for w in self.watchers if w.session in sessions), users)
 
     def kills_since(self, number: int) -> list[Kill]:
         return [kill for kill in self.kills if kill.id > number]
@@ -84,7 +95,8 @@ class World:
         self.at = at
         self.shelf = Shelf()
         clock = Clock(lambda: self.at, lambda: 0.0)
-        self.live = Live(cast(Store, self.shelf), clock, without_store=300)
+        lookout = Lookout(cast(Watchers, self.shelf), People({}))
+        self.live = Live(cast(Store, self.shelf), clock, lookout, without_store=300)
         self.session = Heard()
         self.live.open(31, self.session, GRANT, WHO)
 
@@ -247,3 +259,54 @@ async def test_expiry_is_felt_without_the_store() -> None:
     world.shelf.away = True
     await world.look_at(GRANT.ends_at)
     assert [reason for reason, _ in world.session.cuts] == [EndReason.EXPIRED]
+
+
+@dataclass
+class Eyed:
+    """A session that somebody has to watch, and who is said to."""
+
+    last: str = "nobody was asked"
+
+    def heed(self, watchers: Sequence[str], now: datetime) -> None:
+        self.last = " ".join(watchers)
+
+
+def watcher(name: str, beats: int, at: datetime, session: int = 31) -> Watcher:
+    """Somebody who has just beaten."""
+    return Watcher(hash(name), session, name, "192.0.2.9", NOON, at, beats)
+
+
+async def test_a_session_hears_who_watches_it_until_they_are_gone() -> None:
+    """Each time that somebody has written; and by the clock alone when a beat does not come."""
+    world, eyed = World(), Eyed()
+    world.live.open(32, Heard(), GRANT, WHO, eyed)
+    await world.live.look()
+    assert eyed.last == ""
+    for beats in (1, 2):
+        at = NOON + timedelta(seconds=beats)
+        world.shelf.watchers = (
+            *(watcher("rita", beats, at, 32), watcher("alice", beats, at, 32)),
+            watcher("adam", beats, at),
+        )
+        world.shelf.written += 1
+        await world.look_at(at)
+        assert eyed.last == "rita"
+    last = NOON + timedelta(seconds=2)
+    await world.look_at(last + LEASE - timedelta(microseconds=1))
+    assert eyed.last == "rita"
+    await world.look_at(last + LEASE)
+    assert eyed.last == ""
+
+
+async def test_without_the_store_nobody_watches() -> None:
+    """The session waits, though it does not end yet."""
+    world, eyed = World(), Eyed()
+    session = Heard()
+    world.live.open(32, session, GRANT, WHO, eyed)
+    world.shelf.watchers = (watcher("rita", 1, NOON, 32),)
+    world.shelf.written += 1
+    await world.live.look()
+    assert eyed.last == "rita"
+    world.shelf.away = True
+    await world.look_at(NOON + LEASE)
+    assert (eyed.last, session.cuts) == ("", [])

@@ -200,7 +200,6 @@ def allowed_by(world: World) -> set[int]:
         and g.revoked_at is None
         and open_throughout(g.window, world.times)
         and (asking.identity.key == TOKEN or not g.hardware)
-        and not g.watch
         and g.usable_from(asking.identity.source)
         and (
             (g.allows == DB and world.ask == TO_DB)
@@ -248,6 +247,8 @@ def test_the_doors_let_through_what_some_grant_allows_and_nothing_else(world: Wo
         assert answer.sentence.isprintable()
         return
     assert answer.grant.id in right
+    unwatched = {g.id for g in world.knock.grants if not g.watch}
+    assert answer.watched == (not right & unwatched)
     assert (answer.host, answer.login, answer.ask) == (world.knock.host, world.login, world.ask)
 
 
@@ -642,11 +643,28 @@ def test_a_grant_for_hardware_keys_takes_one() -> None:
     )
 
 
-def test_a_watched_grant_starts_nothing_while_nobody_watches() -> None:
-    """It fails closed."""
-    answer = may_run(admitted(replace(grant(), watch=True)), SHELL_ASK, NOW)
-    assert isinstance(answer, Denial)
-    assert answer.reason is Reason.WATCH
+def test_a_watched_grant_is_used_where_no_other_will_do() -> None:
+    """Even where it lasts longer: whoever needs no watcher does not wait for one."""
+    watched = replace(grant(8), watch=True, ends_at=NOW + 8 * HOUR)
+    for grants, number in (((watched,), 8), ((watched, grant(7)), 7)):
+        answer = may_run(admitted(*grants), SHELL_ASK, NOW)
+        assert isinstance(answer, Run)
+        assert (answer.grant.id, answer.watched) == (number, number == 8)
+    uptime = grant(7, allows=UPTIME)
+    for line, number in (("uptime", 7), ("id", 8)):
+        answer = may_run(admitted(watched, uptime), ask(line), NOW)
+        assert isinstance(answer, Run)
+        assert answer.grant.id == number
+
+
+def test_a_copy_is_watched_where_only_a_watched_grant_has_its_direction() -> None:
+    """Another grant that lets files go the other way is of no use for it."""
+    reading = grant(7, allows=Allows(sftp=(parse_files("read"),)))
+    writing = replace(grant(8, allows=Allows(sftp=(parse_files("write:/tmp/*"),))), watch=True)
+    for line, number in (("scp -f /tmp/a", 7), ("scp -t /tmp/a", 8)):
+        answer = may_run(admitted(reading, writing), ask(line), NOW)
+        assert isinstance(answer, Run)
+        assert answer.grant.id == number
 
 
 def test_sources_are_judged_at_the_first_door() -> None:

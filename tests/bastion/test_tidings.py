@@ -309,3 +309,22 @@ def test_how_long_is_told_as_it_is_written() -> None:
     assert notice is not None
     assert notice.title == "R-12: alice asks to extend G-7 for 1h30m"
     assert told(notice)["extends"] == "G-7"
+
+
+def test_a_session_that_waits_is_told_to_those_who_may_watch() -> None:
+    """With the line that does it; of many in one minute by one grant, one is told."""
+    facts = Facts(grants={7: grant(7)})
+    about = {"user": "alice", "grant": 7, "host": "prod-host"}
+    waiting = of_event(event(What.SESSION_WAITING, 1, session=31, **about), facts)
+    another = of_event(event(What.SESSION_WAITING, 2, session=32, **about), facts)
+    frozen = of_event(event(What.SESSION_FROZEN, 3, session=31, **about), facts)
+    assert waiting is not None
+    assert another is not None
+    assert frozen is not None
+    assert waiting.title == "S-31 of alice waits for somebody who watches"
+    assert waiting.lines == ("ssh bastion watch S-31", "ssh bastion sessions --live")
+    assert waiting.audience == Audience(roles=frozenset({Role.AUDITOR, Role.ADMIN}))
+    assert (waiting.group, told(waiting)["reason"]) == (Group.REQUESTS, "to see")
+    assert another.key == waiting.key
+    assert frozen.key != waiting.key
+    assert frozen.title == "Nobody watches S-31 of alice any more: it waits"

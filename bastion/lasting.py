@@ -1,0 +1,58 @@
+"""What is kept of a session while it lasts: its recording, its events, its place among the live.
+
+Who carries it enters here first, and leaves when all is over.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from bastion import happenings
+from bastion.arrival import Parts
+from bastion.events import Happened
+from bastion.policy import Run
+from bastion.relay import Relay
+from bastion.tunnel import Tunnel
+from bastion.watched import Watched
+from recorder import Recording, Session, SessionInfo
+
+
+class Lasting:
+    """For the sessions of one jump, or of several."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    @asynccontextmanager
+    async def session(
+        self, info: SessionInfo, run: Run, side: Relay | Tunnel
+    ) -> AsyncIterator[Recording]:
+        """A recording, with the events of its beginning and its end; meanwhile it is live.
+
+        Where somebody has to watch, `side` is to wait for that.
+        """
+        session = 0
+        try:
+            async with self._parts.archive.record(info) as recording:
+                session = recording.session
+                begun = happenings.of_session_begun
+                self._parts.crew.start(self._tell_of(session, begun), f"S-{session} begins")
+                watched = self._watched(info, side, session) if run.watched else None
+                self._parts.live.open(session, side, run.grant, run.identity, watched)
+                yield recording
+        finally:
+            if session:
+                self._parts.live.closed(session)
+                over = happenings.of_session_over
+                self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
+
+    def _watched(self, info: SessionInfo, side: Relay | Tunnel, session: int) -> Watched:
+        parts = self._parts
+        tell, now = parts.chronicle.tell_soon, parts.clock.now()
+        return Watched(session, info, side, parts.watch_wait, tell=tell, now=now)
+
+    async def _tell_of(self, session: int, what: Callable[[Session], Happened]) -> None:
+        """As the index has it. What can't be told now is told when the bastion starts again."""
+        found = await asyncio.to_thread(self._parts.index.get, session)
+        if found is not None:
+            self._parts.chronicle.tell_soon(what(found))
