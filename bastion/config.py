@@ -130,7 +130,8 @@ class Limits(Part):
     """`[limits]`: waits in seconds (written as durations), and counts.
 
     `without_database` is how long live sessions go on when the database does not answer,
-    `watch_wait` how long one that somebody has to watch waits for that.
+    `watch_wait` how long one that somebody has to watch waits for that. A process of several that
+    gives no sign for `stalled` is killed.
     """
 
     connect_timeout: Seconds = 10.0
@@ -138,6 +139,7 @@ class Limits(Part):
     without_database: Seconds = 300.0
     drain: Seconds = 10.0
     watch_wait: Lifetime = timedelta(minutes=10)
+    stalled: Seconds = 15.0
     connections: Count = 4000
     unauthenticated: Count = 200
     unauthenticated_per_source: Count = 50

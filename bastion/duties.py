@@ -17,9 +17,12 @@ from bastion.errors import BastionError
 from bastion.events import Details, Happened, What
 from bastion.failures import Failures
 from bastion.live import Live
+from bastion.recovering import Recovering
 from bastion.rulebook import Rulebook
+from bastion.runners import BEAT
+from bastion.store import Store
 from bastion.watching import Watching
-from recorder import Archive, RecorderError
+from recorder import Archive, Index, RecorderError
 from recorder.compacting import Compacting
 from recorder.space import Room, Space
 
@@ -27,6 +30,9 @@ log = logging.getLogger(__name__)
 
 LOOK = 1.0
 """Seconds between two looks at the file of the rules."""
+
+CALL = 1.0
+"""Seconds between two calls of the roll."""
 
 DISK = 0.5
 """Seconds between two looks at the disk: it must not fill up in between."""
@@ -78,6 +84,26 @@ async def forget_watchers(watching: Watching, clock: Clock) -> None:
         await asyncio.to_thread(watching.forget, clock.now())
 
     await every(FORGET, forget, "watchers that are gone")
+
+
+async def keep_beating(store: Store, index: Index, live: Live, clock: Clock) -> None:
+    """Say again and again that this process lives: other machines see nothing else of it.
+
+    Where they took it for gone, what is live here is so for them too from now on.
+    """
+
+    async def beat() -> None:
+        if not await asyncio.to_thread(store.beat_runner, clock.now()):
+            log.error("others took this process for gone: the database was away for too long")
+            await asyncio.to_thread(index.find_again, live.numbers)
+
+    await asyncio.sleep(BEAT)
+    await every(BEAT, beat, "beating")
+
+
+async def keep_calling(recovering: Recovering) -> None:
+    """End what processes that are gone have left open."""
+    await every(CALL, recovering.what_is_new, "calling the roll")
 
 
 async def keep_syncing(archive: Archive, seconds: float) -> None:

@@ -53,6 +53,7 @@ names = [{names}]
 # connect_timeout = "10s"   # for reaching a target and logging in there
 # login_grace = "30s"       # for signing in to the bastion
 # without_database = "5m"   # so long do live sessions go on when the database does not answer
+# stalled = "15s"           # a worker that gives no sign for so long is killed
 # drain = "10s"             # so long may they go on after SIGTERM
 # watch_wait = "10m"        # so long does a session wait that goes on only while somebody watches
 
@@ -191,6 +192,16 @@ class Home:
     def lock_file(self) -> Path:
         """What a process that serves this home holds."""
         return self.directory / "lock"
+
+    @property
+    def run(self) -> Path:
+        """Where each process that carries sessions holds a lock of its own."""
+        return self.directory / "run"
+
+    @property
+    def turns(self) -> Path:
+        """Where the processes that carry sessions take turns with paths (`across`)."""
+        return self.directory / "turns"
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -136,6 +136,11 @@ class Live:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The sessions that are open; a prompt is none."""
+        return frozenset(number for number in self._sessions if number > 0)
+
     def takes(self, grant: Grant) -> bool:
         """Whether there is room to record what begins now."""
         return self.room.begins(emergency=grant.emergency)

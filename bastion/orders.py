@@ -1,6 +1,7 @@
 """The orders of hosts and logins: who may be among a target's paths, and for how long.
 
-`bastion.sftp.order` says who goes when. Here is the clock: whoever keeps others waiting too long
+`bastion.sftp.order` says who goes when in this process, `bastion.across` when this process may.
+Here is the clock: whoever keeps others waiting too long
 is ended first, and nobody is let in while one is still in the middle. An order is forgotten when
 nobody uses it.
 """
@@ -8,8 +9,11 @@ nobody uses it.
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from weakref import WeakValueDictionary
 
+from bastion.across import Across, Shared, Unshared
+from bastion.errors import Unavailable
 from bastion.inventory import Host
 from bastion.sftp.order import Queue, Turn
 
@@ -25,10 +29,23 @@ _OVERDUE = (
 )
 
 
-class Orders:
-    """The order of each host and login. `patience` and `settle` are in seconds."""
+AGAIN = 0.005
+"""Seconds until it is tried again whether another process lets one in."""
 
-    def __init__(self, patience: float = PATIENCE, settle: float = SETTLE):
+LOOK = 1.0
+"""Seconds between two looks whether another process waits for who is in."""
+
+
+class Orders:
+    """The order of each host and login. `patience` and `settle` are in seconds.
+
+    `shared` is where the processes of one home meet; None where there is one only.
+    """
+
+    def __init__(
+        self, patience: float = PATIENCE, settle: float = SETTLE, shared: Path | None = None
+    ):
+        self._shared = shared
         self._patience = patience
         self._settle = settle
         self._kept: WeakValueDictionary[tuple[str, int, str], Line] = WeakValueDictionary()
@@ -41,18 +58,30 @@ class Orders:
         key = (host.address.lower(), host.port, login)
         line = self._kept.get(key)
         if line is None:
-            line = self._kept[key] = Line(self._patience, self._settle)
+            line = self._kept[key] = Line(self._patience, self._settle, self._across(key))
         return line
+
+    def _across(self, key: tuple[str, int, str]) -> Across:
+        if self._shared is None:
+            return Unshared()
+        try:
+            return Shared(self._shared, "\0".join(map(str, key)))
+        except OSError as error:
+            raise Unavailable(f"{self._shared} can't be used: {error.strerror}.") from error
 
 
 class Line:
     """An order with a clock; `patience` and `settle` are in seconds.
 
-    Who may go on is called from the loop, never from inside of who leaves.
+    Who may go on is called from the loop, never from inside of who leaves. Whoever has its turn in
+    this process and not yet among all of them is in the `_hall`.
     """
 
-    def __init__(self, patience: float, settle: float):
+    def __init__(self, patience: float, settle: float, across: Across | None = None):
         self._queue = Queue()
+        self._across = across or Unshared()
+        self._hall: dict[Turn, asyncio.TimerHandle] = {}
+        self._looking: asyncio.TimerHandle | None = None
         self._patience = patience
         self._settle = settle
         self._patiently: dict[Turn, asyncio.TimerHandle] = {}
@@ -60,7 +89,7 @@ class Line:
 
     def enter(self, turn: Turn, *, alone: bool) -> bool:
         """Whether it may go at once; if not, it is called."""
-        entered = self._queue.enter(turn, alone=alone)
+        entered = self._queue.enter(turn, alone=alone) and self._admitted(turn)
         self._watch()
         return entered
 
@@ -68,26 +97,53 @@ class Line:
         """It is done, and whoever may go now is called."""
         _stop(self._patiently, turn)
         _stop(self._settling, turn)
+        if turn in self._hall:
+            self._hall.pop(turn).cancel()
+            if not self._hall:
+                self._across.forgo()
+        elif turn in self._queue.inside:
+            self._across.leave()
         for called in self._queue.leave(turn):
-            asyncio.get_running_loop().call_soon(called.called)
+            if self._admitted(called):
+                asyncio.get_running_loop().call_soon(called.called)
         self._watch()
 
     def abandon(self, turn: Turn) -> None:
         """It is gone. Where it may have been changing something, nobody is let in for a while."""
-        if self._queue.alone(turn):
+        if self._queue.alone(turn) and turn not in self._hall:
             _stop(self._patiently, turn)
             self._let_settle(turn)
         else:
             self.leave(turn)
 
+    def _admitted(self, turn: Turn) -> bool:
+        """Whether the other processes let it in, too; else that is tried until they do."""
+        if self._across.enter(alone=self._queue.alone(turn)):
+            return True
+        self._hall[turn] = _later(AGAIN, partial(self._knock, turn))
+        return False
+
+    def _knock(self, turn: Turn) -> None:
+        del self._hall[turn]
+        if self._admitted(turn):
+            turn.called()
+            self._watch()
+
+    def _look(self) -> None:
+        self._looking = None
+        self._watch()
+
     def _watch(self) -> None:
-        """Whoever is in has so long from when somebody began to wait."""
-        if not self._queue.waiting:
+        """Whoever is in has so long from when somebody began to wait, here or elsewhere."""
+        inside = len(self._queue.inside) > len(self._hall)
+        if inside and self._looking is None and not isinstance(self._across, Unshared):
+            self._looking = _later(LOOK, self._look)
+        if not self._queue.waiting and not (inside and self._across.wanted()):
             for turn in tuple(self._patiently):
                 _stop(self._patiently, turn)
             return
         for turn in self._queue.inside:
-            if turn not in self._patiently and turn not in self._settling:
+            if turn not in self._hall and not (turn in self._patiently or turn in self._settling):
                 self._patiently[turn] = _later(self._patience, partial(self._late, turn))
 
     def _late(self, turn: Turn) -> None:

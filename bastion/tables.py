@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from recorder.index_tables import Moment
 
-SCHEMA = "0009"
+SCHEMA = "0010"
 """The newest migration (`bastion/migrations/versions`), which this program reads and writes."""
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
@@ -275,7 +275,21 @@ connections = Table(
     Column("client_version", Text, nullable=False),
     Column("started_at", Moment, nullable=False, index=True),
     Column("ended_at", Moment, index=True),
+    Column("runner", String(32)),  # which process carries it
     sqlite_autoincrement=True,
+)
+
+# The processes that carry sessions, each by the name of its chain of events. `beats` grows while
+# one lives.
+runners = Table(
+    "runners",
+    metadata,
+    Column("boot", String(32), primary_key=True),
+    Column("node", String(64), nullable=False),
+    Column("began", Moment, nullable=False),
+    Column("beats", Integer, nullable=False),
+    Column("beat_at", Moment, nullable=False),
+    Column("ended_at", Moment),
 )
 
 # "Please cut this live session": written by whoever may, read by the process that carries it.

@@ -103,13 +103,17 @@ class Watchdog:
 
 
 def _shut(descriptor: int) -> None:
-    """Tell whoever is at the other end of a connection; what is none stays as it is."""
+    """Tell whoever is at the other end of a connection; what is none stays as it is.
+
+    So does a socket that listens: others may share it.
+    """
     try:
         connection = socket.socket(fileno=descriptor)
     except OSError:
         return
     try:
-        connection.shutdown(socket.SHUT_RDWR)
+        if not connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass  # it is not connected
     finally:

@@ -1,11 +1,8 @@
 """`bastion-admin init`, `serve` and `doctor`: making an installation, running it, looking at it."""
 
 import asyncio
-import logging
 import os
 import socket
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,20 +10,25 @@ from datetime import UTC, datetime
 import click
 import uvloop
 
-from bastion import app
+from bastion import app, serving, supervising
 from bastion.addresses import Endpoint
+from bastion.config import Settings
 from bastion.doctor import Finding, Level, examine, visit
 from bastion.home import Home, Made, create
 from bastion.watchdog import Watchdog
+from cli import worker
 from cli.arguments import LISTEN
 from cli.control import ControlPlane
 from cli.desk import Desk
 from cli.door import place
 from cli.listing import as_json
+from cli.logs import log_to_stderr, notify
 from cli.output import printable
 from cli.verb import Verb
 
 DEFAULT = Endpoint("127.0.0.1", 2222)
+
+MOST_WORKERS = 64
 
 
 @click.command(
@@ -91,30 +93,59 @@ def _told(desk: Desk, made: Made) -> None:
     desk.output.note(f"Next: {desk.program} user add, host add, grant; then {desk.program} serve.")
 
 
-@click.command(cls=Verb, examples=["[program] serve", "[program] --home ./try serve"])
+@click.command(cls=Verb, examples=["[program] serve", "[program] --home ./try serve --workers 1"])
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    help="Processes that carry sessions; as many as there are cores if not said.",
+)
 @click.pass_obj
-def serve(desk: Desk) -> None:
-    """Serve, until SIGTERM; live sessions then have a while to end."""
-    app.upgrade(Home.at(place(desk.directory)))
-    services = desk.services
-    with services.home.lock():
-        _log_to_stderr()
-        _listen(desk, services)
+def serve(desk: Desk, *, workers: int | None) -> None:
+    """Serve, until SIGTERM; live sessions then have a while to end. SIGHUP reads the rules anew.
+
+    With one worker everything is done by this process. With more, this one looks after them.
+    """
+    home = Home.at(place(desk.directory))
+    app.upgrade(home)
+    count = workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    if count > 1:
+        with home.lock():
+            log_to_stderr()
+            _supervise(desk, home, count)
+    else:
+        services = desk.services
+        with services.home.lock():
+            log_to_stderr()
+            _listen(desk, services)
+    notify("STOPPING=1")
+
+
+def _supervise(desk: Desk, home: Home, count: int) -> None:
+    settings = Settings.read(home)
+    listening = supervising.listening_on(settings.listen)
+
+    def command(name: str, descriptors: Sequence[int], pipe: int) -> list[str]:
+        return worker.command(home.directory, name, count, listening=descriptors, pipe=pipe)
+
+    limits = settings.limits
+    patience = supervising.Patience(stalled=limits.stalled, drain=limits.drain)
+    supervisor = supervising.Supervisor(command, listening, count, patience)
+    asyncio.run(supervisor.run(lambda: _ready(desk, serving.addresses(listening))))
 
 
 def _listen(desk: Desk, services: app.Services) -> None:
-    def ready(address: str) -> None:
-        desk.output.note(f"{desk.program}: listening on {address}")
-        notify("READY=1")
-
     control, patience = ControlPlane(services), services.settings.recording.stall
     with (
         Watchdog(patience) as watchdog,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         watchdog.follow(runner.get_loop())
-        runner.run(app.serve(services, control, ready))
-    notify("STOPPING=1")
+        runner.run(serving.serve(services, control, lambda address: _ready(desk, address)))
+
+
+def _ready(desk: Desk, address: str) -> None:
+    desk.output.note(f"{desk.program}: listening on {address}")
+    notify("READY=1")
 
 
 @click.command(cls=Verb, examples=["[program] doctor", "[program] doctor --offline --json"])
@@ -145,32 +176,3 @@ def _say_findings(desk: Desk, findings: Sequence[Finding]) -> None:
         colour = "red" if finding.level is Level.WRONG else "yellow"
         desk.output.line(f"{desk.output.styled(finding.level, colour)}: {printable(finding.what)}")
         desk.output.line(f"    mend: {printable(finding.mend)}")
-
-
-def notify(state: str) -> None:
-    """Tell systemd, where it asked to be told (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notice:
-            notice.connect(address)
-            notice.send(state.encode())
-    except OSError as error:
-        logging.getLogger(__name__).warning("systemd could not be told %s: %s", state, error)
-
-
-def _log_to_stderr() -> None:
-    """Times in UTC, save where the journal adds its own."""
-    form = "%(levelname)s %(name)s: %(message)s"
-    if "JOURNAL_STREAM" not in os.environ:
-        form = f"%(asctime)s {form}"
-    formatter = logging.Formatter(form, "%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("asyncssh").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -144,7 +144,16 @@ class Stage:
         log = self.directory / "serve.log"
         with log.open("wb") as out:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "cli.admin", "--home", str(self.home), "serve"],
+                [
+                    sys.executable,
+                    "-m",
+                    "cli.admin",
+                    "--home",
+                    str(self.home),
+                    "serve",
+                    "--workers",
+                    "1",
+                ],
                 cwd=Path(__file__).parents[1],
                 env=self.env,
                 stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ recording. The archive knows threads, and a wall clock that is handed in; it kno
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -146,13 +146,25 @@ class Archive:
                 self._growing.remove(recording)
             await to_the_end(lambda: self._finish(recording), self._threads)
 
-    async def recover(self) -> list[recovery.Recovered]:
-        """Complete what an earlier process left open, each recording for itself.
+    async def recover(
+        self, mine: Callable[[Session], bool] = lambda _: True
+    ) -> list[recovery.Recovered]:
+        """Complete what a process that is gone left open, each recording for itself.
 
         Makes the archive's directory where there is none: who asks it for room is to get an answer.
-        Skips recordings that somebody still writes. Raises IndexUnavailable.
+        Only sessions that are `mine`, and of these none that somebody still writes. Raises
+        IndexUnavailable.
         """
-        return await to_the_end(self._recover)
+        return await to_the_end(lambda: self._recover(mine))
+
+    async def recover_lost(self, runners: Collection[str]) -> list[str]:
+        """Complete the recordings of what these carried, and others took for lost meanwhile.
+
+        A sentence for each. Raises IndexUnavailable.
+        """
+        return await to_the_end(
+            lambda: recovery.recover_lost(self._directory, self._index, self._hold, runners)
+        )
 
     async def seal_pending(self) -> list[str]:
         """Seal what is over and is not sealed yet; sentences for what can't be.
@@ -176,10 +188,10 @@ class Archive:
             raise RecordingMissing(f"the recording of {session.name} is missing: {path}") from None
         return Reader(path, between, points=session.recording.points)
 
-    def _recover(self) -> list[recovery.Recovered]:
+    def _recover(self, mine: Callable[[Session], bool]) -> list[recovery.Recovered]:
         with suppress(OSError):
             make_directory(self._directory)
-        return recovery.recover(self._directory, self._index, self._hold)
+        return recovery.recover(self._directory, self._index, self._hold, mine)
 
     def _begin(self, info: SessionInfo) -> Recording:
         opened: list[Recording] = []

@@ -104,10 +104,14 @@ class FileRow:
 
 
 class Index:
-    """The sessions of one archive. Raises IndexUnavailable when the database does not answer."""
+    """The sessions of one archive. Raises IndexUnavailable when the database does not answer.
 
-    def __init__(self, database: Database) -> None:
+    `runner` names this process: what it adds is its own to record.
+    """
+
+    def __init__(self, database: Database, runner: str | None = None) -> None:
         self._database = database
+        self._runner = runner
 
     def add(self, info: SessionInfo, started_at: datetime, place: Callable[[int], str]) -> Session:
         """Insert a session's row, and let `place(id)` make its file, in one transaction.
@@ -117,11 +121,14 @@ class Index:
         """
         with self._writing() as connection:
             row = connection.execute(
-                insert(sessions).values(_opening(info, started_at)).returning(sessions.c.id)
+                insert(sessions).values(self._opened(info, started_at)).returning(sessions.c.id)
             ).scalar_one()
             path = place(row)
             connection.execute(update(sessions).where(sessions.c.id == row).values(path=path))
             return _session(connection.execute(select(sessions).where(sessions.c.id == row)).one())
+
+    def _opened(self, info: SessionInfo, started_at: datetime) -> dict[str, object]:
+        return _opening(info, started_at) | {"runner": self._runner}
 
     def complete(self, session: int, ending: Ending, stored: Stored) -> bool:
         """Write how a session ended. False if it had ended already: the first end stays."""
@@ -132,6 +139,53 @@ class Index:
         )
         with self._writing() as connection:
             return connection.execute(statement).rowcount == 1
+
+    def runners(self) -> frozenset[str]:
+        """The processes that live sessions are of."""
+        statement = select(sessions.c.runner).where(is_live, sessions.c.runner.is_not(None))
+        with renamed(), self._database.read() as connection:
+            return frozenset(connection.execute(statement.distinct()).scalars())
+
+    def lose(self, runners: Collection[str], at: datetime) -> list[Session]:
+        """End as `lost` what these carried, on a machine that is gone; what that was."""
+        theirs = (is_live, sessions.c.runner.in_(runners))
+        values = {"ended_at": at, "end_reason": EndReason.LOST.value}
+        with self._writing() as connection:
+            statement = update(sessions).where(*theirs).values(values).returning(sessions)
+            return sorted(map(_session, connection.execute(statement)), key=lambda each: each.id)
+
+    def find_again(self, numbers: Collection[int]) -> None:
+        """These of this process's go on: whoever took them for lost was mistaken."""
+        mistaken = (
+            sessions.c.id.in_(numbers),
+            sessions.c.runner == self._runner,
+            sessions.c.end_reason == EndReason.LOST.value,
+            sessions.c.sha256.is_(None),
+        )
+        with self._writing() as connection:
+            again = update(sessions).where(*mistaken)
+            connection.execute(again.values(ended_at=None, end_reason=None))
+
+    def lost(self, runners: Collection[str]) -> list[Session]:
+        """Those of these that were taken for lost, and whose recordings nobody has closed."""
+        return self._fetch(
+            select(sessions)
+            .where(
+                sessions.c.end_reason == EndReason.LOST.value,
+                sessions.c.sha256.is_(None),
+                sessions.c.runner.in_(runners),
+            )
+            .order_by(sessions.c.id)
+            .limit(MOST_ROWS)
+        )
+
+    def keep_recording(self, session: int, ending: Ending, stored: Stored) -> None:
+        """What was recorded of one that was lost; that it was stays, and when that was seen."""
+        values = _closing(ending, stored)
+        del values["ended_at"], values["end_reason"]
+        lost = (sessions.c.id == session, sessions.c.sha256.is_(None))
+        with self._writing() as connection:
+            connection.execute(update(sessions).where(*lost).values(values))
 
     def get(self, session: int) -> Session | None:
         """The session with this number."""
@@ -450,6 +504,7 @@ def _session(row: Row[tuple[object, ...]]) -> Session:
         bytes_in=row.bytes_in,
         bytes_out=row.bytes_out,
         recording=_stored(row),
+        runner=row.runner,
     )
 
 

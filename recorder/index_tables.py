@@ -76,6 +76,7 @@ sessions = Table(
     Column("compaction", String(16)),
     Column("compacted_size", _big),
     Column("points", String(64)),
+    Column("runner", String(32)),  # which process records it
     sqlite_autoincrement=True,
 )
 Index("ix_sessions_user", sessions.c.user, sessions.c.id)

@@ -4,7 +4,7 @@ Each recording stands alone: one that is damaged or missing is reported and does
 others. A recording that somebody still writes (its file is locked) is left alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -51,10 +51,27 @@ Hold = Callable[[int], Held | None]
 of it, None where there is none."""
 
 
-def recover(directory: Path, index: Index, hold: Hold) -> list[Recovered]:
-    """Mend and complete every open session below `directory`. Raises IndexUnavailable."""
-    results = (_recover(directory, index, session, hold) for session in _open_sessions(index))
+Mine = Callable[[Session], bool]
+"""Whether an open session is to be completed here: nobody else carries it."""
+
+
+def recover(directory: Path, index: Index, hold: Hold, mine: Mine) -> list[Recovered]:
+    """Mend and complete the open sessions below `directory` that are `mine`.
+
+    Raises IndexUnavailable.
+    """
+    ours = filter(mine, _open_sessions(index))
+    results = (_recover(directory, index, session, hold) for session in ours)
     return [result for result in results if result is not None]
+
+
+def recover_lost(directory: Path, index: Index, hold: Hold, runners: Collection[str]) -> list[str]:
+    """Mend the recordings of what these carried and others took for lost; sentences of each.
+
+    Raises IndexUnavailable.
+    """
+    lost = index.lost(runners)
+    return [str(found) for each in lost if (found := _recover(directory, index, each, hold))]
 
 
 def _open_sessions(index: Index) -> Iterator[Session]:
@@ -75,12 +92,19 @@ def _recover(directory: Path, index: Index, session: Session, hold: Hold) -> Rec
         ending = ending_of(session.started_at, mended, sent)
     except (RecorderError, OSError) as error:
         ending = Ending(reason=EndReason.INTERRUPTED, at=session.started_at)
-        index.complete(session.id, ending, _as_it_is(directory, session.recording))
+        _complete(index, session, ending, _as_it_is(directory, session.recording))
         return Recovered(session.id, problem=str(error))
     if session.kind in (Kind.SFTP, Kind.SCP):
         index.keep_files(session.id, files_told(Reader(path).events(), session.started_at))
-    index.complete(session.id, ending, _stored(session.recording.path, mended))
+    _complete(index, session, ending, _stored(session.recording.path, mended))
     return Recovered(session.id, mended.cut, problem or _not_held(held))
+
+
+def _complete(index: Index, session: Session, ending: Ending, stored: Stored) -> None:
+    if session.live:
+        index.complete(session.id, ending, stored)
+    else:
+        index.keep_recording(session.id, ending, stored)
 
 
 def _not_held(held: Held | None) -> str | None:

@@ -120,7 +120,8 @@ class Ending:
 class Session:
     """One row of the index. Times are timezone-aware UTC; a live session has no `ended_at`.
 
-    `bytes_in` is what the contractor sent, `bytes_out` what the target did.
+    `bytes_in` is what the contractor sent, `bytes_out` what the target did. `runner` names the
+    process that records it, or did.
     """
 
     id: int
@@ -140,6 +141,7 @@ class Session:
     bytes_in: int
     bytes_out: int
     recording: Stored
+    runner: str | None = None
 
     @property
     def name(self) -> str:

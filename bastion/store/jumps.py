@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from bastion.errors import NotFound
 from bastion.jumps import Jump, Kill
 from bastion.retention import Leap
-from bastion.tables import connections, kills, meta
+from bastion.tables import connections, kills, meta, runners
 
 MOST_ROWS = 1000
 
@@ -41,8 +41,8 @@ class Wanted:
     until: datetime | None = None
 
 
-def start(connection: Connection, jump: Jump) -> int:
-    """Keep a new jump, and give its number; the one in `jump` is not looked at."""
+def start(connection: Connection, jump: Jump, runner: str) -> int:
+    """Keep a new jump that `runner` carries, and give its number; `jump`'s is not looked at."""
     values = {
         "user": jump.user,
         "fingerprint": jump.fingerprint,
@@ -52,6 +52,7 @@ def start(connection: Connection, jump: Jump) -> int:
         "login": jump.login,
         "client_version": jump.client_version,
         "started_at": jump.started_at,
+        "runner": runner,
     }
     statement = insert(connections).values(values).returning(_c.id)
     return int(connection.execute(statement).scalar_one())
@@ -71,11 +72,16 @@ def end(connection: Connection, number: int, now: datetime) -> Jump | None:
     return None if row is None else _jump(row)
 
 
-def end_all(connection: Connection, now: datetime) -> list[Jump]:
-    """End what a process that is gone has left open; what there was, by number."""
-    statement = update(connections).where(_c.ended_at.is_(None)).values(ended_at=now)
-    ended = map(_jump, connection.execute(statement.returning(connections)))
-    return sorted(ended, key=lambda jump: jump.id)
+def end_all(connection: Connection, now: datetime, gone: Collection[str]) -> list[Jump]:
+    """End what was left open by those that are `gone`, or have ended; what there was, by number.
+
+    Before processes had names there was one, which is gone.
+    """
+    ended = select(runners.c.boot).where(runners.c.ended_at.is_not(None))
+    theirs = _c.runner.is_(None) | _c.runner.in_(gone) | _c.runner.in_(ended)
+    statement = update(connections).where(_c.ended_at.is_(None), theirs).values(ended_at=now)
+    over = map(_jump, connection.execute(statement.returning(connections)))
+    return sorted(over, key=lambda jump: jump.id)
 
 
 def get(connection: Connection, number: int) -> Jump | None:

@@ -24,7 +24,8 @@ from bastion.grants import Certificate, Grant
 from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import DoorFacts, Jump, Kill
 from bastion.ledger import Draft, Entry, Signed
-from bastion.store import events, grants, hosts, jumps, ledger, policies, schema, users
+from bastion.runners import Runner
+from bastion.store import events, grants, hosts, jumps, ledger, policies, runners, schema, users
 from bastion.store.database import Database, as_sentences
 from bastion.store.places import opened
 
@@ -337,7 +338,7 @@ class Store:
         `refused` is door 1's reason, where it said no.
         """
         with self._write(jump.started_at) as connection:
-            number = jumps.start(connection, jump)
+            number = jumps.start(connection, jump, self.chain.boot)
             told = happenings.of_jump(jump, number, refused)
             self._told(connection, told, jump.started_at)
             return number
@@ -355,10 +356,36 @@ class Store:
                 self._told(connection, happenings.of_end(ended), now)
             return ended is not None
 
-    def close_left_open(self, now: datetime) -> int:
-        """End the connections that a process that is gone has left open; how many."""
+    def enter_runner(self, now: datetime) -> None:
+        """This process carries sessions from now on."""
         with self._write(now) as connection:
-            ended = jumps.end_all(connection, now)
+            runners.enter(connection, self.chain, now)
+
+    def beat_runner(self, now: datetime) -> bool:
+        """This process lives. False where others had taken it for gone."""
+        with self._write(now) as connection:
+            return runners.beat(connection, self.chain.boot, now)
+
+    def end_runners(self, boots: Collection[str], now: datetime) -> None:
+        """These processes carry nothing any more, or are gone."""
+        with self._write(now) as connection:
+            for boot in boots:
+                runners.end(connection, boot, now)
+
+    def runners(self) -> list[Runner]:
+        """The processes that carry sessions, as far as anybody knows."""
+        with self.read() as connection:
+            return runners.there(connection)
+
+    def ended_runners(self, boots: Collection[str]) -> frozenset[str]:
+        """Those of `boots` that have ended."""
+        with self.read() as connection:
+            return runners.ended(connection, boots)
+
+    def close_left_open(self, now: datetime, gone: Collection[str] = ()) -> int:
+        """End the connections of processes that are `gone`, or have ended; how many."""
+        with self._write(now) as connection:
+            ended = jumps.end_all(connection, now, gone)
             told = [(happenings.of_end(jump), now) for jump in ended]
             events.append_all(connection, self.chain, told)
             return len(ended)

@@ -4,7 +4,9 @@ import asyncio
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from bastion.across import Shared
 from bastion.inventory import Host
 from bastion.orders import Line, Orders
 
@@ -107,3 +109,60 @@ async def test_an_order_is_of_one_machine_and_login() -> None:
     del line
     gc.collect()
     assert len(orders) == 0
+
+
+def lines(place: Path) -> tuple[Line, Line]:
+    """The order of one host and login in two processes."""
+    return Line(LONG, LONG, Shared(place, "web")), Line(LONG, LONG, Shared(place, "web"))
+
+
+async def test_processes_take_turns(tmp_path: Path) -> None:
+    """Readers of both are in together; a writer of one waits for those of the other, and goes
+    alone."""
+    here, there = lines(tmp_path)
+    one, other, writer, late = Session(), Session(), Session(), Session()
+    assert here.enter(one, alone=False)
+    assert there.enter(other, alone=False)
+    assert not there.enter(writer, alone=True)
+    there.leave(other)
+    assert not here.enter(late, alone=False)  # it does not overtake the writer over there
+    assert (writer.heard, late.heard) == ([], [])
+    here.leave(one)
+    await until(lambda: writer.heard == ["called"])
+    assert late.heard == []
+    there.leave(writer)
+    await until(lambda: late.heard == ["called"])
+    here.leave(late)
+    assert there.enter(writer, alone=True)
+
+
+async def test_who_gives_up_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Neither at the gate nor in the queue."""
+    here, there = lines(tmp_path)
+    one, gone, other = Session(), Session(), Session()
+    assert here.enter(one, alone=True)
+    assert not there.enter(gone, alone=True)
+    there.abandon(gone)
+    here.leave(one)
+    assert here.enter(other, alone=True)
+    assert gone.heard == []
+
+
+async def test_who_keeps_another_process_waiting_is_ended(tmp_path: Path) -> None:
+    """As one who keeps others of its own waiting."""
+    here, there = Line(SHORT, SHORT, Shared(tmp_path, "web")), lines(tmp_path)[0]
+    slow, other = Session(), Session()
+    assert here.enter(slow, alone=True)
+    assert not there.enter(other, alone=True)
+    await until(lambda: slow.heard and other.heard == ["called"])
+    assert slow.heard[0].startswith("an operation on a path took more than")
+
+
+async def test_a_process_that_is_gone_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Its locks went with it."""
+    gone, there, other = Shared(tmp_path, "web"), lines(tmp_path)[1], Session()
+    assert gone.enter(alone=True)
+    assert not there.enter(other, alone=True)
+    del gone
+    gc.collect()
+    await until(lambda: other.heard == ["called"])

@@ -435,12 +435,15 @@ def test_a_connection_from_start_to_end(peopled: Store) -> None:
 
 
 def test_what_a_dead_process_left_open_is_closed(peopled: Store) -> None:
-    """Once; what had ended keeps its end."""
+    """Once; what had ended keeps its end, and what others carry goes on."""
+    peopled.enter_runner(NOW)
     for _ in range(3):
         peopled.open_connection(jump())
     peopled.close_connection(1, NOW)
-    assert peopled.close_left_open(NOW + SECOND) == 2
-    assert peopled.close_left_open(NOW + HOUR) == 0
+    assert peopled.close_left_open(NOW) == 0
+    assert peopled.close_left_open(NOW, ["another"]) == 0
+    assert peopled.close_left_open(NOW + SECOND, [peopled.chain.boot]) == 2
+    assert peopled.close_left_open(NOW + HOUR, [peopled.chain.boot]) == 0
     ends = [c.ended_at for c in peopled.connections()]
     assert ends == [NOW + SECOND, NOW + SECOND, NOW]
     closed = WantedEvents(what=frozenset({What.CONNECTION_CLOSED}))

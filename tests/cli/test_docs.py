@@ -81,7 +81,7 @@ CONTRACT = {
     "holds": {"--json", "--csv"},
     "export": {"--raw"},
     "ca show": set[str](),
-    "serve": set[str](),
+    "serve": {"--workers"},
     "doctor": set[str](),
     "user list": {"--json"},
     "user show": {"--json"},

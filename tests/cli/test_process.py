@@ -151,7 +151,7 @@ def test_serve_says_when_it_listens_and_ends_in_peace(tmp_path: Path) -> None:
     notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notices.bind(str(tmp_path / "notify"))
     notices.settimeout(20)
-    command = [*ADMIN, "--home", str(home), "serve"]
+    command = [*ADMIN, "--home", str(home), "serve", "--workers", "1"]
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
     with (
         notices,

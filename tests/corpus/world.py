@@ -20,13 +20,14 @@ import asyncssh
 from bastion import embedded
 from bastion.actor import Actor
 from bastion.addresses import Endpoint
-from bastion.app import Services, opened, serve
+from bastion.app import Services, opened
 from bastion.authority.keyfiles import Which
 from bastion.authority.public_keys import public_key_of
 from bastion.control import Control
 from bastion.grants import Allows, Grant
 from bastion.home import Home, create
 from bastion.inventory import Host, PublicKey, Role, ShellType, User, parse_selector
+from bastion.serving import serve
 from bastion.templates import parse_template
 from cli.control import ControlPlane
 from recorder import Session, Wanted

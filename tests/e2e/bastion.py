@@ -80,12 +80,12 @@ class Bastion:
         assert head in text
         settings.write_text(text.replace(head, f'{head}{name} = "{value}"\n'))
 
-    def start(self) -> None:
+    def start(self, workers: int = 1) -> None:
         """Runs `serve` until it says that it listens."""
         begun = len(self.log)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*ADMIN, "--home", str(self.home), "serve"],
+                [*ADMIN, "--home", str(self.home), "serve", "--workers", str(workers)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -93,7 +93,7 @@ class Bastion:
                 env=environment(),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + (1 + workers) * PATIENCE
         while "listening" not in self.log[begun:].lower():
             assert self._process.poll() is None, f"serve ended at once: {self.log}"
             assert time.monotonic() < deadline, f"serve does not listen: {self.log}"

@@ -1,0 +1,68 @@
+"""Presence: a process that carries sessions holds a lock in the home for as long as it lives.
+
+`home/run/BOOT`, locked (flock): the lock goes with the process, however that ends, so whoever finds
+the file free knows at once that its process is gone.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bastion.errors import Unavailable
+from bastion.runners import Seen
+
+
+class Presence:
+    """The locks in one directory, `run` of a home."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    @contextmanager
+    def held(self, boot: str) -> Iterator[None]:
+        """This process is there, for the length of the block. Raises Unavailable."""
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            descriptor = self._opened(boot, os.O_CREAT)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Unavailable(f"{self._directory} can't be used: {error.strerror}.") from error
+        try:
+            yield
+        finally:
+            self.forget(boot)
+            os.close(descriptor)
+
+    def seen(self) -> Seen:
+        """Whose locks are held, and whose are free. Raises Unavailable."""
+        held: set[str] = set()
+        free: set[str] = set()
+        try:
+            for file in self._directory.iterdir() if self._directory.is_dir() else ():
+                (free if self._is_free(file.name) else held).add(file.name)
+        except OSError as error:
+            raise Unavailable(f"{self._directory} can't be read: {error.strerror}.") from error
+        return Seen(frozenset(held), frozenset(free))
+
+    def forget(self, boot: str) -> None:
+        """Nothing of that process is left to do."""
+        (self._directory / boot).unlink(missing_ok=True)
+
+    def _is_free(self, boot: str) -> bool:
+        try:
+            descriptor = self._opened(boot, 0)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _opened(self, boot: str, flags: int) -> int:
+        path = self._directory / boot
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)

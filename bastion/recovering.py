@@ -1,0 +1,102 @@
+"""Recovering: what processes that are gone have left open is ended, told and put away.
+
+A process of this home that is gone has left recordings here: they are mended, and its sessions are
+`interrupted`. One of another machine has them there: its sessions are `lost`, until that machine
+comes back and finds their recordings.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from bastion import happenings
+from bastion.events import Happened, What
+from bastion.presence import Presence
+from bastion.runners import Roll, RollCall
+from bastion.store import Store
+from bastion.store.journal import Journal
+from recorder import Archive, Index, Session
+
+log = logging.getLogger(__name__)
+
+NEWEST = 1000
+"""Sessions that are looked at for what nobody came to tell of them."""
+
+
+class Recovering:
+    """Ends what is left open, for one home. `now` gives the wall clock's time."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        *,
+        index: Index,
+        archive: Archive,
+        presence: Presence,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._index = index
+        self._archive = archive
+        self._presence = presence
+        self._now = now
+        self._call = RollCall(store.chain.node)
+
+    async def everything(self) -> None:
+        """At a start: also what was left open before processes had names."""
+        await asyncio.to_thread(self._store.saw_time, self._now())
+        await self._recover(await asyncio.to_thread(self._roll))
+
+    async def what_is_new(self) -> None:
+        """Where somebody is gone since the last time."""
+        roll = await asyncio.to_thread(self._roll)
+        if roll.gone or roll.lost:
+            await self._recover(roll)
+
+    def _roll(self) -> Roll:
+        """Rows first, then locks: whoever has a row had a lock before."""
+        runners = self._store.runners()
+        return self._call.call(runners, self._presence.seen(), time.monotonic())
+
+    async def _recover(self, roll: Roll) -> None:
+        """Whoever enters while this goes on is neither gone nor ended, and is left alone."""
+        ended = await asyncio.to_thread(self._ended)
+        gone = roll.gone | ended
+        for found in await self._archive.recover(lambda s: s.runner is None or s.runner in gone):
+            log.warning("%s", found)
+        for sentence in await self._archive.recover_lost(roll.gone):
+            log.warning("%s", sentence)
+        await asyncio.to_thread(self._close, roll)
+
+    def _ended(self) -> frozenset[str]:
+        return self._store.ended_runners(self._index.runners())
+
+    def _close(self, roll: Roll) -> None:
+        now = self._now()
+        lost = self._index.lose(roll.lost, now)
+        for session in lost:
+            log.error("%s is lost: the machine that carried it does not answer", session.name)
+        self._tell_untold(roll.alive, lost, now)
+        self._store.close_left_open(now, roll.gone | roll.lost)
+        self._store.end_runners(roll.gone | roll.lost, now)
+        for boot in roll.gone:
+            self._presence.forget(boot)
+
+    def _tell_untold(self, alive: Collection[str], lost: list[Session], now: datetime) -> None:
+        """What nobody came to tell of the newest sessions: that they began, and how they ended."""
+        newest = {session.id: session for session in self._index.find(limit=NEWEST)}
+        newest |= {session.id: session for session in lost}
+        ours = [each for number, each in sorted(newest.items()) if each.runner not in alive]
+        told = self._journal.about_sessions([session.id for session in ours])
+        untold: list[Happened] = []
+        for session in ours:
+            if (session.id, What.SESSION_STARTED) not in told:
+                untold.append(happenings.of_session_begun(session))
+            over = happenings.of_session_over(session)
+            if not session.live and (session.id, over.what) not in told:
+                untold.append(over)
+        self._journal.tell_all([(happened, now) for happened in untold])

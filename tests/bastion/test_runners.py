@@ -1,0 +1,165 @@
+"""Runners: who carries sessions, and who of them is gone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bastion.errors import Unavailable
+from bastion.presence import Presence
+from bastion.runners import SILENT, Roll, RollCall, Runner, Seen
+from bastion.store import Store
+from recorder import EndReason, Index, Kind, SessionInfo
+from tests.bastion.worlds import NOW, SECOND
+from tests.postgres import url_again
+
+HERE, THERE = "here", "there"
+NOBODY = Seen(frozenset(), frozenset())
+
+
+def runner(boot: str, node: str = THERE, beats: int = 0) -> Runner:
+    return Runner(boot, node, NOW, beats, NOW)
+
+
+def seen(*held: str, free: tuple[str, ...] = ()) -> Seen:
+    return Seen(frozenset(held), frozenset(free))
+
+
+def roll(alive: str = "", gone: str = "", lost: str = "") -> Roll:
+    return Roll(*(frozenset(each.split()) for each in (alive, gone, lost)))
+
+
+def test_a_lock_tells_at_once() -> None:
+    """Of a process of this home: held is alive, free is gone, and so is one without a lock."""
+    call = RollCall(HERE)
+    ours = [runner("a", HERE), runner("b", HERE), runner("c", HERE)]
+    assert call.call(ours, seen("a", free=("b",)), 0) == roll(alive="a", gone="b c")
+
+
+def test_a_lock_tells_also_where_the_machine_has_another_name_by_now() -> None:
+    """The home is the same, whatever it was called when the row was written."""
+    assert RollCall(HERE).call([runner("a")], seen(free=("a",)), 0) == roll(gone="a")
+
+
+def test_a_lock_without_a_row_was_ended_by_others() -> None:
+    """They took it for lost; now that its home is back, what it left is to be mended."""
+    assert RollCall(HERE).call([], seen(free=("a",)), 0) == roll(gone="a")
+
+
+def test_silence_tells_of_another_machine() -> None:
+    """Counted here, from when the last beat was seen: no clock of the other is asked."""
+    call = RollCall(HERE)
+    assert call.call([runner("a", beats=1)], NOBODY, 100) == roll(alive="a")
+    assert call.call([runner("a", beats=2)], NOBODY, 109) == roll(alive="a")
+    assert call.call([runner("a", beats=2)], NOBODY, 109 + SILENT) == roll(alive="a")
+    assert call.call([runner("a", beats=2)], NOBODY, 109.1 + SILENT) == roll(lost="a")
+    assert call.call([runner("a", beats=3)], NOBODY, 120) == roll(alive="a")
+
+
+@given(
+    st.lists(
+        st.builds(runner, st.sampled_from("abcd"), st.sampled_from([HERE, THERE])),
+        unique_by=lambda each: each.boot,
+    ),
+    st.frozensets(st.sampled_from("abcde")),
+    st.frozensets(st.sampled_from("abcde")),
+)
+def test_everybody_is_one_of_three(
+    runners: list[Runner], held: frozenset[str], free: frozenset[str]
+) -> None:
+    """Whoever holds a lock is never taken for gone."""
+    found = RollCall(HERE).call(runners, Seen(held, free - held), 0)
+    assert found.alive | found.gone | found.lost >= {each.boot for each in runners} | held
+    assert not found.alive & (found.gone | found.lost)
+    assert not (found.gone & found.lost)
+    assert held <= found.alive
+
+
+def test_a_presence_ends_with_its_process(tmp_path: Path) -> None:
+    """However that ends."""
+    presence = Presence(tmp_path / "run")
+    assert presence.seen() == NOBODY
+    program = (
+        "import sys, pathlib; from bastion.presence import Presence\n"
+        "with Presence(pathlib.Path(sys.argv[1])).held('other'):\n"
+        "    print('in', flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "run")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"in\n"
+        with presence.held("me"):
+            assert presence.seen() == seen("me", "other")
+            other.kill()
+            other.wait()
+            assert presence.seen() == seen("me", free=("other",))
+    assert presence.seen() == seen(free=("other",))
+    presence.forget("other")
+    assert presence.seen() == NOBODY
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_that_can_not_be_written_is_a_sentence(tmp_path: Path) -> None:
+    """Nobody carries sessions whom nobody could see."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(Unavailable, match="can't be used"), Presence(tmp_path / "run").held("me"):
+        pass
+
+
+@pytest.fixture
+def other(store: Store) -> Iterator[Store]:
+    """Another process's, on the same database."""
+    with closing(Store.open(url_again(store), node="other")) as opened:
+        yield opened
+
+
+def test_a_runner_is_there_until_it_has_ended(store: Store, other: Store) -> None:
+    """It beats; one whom others have ended is there again with its next beat."""
+    store.enter_runner(NOW)
+    other.enter_runner(NOW)
+    assert {each.boot for each in store.runners()} == {store.chain.boot, other.chain.boot}
+    assert other.beat_runner(NOW + SECOND)
+    (found,) = (each for each in store.runners() if each.node == "other")
+    assert (found.beats, found.beat_at) == (1, NOW + SECOND)
+    store.end_runners([other.chain.boot], NOW)
+    assert [each.boot for each in store.runners()] == [store.chain.boot]
+    assert store.ended_runners([store.chain.boot, other.chain.boot]) == {other.chain.boot}
+    assert not other.beat_runner(NOW + SECOND)
+    assert other.beat_runner(NOW + SECOND)
+    assert len(store.runners()) == 2
+
+
+def info() -> SessionInfo:
+    return SessionInfo(
+        connection=1,
+        user="alice",
+        grant=1,
+        host="web",
+        login="deploy",
+        kind=Kind.SHELL,
+        source="192.0.2.7",
+    )
+
+
+def test_what_a_lost_machine_carried_is_lost(store: Store, other: Store) -> None:
+    """And found again, where it was only away."""
+    ours, theirs = (Index(each.database, each.chain.boot) for each in (store, other))
+    mine = ours.add(info(), NOW, lambda number: f"S-{number}")
+    lost = theirs.add(info(), NOW, lambda number: f"S-{number}")
+    assert ours.runners() == {store.chain.boot, other.chain.boot}
+    assert [each.id for each in ours.lose([other.chain.boot], NOW + SECOND)] == [lost.id]
+    found = ours.get(lost.id)
+    assert found is not None
+    assert (found.ended_at, found.end_reason) == (NOW + SECOND, EndReason.LOST)
+    assert [each.id for each in theirs.lost([other.chain.boot])] == [lost.id]
+    theirs.find_again([mine.id, lost.id])
+    again = ours.get(lost.id)
+    assert again is not None
+    assert again.live
+    assert ours.get(mine.id) == mine

@@ -1,0 +1,182 @@
+"""Several processes that serve one home: what one has, all know; what one loses, no other does."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.bastion import Bastion
+from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.sshd import Sshd
+from tests.e2e.warm import Warm
+from tests.e2e.watching import Running
+
+pytestmark = pytest.mark.timeout(120)
+
+WORKERS = 2
+COUNTING = "i=0; while sleep 0.05; do i=$((i+1)); echo $i; done"
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
+    """A bastion of several processes."""
+    made = Bastion(tmp_path / "home", warm)
+    made.set("limits", "stalled", "3s")
+    made.set("limits", "drain", "1s")
+    sshd.trust(made.admin_now("ca", "show", "target").out)
+    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
+    made.admin_now("host", "add", HOST, *pinned)
+    made.start(workers=WORKERS)
+    yield made
+    made.stop(patience=30)
+
+
+@pytest.fixture
+def bob(tmp_path: Path, fleet: Bastion, sshd: Sshd) -> Contractor:
+    """Somebody with a shell there."""
+    person = Contractor.enrolled(tmp_path / "bob", "bob", fleet, sshd.login)
+    person.granted_now()
+    person.certified_now()
+    return person
+
+
+def processes(fleet: Bastion, name: str = "worker") -> dict[str, int]:
+    """The pids of the processes below, by their names."""
+    found: dict[str, int] = {}
+    children = Path(f"/proc/{fleet.pid}/task/{fleet.pid}/children").read_text().split()
+    for pid in map(int, children):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        if "cli.worker" in words:
+            found[words[words.index("cli.worker") + 2]] = pid
+    return {who: pid for who, pid in found.items() if who.startswith(name)}
+
+
+def sockets(pid: int) -> set[str]:
+    """The inodes of a process's sockets."""
+    links = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.add(str(entry.readlink()))
+        except FileNotFoundError:
+            continue
+    return {link for link in links if link.startswith("socket:")}
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
+async def of_each(
+    bob: Contractor, fleet: Bastion, stack: AsyncExitStack, least: int = 1
+) -> dict[str, list[Running]]:
+    """Sessions that go on, `least` of them carried by each worker."""
+    carried: dict[str, list[Running]] = {name: [] for name in processes(fleet)}
+    for _ in range(40):
+        if all(len(sessions) >= least for sessions in carried.values()):
+            return carried
+        before = {name: sockets(pid) for name, pid in processes(fleet).items()}
+        session = await stack.enter_async_context(bob.jumping(COUNTING))
+        await session.stdout.expect("1\n")
+        grown = {n: len(sockets(pid) - before[n]) for n, pid in processes(fleet).items()}
+        carried[max(grown, key=lambda name: grown[name])].append(session)
+    raise AssertionError("one worker took all connections")
+
+
+async def goes_on(session: Running) -> None:
+    """It shows more than it had."""
+    seen = len(session.stdout.seen)
+    async with asyncio.timeout(10):
+        while len(session.stdout.seen) <= seen:  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.01)
+
+
+async def test_a_revocation_is_felt_in_every_worker(fleet: Bastion, bob: Contractor) -> None:
+    """As are a kill and the list of what is live, whoever carries it."""
+    async with AsyncExitStack() as stack:
+        carried = await of_each(bob, fleet, stack)
+        sessions = [each for some in carried.values() for each in some]
+        live = await fleet.rows("sessions", "--live")
+        assert len(live) == len(sessions)
+        await fleet.admin("revoke", "G-1", "--reason", "done")
+        for session in sessions:
+            await session.stderr.expect("G-1 was revoked")
+            assert await session.wait() == 255
+    assert {row["end_reason"] for row in await fleet.rows("sessions")} == {"revoked"}
+
+
+async def test_a_worker_that_is_killed_ends_its_own_sessions(
+    fleet: Bastion, bob: Contractor
+) -> None:
+    """The others go on; it is told, started again, and what it recorded is mended and sealed."""
+    async with AsyncExitStack() as stack:
+        carried = await of_each(bob, fleet, stack)
+        (name, unlucky), (_, lucky) = sorted(carried.items())
+        pid = processes(fleet)[name]
+        os.kill(pid, signal.SIGKILL)
+        for session in unlucky:
+            assert await session.wait() == 255
+        for session in lucky:
+            await goes_on(session)
+        async with asyncio.timeout(20):
+            while processes(fleet).get(name) in (None, pid):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            while len(await fleet.rows("sessions", "--live")) > len(lucky):
+                pass
+        for session in lucky:
+            await goes_on(session)
+        assert (await bob.jump("echo hello")).out == "hello\n"
+        over = await fleet.rows("sessions", "--over")
+        ended = [row for row in over if row["end_reason"] == "interrupted"]
+        assert len(ended) == len(unlucky)
+        told = (await fleet.admin("audit", "--session", ended[0]["id"], "--json")).out
+        what = {json.loads(event)["what"] for event in told.splitlines()}
+        assert {"session.started", "session.ended"} <= what
+    await fleet.admin("verify", "--all", expect=0)
+
+
+async def test_a_worker_that_stands_still_is_killed(fleet: Bastion, bob: Contractor) -> None:
+    """Its sessions are cut by whoever looks after it; the others notice nothing."""
+    async with AsyncExitStack() as stack:
+        carried = await of_each(bob, fleet, stack)
+        (name, stuck), (_, others) = sorted(carried.items())
+        os.kill(processes(fleet)[name], signal.SIGSTOP)
+        for session in stuck:
+            assert await session.wait(30) == 255
+        for session in others:
+            await goes_on(session)
+    assert f"{name} gives no sign any more" in fleet.log
+
+
+async def test_no_worker_outlives_who_looks_after_it(fleet: Bastion, bob: Contractor) -> None:
+    """With everything killed or gone, the next start finds nobody there and mends what is left."""
+    async with AsyncExitStack() as stack:
+        carried = await of_each(bob, fleet, stack)
+        left = processes(fleet, "")
+        await asyncio.to_thread(fleet.kill9)
+        for session in [each for some in carried.values() for each in some]:
+            assert await session.wait(30) == 255
+        async with asyncio.timeout(20):
+            while any(map(lives, left.values())):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    await asyncio.to_thread(fleet.start, WORKERS)
+    assert await fleet.rows("sessions", "--live") == []
+    assert (await bob.jump("echo hello")).out == "hello\n"
+
+
+async def test_a_watcher_sees_what_another_worker_carries(fleet: Bastion, bob: Contractor) -> None:
+    """Only the file is read, so it does not matter who writes it."""
+    async with AsyncExitStack() as stack:
+        await of_each(bob, fleet, stack)
+        for row in await fleet.rows("sessions", "--live"):
+            async with fleet.running("watch", row["id"]) as watching:
+                await watching.stdout.expect(r"\d+")
+            await fleet.admin("kill", row["id"], "--reason", "enough")
+        async with asyncio.timeout(10):
+            while await fleet.rows("sessions", "--live"):
+                pass
