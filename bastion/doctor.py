@@ -28,10 +28,12 @@ from bastion.home import Home
 from bastion.inventory import Host
 from bastion.krl import Krl, decode
 from bastion.probe import Prober
+from bastion.retention import Leap
 from bastion.revocation import Revocation
 from bastion.rotation import Rotation, named
 from bastion.rules import parse_rules
 from bastion.store import Store
+from bastion.store.keeping import Keeping
 from bastion.text_files import read_text
 
 LITTLE = 1 << 30
@@ -206,6 +208,8 @@ def _database(home: Home, settings: Settings, now: datetime) -> Iterator[Finding
     try:
         store.demand_current_schema()
         yield from _time(store.latest_time(), now)
+        if settings.retention.rules.finite:
+            yield from _leap(Keeping(store).leap())
         yield from _changes(home, settings, store, now)
     except BastionError as error:
         what, _, mend = str(error).partition(": ")
@@ -259,6 +263,16 @@ def _time(latest: datetime | None, now: datetime) -> Iterator[Finding]:
         what = f"The clock says {now:%Y-%m-%d %H:%M:%S}, but {latest:%Y-%m-%d %H:%M:%S} has been."
         mend = "set the clock right (chronyc makestep); until then nothing is opened"
         yield Finding(Level.WRONG, what, mend)
+
+
+def _leap(leap: Leap | None) -> Iterator[Finding]:
+    if leap is not None:
+        what = (
+            f"The clock went from {leap.since:%Y-%m-%d} to {leap.until:%Y-%m-%d} with nothing in "
+            "between, and so no recording is let go."
+        )
+        mend = "look whether it is right, then bastion-admin prune --clock-is-right"
+        yield Finding(Level.WARNING, what, mend)
 
 
 def unsteady(

@@ -24,6 +24,11 @@ MOST = 100_000
 
 EVERYTHING = "Everything is kept for ever: [retention] in bastion.toml says nothing else."
 
+UNTOLD = (
+    "The log does not know these rules yet: they count a day after the service was started with "
+    "them, or prune was run."
+)
+
 COLUMNS = ("session", "user", "host", "ended", "rule", "size")
 
 
@@ -108,16 +113,20 @@ def _demand(desk: Desk, *, yes: bool, clock_is_right: bool) -> None:
 
 
 def _warn(desk: Desk) -> None:
-    """Before a dry run: why none of it would go."""
+    """Before a dry run: why none of it would go now."""
     services = desk.services
     if not services.pruning.retention.finite:
         desk.output.note(EVERYTHING)
         return
-    for demand in (services.pruning.demand_right_clock, services.pruning.demand_known_rules):
-        try:
-            demand()
-        except BastionError as error:
-            desk.output.note(f"Not now: {error}")
+    since = services.keeping.heeded(services.pruning.retention)
+    if since is None:
+        desk.output.note(UNTOLD)
+    elif services.clock.now() - since < GRACE:
+        desk.output.note(f"These rules are new: they count from {clock(since + GRACE)} on.")
+    try:
+        services.pruning.demand_right_clock()
+    except BastionError as error:
+        desk.output.note(f"Not now: {error}")
 
 
 def _looked_at(desk: Desk, found: Iterable[Due], limit: int) -> _Round:
@@ -207,7 +216,7 @@ def _document(desk: Desk, done: _Round, *, dry_run: bool) -> Shape:
 
 def _say(desk: Desk, done: _Round, *, dry_run: bool) -> None:
     if dry_run and done.gone:
-        desk.output.table(COLUMNS, (_row(each) for each in done.gone))
+        desk.output.table(COLUMNS, map(_row, sorted(done.gone, key=_number)))
     for each in done.left:
         desk.output.note(str(each["sentence"]))
     count = len(done.gone) + (done.more if dry_run else 0)
@@ -215,9 +224,13 @@ def _say(desk: Desk, done: _Round, *, dry_run: bool) -> None:
     what = "1 recording" if count == 1 else f"{count} recordings"
     desk.output.note(f"{what} {verb}: {format_size(done.bytes)}.")
     if done.more and not dry_run:
-        desk.output.note(f"{done.more} more are due: run it again.")
+        desk.output.note(f"There is more: {done.more}. Run it again.")
     if done.held:
-        desk.output.note(f"{done.held} more are due and on hold: {desk.program} holds.")
+        desk.output.note(f"On hold, though due: {done.held} ({desk.program} holds).")
+
+
+def _number(shape: Shape) -> int:
+    return int(str(shape["session"]).removeprefix("S-"))
 
 
 def _row(shape: Shape) -> tuple[object, ...]:

@@ -132,6 +132,7 @@ async def test_a_clock_that_leapt_lets_nothing_go(
     services.store.saw_time(services.clock.now())
     await pruner(services).run()
     assert gone(services) == []
+    assert "look whether it is right" in installation("doctor", "--offline", status=None).out
     refused = installation("prune", "--dry-run").err
     assert "Not now: The clock went from 2020-01-01 00:00 UTC to " in refused
     said = installation("prune", status=1).err

@@ -156,7 +156,7 @@ def test_what_is_on_hold_stays(furnished: Installation, three: list[Session]) ->
     furnished("hold", "G-1", "--reason", "INC-42")
     said = furnished("prune", "--yes")
     assert "0 recordings let go" in said.err
-    assert "1 more are due and on hold: bastion-admin holds." in said.err
+    assert "On hold, though due: 1 (bastion-admin holds)." in said.err
     furnished("release", "G-1", "--reason", "closed")
     assert "S-1 of alice" in furnished("prune", "--yes").out
 
@@ -201,7 +201,7 @@ async def test_so_many_at_once(furnished: Installation) -> None:
     assert ([each["session"] for each in said["recordings"]], said["more"]) == (["S-1"], 2)
     cut = json.loads(furnished("sessions", "--json").out)[0]["started_at"]
     assert "S-2 of alice" in furnished("prune", "--yes", "--until", cut).out
-    assert "1 more are due: run it again." not in furnished("prune", "--yes").err
+    assert "There is more" not in furnished("prune", "--yes").err
 
 
 def test_nothing_goes_unless_somebody_wrote_it(furnished: Installation) -> None:

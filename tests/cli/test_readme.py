@@ -14,7 +14,10 @@ from cli.program import admin
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("architecture.md", "clients.md", "threat-model.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("architecture.md", "clients.md", "threat-model.md", "retention.md")
+    ),
 ]
 LINE = re.compile(r"^\s*\$?\s*(bastion-admin .+?|ssh bastion [a-z].+?)(?:\s+#.*)?$", re.MULTILINE)
 
