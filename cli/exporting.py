@@ -6,10 +6,10 @@ there. Over SSH it goes through the connection only, and what was typed stays en
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Final
 
 import click
 
@@ -25,6 +25,8 @@ from recorder import Reader, RecorderError, Stream
 from recorder import export as exporting
 from recorder.redaction import Redactor
 
+FORMATS: Final = ("v2", "v3", "text")
+
 _STREAMS = {"stdout": Stream.OUT, "stderr": Stream.ERR}
 
 SENT = "sent"
@@ -37,11 +39,28 @@ PIECE = 64 * 1024
 """Bytes that are handed to a connection at once."""
 
 
+def _formed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """In which form, where it is not exact bytes; and compressed or not."""
+    for option in (
+        click.option("--gzip", is_flag=True, help="Compressed, as gzip does."),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(FORMATS),
+            help="asciicast v2 (unless told) or v3, or plain text.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(
     cls=Verb,
     short_help="A recording for other programs, or exact bytes.",
     examples=[
         "[program] export S-31 -o S-31.cast",
+        "[program] export S-31 --format v3 --gzip -o S-31.cast.gz",
+        "[program] export S-31 --format text | less",
         "[program] export S-31 --redact -o for-the-vendor.cast",
         "[program] export S-31 --raw stdout | sha256sum",
         "[program] export S-31 --raw stdin --identity auditor.age -o sent.bin",
@@ -54,6 +73,7 @@ PIECE = 64 * 1024
     help="The exact bytes of one stream, not an asciicast; sent is stdin as it lies there.",
 )
 @identity_option("--raw stdin")
+@_formed
 @redact_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file to write."
@@ -65,25 +85,28 @@ def export(
     session: int,
     raw: str | None,
     identity: Path | None,
+    form: str | None,
+    gzip: bool,
     redact: bool,
     output: Path | None,
 ) -> None:
-    """A recording for other programs: an asciicast v2, or exact bytes.
+    """A recording for other programs: an asciicast, plain text, or exact bytes.
 
     It is evidence and holds everything that was shown, escape sequences too: look at it with
-    replay. With --redact it is a copy for others, marked as such: what the patterns of
-    [recording] redact find is left out. Bytes are never redacted.
+    replay. Only plain text has none. With --redact it is a copy for others, marked as such: what
+    the patterns of [recording] redact find is left out. Bytes are never redacted.
     """
     if (raw == STDIN) != (identity is not None):
         raise BadInput("--raw stdin and --identity FILE belong together.")
+    wanted = _wanted(raw, form)
     redactor = _redactor(desk, raw) if redact else None
     reader = desk.services.archive.open(looked_at(desk, session, _how(raw, redact)))
     key = read_identity(identity) if identity is not None else ""
-    with _sink(output) as out:
+    with _sink(output) as sink, _packed(sink, gzip=gzip) as out:
         if raw == STDIN:
             exporting.sent(reader.sent_path, key, out)
         else:
-            _write(reader, raw, redactor, out)
+            _write(reader, wanted, redactor, out)
     _say_redacted(desk, redactor)
 
 
@@ -106,6 +129,7 @@ class _Streams(click.Choice[str]):
     short_help="A recording for other programs, or exact bytes.",
     examples=[
         "[program] export S-31 > S-31.cast",
+        "[program] export S-31 --format text | less",
         "[program] export S-31 --raw stdout | sha256sum",
         "[program] export S-31 --raw sent > S-31.sent",
     ],
@@ -116,16 +140,21 @@ class _Streams(click.Choice[str]):
     type=_Streams([*_STREAMS, SENT]),
     help="The exact bytes of one stream, not an asciicast; sent is what was typed, encrypted.",
 )
+@_formed
 @redact_option
 @click.pass_obj
-def export_away(desk: Desk, *, session: int, raw: str | None, redact: bool) -> None:
-    """A recording for other programs: an asciicast v2, or exact bytes.
+def export_away(
+    desk: Desk, *, session: int, raw: str | None, form: str | None, gzip: bool, redact: bool
+) -> None:
+    """A recording for other programs: an asciicast, plain text, or exact bytes.
 
     It is evidence and holds everything that was shown, escape sequences too: look at it with
-    replay. What was typed comes encrypted, and is opened where the auditors' key is.
+    replay. Only plain text has none. What was typed comes encrypted, and is opened where the
+    auditors' key is.
     """
     if desk.output.terminal:
         raise BadInput("That would go to your terminal as it is: leave out -t, and write > FILE.")
+    wanted = _wanted(raw, form)
     wanted_session(desk.services, session)
     desk.settle(Stay.READING)
     redactor = _redactor(desk, raw) if redact else None
@@ -133,7 +162,8 @@ def export_away(desk: Desk, *, session: int, raw: str | None, redact: bool) -> N
     reader = desk.services.archive.open(found, desk.breathe)
     out = _Gathered(desk)
     try:
-        _write(reader, raw, redactor, out)
+        with _packed(out, gzip=gzip) as packed:
+            _write(reader, wanted, redactor, packed)
     except RecorderError:
         out.flush()  # what could be read is theirs
         raise
@@ -156,13 +186,38 @@ def _say_redacted(desk: Desk, redactor: Redactor | None) -> None:
         desk.output.note(redacted_note(redactor.count))
 
 
-def _write(reader: Reader, raw: str | None, redactor: Redactor | None, out: exporting.Sink) -> None:
-    if raw is None:
-        exporting.asciicast(reader, out, redactor)
-    elif raw == SENT:
-        exporting.track(reader, out)
-    else:
-        exporting.raw(reader, _STREAMS[raw], out)
+def _wanted(raw: str | None, form: str | None) -> str:
+    """A format, or a stream. Raises BadInput for both."""
+    if raw is not None and form is not None:
+        raise BadInput("Exact bytes have no format: leave out --format or --raw.")
+    return raw or form or FORMATS[0]
+
+
+def _write(reader: Reader, wanted: str, redactor: Redactor | None, out: exporting.Sink) -> None:
+    match wanted:
+        case "v2" | "v3":
+            exporting.asciicast(reader, out, redactor, version=2 if wanted == "v2" else 3)
+        case "text":
+            exporting.text(reader, out, redactor)
+        case _ if wanted == SENT:
+            exporting.track(reader, out)
+        case _:
+            exporting.raw(reader, _STREAMS[wanted], out)
+
+
+@contextmanager
+def _packed(out: exporting.Sink, *, gzip: bool) -> Iterator[exporting.Sink]:
+    """Compressed where that is wanted: whole also where not all of it could be read."""
+    if not gzip:
+        yield out
+        return
+    packed = exporting.Gzipped(out)
+    try:
+        yield packed
+    except RecorderError:
+        packed.end()
+        raise
+    packed.end()
 
 
 class _Gathered:

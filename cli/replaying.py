@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import click
 
-from bastion.durations import parse_duration
+from bastion.durations import parse_offset
 from bastion.errors import BadInput
 from bastion.workers import Stay
 from cli.arguments import MOMENT, SESSION
@@ -36,7 +36,7 @@ def _paced(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--at", type=MOMENT, metavar="TIME", help="Begin at this time of day."),
         click.option(
-            "--from", "start", metavar="DURATION", help="Begin at this point, as in 90s or 2m."
+            "--from", "start", metavar="POINT", help="Begin at this point: 3:20:00, 20:00, 2m, 90."
         ),
         click.option(
             "--idle", type=click.FloatRange(0, 86_400), help="No pause longer than these seconds."
@@ -54,7 +54,7 @@ def _paced(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=Verb,
     examples=[
         "[program] replay S-31",
-        "[program] replay S-31 --speed 4 --idle 1 --from 2m",
+        "[program] replay S-31 --speed 4 --idle 1 --from 3:20:00",
         "[program] replay S-31 | less",
         "[program] replay S-31 --input --identity auditor.age",
     ],
@@ -78,8 +78,9 @@ def replay(
 ) -> None:
     """Show a session again.
 
-    On a terminal it is paced: space pauses, ctrl-c ends it. Elsewhere it is printed at once. What
-    could harm your terminal is left out.
+    On a terminal it is paced: space pauses, ctrl-c ends it; with --from or --at it begins with the
+    screen as it stood then. Elsewhere it is printed at once. What could harm your terminal is left
+    out.
 
     With --input a line below tells what was typed; elsewhere both are told line by line. What the
     terminal did not echo, as a password, is masked: that is a guess. Nothing is masked of what was
@@ -130,7 +131,8 @@ def replay_away(
     """Show a session again.
 
     On a terminal (ssh -t) it is paced: space pauses, . shows the next thing of what is paused, q or
-    ctrl-c ends it. Elsewhere it is printed at once. What could harm your terminal is left out.
+    ctrl-c ends it; with --from or --at it begins with the screen as it stood then. Elsewhere it is
+    printed at once. What could harm your terminal is left out.
     """
     pace = Pace(speed, idle, _start(wanted_session(desk.services, session), start, at))
     paced = desk.output.terminal
@@ -149,20 +151,9 @@ def replay_away(
 def _start(session: Session, start: str | None, at: datetime | None) -> float:
     """Seconds from the session's beginning."""
     if start is not None and at is not None:
-        raise BadInput("Say where to begin once: either --from DURATION or --at TIME.")
+        raise BadInput("Say where to begin once: either --from POINT or --at TIME.")
     if at is None:
-        return _seconds(start) if start is not None else 0.0
+        return parse_offset(start) if start is not None else 0.0
     if at < session.started_at or (session.ended_at is not None and at > session.ended_at):
         raise BadInput(f"{session.name} did not go on at {at:%Y-%m-%d %H:%M} UTC.")
     return (at - session.started_at).total_seconds()
-
-
-def _seconds(text: str) -> float:
-    """Seconds of a duration, or of a bare number as in `90` and `1.5`."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        return parse_duration(text).total_seconds()
-    if not 0 <= seconds < 1e9:
-        raise BadInput(f"{text[:40]!a} is not a point in a session: write it as in 90s or 2m.")
-    return seconds

@@ -69,14 +69,23 @@ class Characters:
         self.ours = False
         if ours:
             return event
-        text = self._decoders[stream].decode(event.payload())
+        text = self.text(event)
         return Event(event.time, Code(stream.value), text) if text else None
+
+    def text(self, event: Event) -> str:
+        """What an output event of the target adds to its stream. Raises CorruptRecording."""
+        return self._decoders[STREAM_OF[event.code]].decode(event.payload())
 
     def end(self, time: float) -> Iterator[Event]:
         """Characters that were never whole."""
+        for stream, text in self.rest():
+            yield Event(time, Code(stream.value), text)
+
+    def rest(self) -> Iterator[tuple[Stream, str]]:
+        """What is left of each stream when nothing more comes."""
         for stream, decoder in self._decoders.items():
             if text := decoder.decode(b"", final=True):
-                yield Event(time, Code(stream.value), text)
+                yield stream, text
 
 
 def as_terminal(events: Iterable[Event]) -> Iterator[Event]:

@@ -1,14 +1,16 @@
 """Export: a recording for other programs, written to a binary file or pipe as it is read.
 
-`asciicast` gives plain asciicast v2 that asciinema reads. Escape sequences are all there: it is
-evidence, and only `replay` makes it safe to look at. `raw` and `sent` give back exact bytes;
-`track` gives what was sent as it lies there, encrypted.
+`asciicast` gives plain asciicast v2 that asciinema reads, or v3. Escape sequences are all there: it
+is evidence, and only `replay` makes it safe to look at. `text` leaves them out. `raw` and `sent`
+give back exact bytes; `track` gives what was sent as it lies there, encrypted.
 """
 
+import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from recorder.asciicast import (
     NO_TERMINAL,
@@ -22,15 +24,20 @@ from recorder.asciicast import (
     event_line,
     header_line,
 )
+from recorder.asciicast3 import Intervals, header3_line
 from recorder.characters import as_terminal, as_text, targets
 from recorder.reader import Reader
 from recorder.redacted import redacted, redacted_header
 from recorder.redaction import Redactor
+from recorder.screen_filter import ScreenFilter
 from recorder.sent import FrameKind
 from recorder.sent_reader import read_sent
 from recorder.session import Size
 
 LARGEST_SIDE = 1000
+
+_GZIP: Final = zlib.MAX_WBITS | 16
+_NO_TEXT: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f]")
 _LONGEST_SIZE = len("4294967295x4294967295")  # RFC 4254, section 6.7
 
 
@@ -41,8 +48,27 @@ class Sink(Protocol):
         """Take all of them."""
 
 
-def asciicast(reader: Reader, out: Sink, redactor: Redactor | None = None) -> None:
-    """Plain asciicast v2: stderr is shown too, characters are whole, sizes can be displayed.
+class Gzipped:
+    """A sink whose content goes on compressed; whole, as gzip has it, when `end` was called."""
+
+    def __init__(self, out: Sink) -> None:
+        self._out = out
+        self._packer = zlib.compressobj(wbits=_GZIP)
+
+    def write(self, data: bytes, /) -> None:
+        """Take all of them."""
+        if packed := self._packer.compress(data):
+            self._out.write(packed)
+
+    def end(self) -> None:
+        """There is no more."""
+        self._out.write(self._packer.flush())
+
+
+def asciicast(
+    reader: Reader, out: Sink, redactor: Redactor | None = None, *, version: Literal[2, 3] = 2
+) -> None:
+    """Plain asciicast: stderr is shown too, characters are whole, sizes can be displayed.
 
     With a redactor it is no evidence any more; its header and its last event say so.
     """
@@ -50,16 +76,30 @@ def asciicast(reader: Reader, out: Sink, redactor: Redactor | None = None) -> No
     if redactor is not None:
         header = redacted_header(header, redactor.another())
         events = redacted(events, redactor)
-    out.write(header_line(displayable(header)))
+    out.write((header_line if version == 2 else header3_line)(displayable(header)))
     if header.session.get("terminal") is False:
         events = as_terminal(events)
+    line = _line if version == 2 else Intervals().line
     time = 0.0
     for event in _plain(events):
         time = event.time
-        out.write(event_line(time, event.code.value, event.data))
+        out.write(line(event))
     if redactor is not None:
         note = Note(Word.REDACTED, {"places": redactor.count})
-        out.write(event_line(time, Code.NOTE.value, note.label()))
+        out.write(line(Event(time, Code.NOTE, note.label())))
+
+
+def text(reader: Reader, out: Sink, redactor: Redactor | None = None) -> None:
+    """What was shown as plain text, without what a terminal would act on: no evidence."""
+    events = as_text(reader.events())
+    if redactor is not None:
+        events = redacted(events, redactor)
+    screen = ScreenFilter()
+    for event in events:
+        if event.code in STREAM_OF:
+            out.write(_NO_TEXT.sub("", screen.feed(event.data)).encode())
+    if redactor is not None:
+        out.write(f"\n(redacted: {redactor.count} places; not the evidence)\n".encode())
 
 
 def raw(reader: Reader, stream: Stream, out: Sink) -> None:
@@ -94,6 +134,10 @@ def size_of(resize: str) -> Size:
     if not (columns.isdecimal() and rows.isdecimal() and len(resize) <= _LONGEST_SIZE):
         return NO_TERMINAL
     return _displayable(Size(int(columns), int(rows)))
+
+
+def _line(event: Event) -> bytes:
+    return event_line(event.time, event.code.value, event.data)
 
 
 def _plain(events: Iterable[Event]) -> Iterator[Event]:

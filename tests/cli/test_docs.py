@@ -79,7 +79,7 @@ CONTRACT = {
     "hold": {"--reason", "--json"},
     "release": {"--reason", "--json"},
     "holds": {"--json", "--csv"},
-    "export": {"--raw"},
+    "export": {"--raw", "--format", "--gzip"},
     "ca show": set[str](),
     "serve": {"--workers"},
     "doctor": set[str](),

@@ -1,5 +1,6 @@
 """Sessions on the command line: listed, shown, replayed, exported, ended."""
 
+import gzip
 import re
 import subprocess
 import sys
@@ -101,6 +102,21 @@ def test_raw_bytes_come_back_exactly(busy: Installation, tmp_path: Path) -> None
     assert "belong together" in busy("export", "S-1", "--raw", "stdin", status=2).err
     missing = busy("export", "S-1", "--raw", "stdin", "--identity", "/nowhere", status=2)
     assert "/nowhere can't be read" in missing.err
+
+
+def test_an_export_has_the_form_that_was_asked_for(busy: Installation, tmp_path: Path) -> None:
+    """asciicast v2 unless told; compressed or not, what is in it is the same."""
+    plain = piped(busy, "export", "S-1").stdout
+    assert plain.startswith(b'{"version":2,')
+    assert piped(busy, "export", "S-1", "--format", "v3").stdout.startswith(b'{"version":3,')
+    assert piped(busy, "export", "S-1", "--format", "text").stdout.startswith(b"hello\n")
+    packed = tmp_path / "S-1.cast.gz"
+    busy("export", "S-1", "--gzip", "-o", str(packed))
+    assert gzip.decompress(packed.read_bytes()) == plain
+    raw = piped(busy, "export", "S-1", "--raw", "stdout", "--gzip").stdout
+    assert gzip.decompress(raw) == b"hello\r\n\x1b]0;title\x07"
+    both = busy("export", "S-1", "--raw", "stdout", "--format", "v2", status=2).err
+    assert "leave out --format or --raw" in both
 
 
 def test_an_export_never_replaces_a_file(busy: Installation, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Export: asciinema, which is not ours, must be able to read whatever was recorded."""
 
+import gzip
 import io
 import json
 import subprocess
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorder import Archive, Reader, Recording, Size, Stream, export
+from recorder.asciicast import Code, Event
+from recorder.asciicast3 import Intervals
 from recorder.session import SessionInfo
 from tests.recorder.places import Clock, exec_of, shell
 
@@ -112,3 +115,94 @@ async def test_asciinema_reads_anything_that_was_shown(
     path.write_bytes(exported(recording))
     text = b"bastion: recorded\r\n" + b"".join(shown).decode("utf-8", "replace").encode()
     assert asciinema_cat(path) == text
+
+
+# asciicast v3, text, gzip
+
+
+def exported3(recording: Recording) -> tuple[dict[str, object], list[list[object]]]:
+    out = io.BytesIO()
+    export.asciicast(Reader(recording.path), out, version=3)
+    header, *events = map(json.loads, out.getvalue().splitlines())
+    return header, events
+
+
+async def test_v3_has_intervals_and_a_term(archive: Archive, clock: Clock) -> None:
+    """As https://docs.asciinema.org/manual/asciicast/v3/ has it; what is shown is the same."""
+    async with archive.record(shell(Size(0, 0))) as recording:
+        clock.seconds += 0.25
+        recording.shown("grün".encode()[:3])
+        clock.seconds += 1.5
+        recording.shown("grün".encode()[3:])
+        recording.resized(Size(60000, 50))
+        clock.seconds += 2
+        recording.shown(b"oops", Stream.ERR)
+        recording.exited(3)
+    header, events = exported3(recording)
+    assert header["version"] == 3
+    assert header["term"] == {"cols": 80, "rows": 24, "type": "xterm-256color"}
+    assert isinstance(header["timestamp"], int)
+    assert "width" not in header
+    assert events[:-1] == [
+        [0.25, "o", "gr"],
+        [1.5, "o", "ü"],
+        [0.0, "o", "n"],
+        [0.0, "r", "1000x50"],
+        [2.0, "o", "oops"],
+        [0.0, "x", "3"],
+    ]
+    assert events[-1][1] == "m"
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=30).map(sorted))
+def test_intervals_add_up_to_the_times(times: list[float]) -> None:
+    """To the microsecond, however many there are; none is negative."""
+    intervals, sum_ = Intervals(), 0.0
+    for time in times:
+        interval, code, data = json.loads(intervals.line(Event(time, Code.OUT, "x")))
+        assert interval >= 0
+        sum_ += interval
+        assert sum_ == pytest.approx(time, abs=2e-6)
+        assert (code, data) == ("o", "x")
+
+
+@pytest.mark.parametrize(
+    ("exited", "status"),
+    [
+        ("0", "0"),
+        ("SIGTERM", "143"),
+        ("SIGKILL", "137"),
+        ("SIGNONE", "255"),
+        ("4294967295", "2147483647"),
+    ],
+)
+def test_an_exit_is_a_status(exited: str, status: str) -> None:
+    """A signal as shells have it."""
+    assert json.loads(Intervals().line(Event(0, Code.EXIT, exited))) == [0.0, "x", status]
+
+
+async def test_text_is_harmless(archive: Archive) -> None:
+    """What is printed of it is what could be read; nothing acts on a terminal."""
+    recording = await record(
+        archive,
+        shell(),
+        b"\x1b]0;title\x07\x1b[1;31mred\x1b",
+        b"[0m\r\n\x9b2J",
+        b"\x07\tdone \xff\x7f\r\n",
+    )
+    out = io.BytesIO()
+    export.text(Reader(recording.path), out)
+    assert out.getvalue().decode() == "bastion: recorded\nred\n\ufffd2J\tdone \ufffd\n"
+
+
+@given(st.lists(st.binary(max_size=50), max_size=20))
+def test_gzip_reads_what_was_compressed(pieces: list[bytes]) -> None:
+    """All of it, and it ends as it should."""
+    out = io.BytesIO()
+    packed = export.Gzipped(out)
+    for piece in pieces:
+        packed.write(piece)
+    packed.end()
+    assert gzip.decompress(out.getvalue()) == b"".join(pieces)
+    judge = subprocess.run(["gzip", "-t"], input=out.getvalue(), capture_output=True, check=False)
+    assert (judge.returncode, judge.stderr) == (0, b"")
