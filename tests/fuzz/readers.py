@@ -3,11 +3,14 @@
 Each takes bytes, and raises where a promise is broken. That something is refused is no failure.
 """
 
+import io
 import re
 import shlex
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bastion.authority import read_public_key
 from bastion.commands import parse
@@ -24,9 +27,24 @@ from bastion.sftp.framer import Framer
 from bastion.sftp.packets import Init, Malformed, Unknown, framed, parse_request, write_request
 from bastion.templates import parse_template
 from bastion.wire.keys import certificate, plain_key
-from recorder import CorruptRecording, FileEvent
-from recorder.asciicast import Note, event_line, parse_event, parse_header
+from recorder import CorruptRecording, FileEvent, Reader
+from recorder.asciicast import (
+    Code,
+    Event,
+    Header,
+    Note,
+    event_line,
+    parse_event,
+    parse_header,
+)
+from recorder.compacted import keyframe_at, read_keyframe, read_points
+from recorder.picture import Picture
+from recorder.scene import scene_at
 from recorder.transfers import escaped, unescaped
+
+_HEADER = Header(80, 24, 0, "")
+_EVENT = Event(0.0, Code.OUT, "x\x1b[31m\r\n")
+_RESIZE = Event(0.0, Code.RESIZE, "132x50")
 
 Target = Callable[[bytes], None]
 
@@ -214,11 +232,40 @@ def recording(data: bytes) -> None:
         assert (again.path, again.other, again.bytes) == (told.path, told.other, told.bytes)
 
 
+def compacted(data: bytes) -> None:
+    """A file of any bytes has points that can be right or none, and a keyframe or none."""
+    file = io.BytesIO(data)
+    for point in read_points(file, None):
+        assert 0 <= point.length <= point.offset
+        keyframe = read_keyframe(keyframe_at(file, point))
+        if keyframe is not None:
+            assert max(len(keyframe.begun.out), len(keyframe.begun.err)) <= 3
+            picture = Picture.going_on(_HEADER, keyframe)
+            for event in (_EVENT, _RESIZE):
+                picture.draw(event)
+            assert "\x9b" not in picture.shown()
+
+
+def compacted_recording(data: bytes) -> None:
+    """A file of any bytes is read as far as it goes, from any time on, or it is corrupt."""
+    with TemporaryDirectory() as place:
+        path = Path(place) / "S-1.cast.zst"
+        path.write_bytes(data)
+        reader = Reader(path)
+        with suppress(CorruptRecording):
+            for _ in reader.events():
+                pass
+        with suppress(CorruptRecording):
+            for _ in scene_at(reader, 2.5).drawn():
+                pass
+
+
 READERS: dict[str, Target] = {
     reader.__name__: reader
     for reader in (
         *(command, template, files, forward, rules, public_key, offered_key),
         *(sftp_request, sftp_answer, sftp_client, sftp_target, recording),
         *(scp_command, scp_record, scp_client),
+        *(compacted, compacted_recording),
     )
 }
