@@ -10,6 +10,7 @@ from itertools import groupby, islice
 from typing import Final
 
 from bastion.dossier import Dossier
+from bastion.durations import format_duration
 from bastion.events import Event
 from bastion.jumps import Jump
 from bastion.ledger import Kind
@@ -24,7 +25,7 @@ from cli.evidence.style import STYLE
 from cli.evidence.words import counted, first_lines, not_proved, proved
 from cli.evidence.words import said as at_second
 from cli.sessions import lasted
-from recorder import FileRow
+from recorder import FileRow, Session
 
 MOST_EVENTS: Final = 2000
 MOST_SESSIONS: Final = 500
@@ -183,10 +184,11 @@ def _event(event: Event, here: set[int], unsealed: set[int]) -> Html:
 
 
 def _request(request: Request) -> Html:
-    duration = f"{int(request.duration.total_seconds()) // 60} minutes"
-    asked = "asked that the grant last longer" if request.extends else "asked for"
+    duration = format_duration(request.duration)
+    longer = f"asked that G-{request.extends} last {duration} longer"
+    asked = f"asked for {duration}" if request.extends is None else longer
     facts = [
-        (str(request), f"{request.asked_by} {asked}, for {duration}"),
+        (str(request), f"{request.asked_by} {asked}"),
         ("asked", request.asked_at),
         ("from", request.source),
         ("for", request.user if request.user != request.asked_by else None),
@@ -295,7 +297,7 @@ def _session(held: Held, files: Html | None) -> Html:
                 ("exit", status),
                 ("shown", f"{session.bytes_out} bytes"),
                 ("sent", f"{session.bytes_in} bytes"),
-                ("recording", _hash(session.recording.sha256)),
+                ("recording", None if held.laid else _recording(session)),
                 ("seal", seal),
             ]
         ),
@@ -303,6 +305,12 @@ def _session(held: Held, files: Html | None) -> Html:
         class_="session",
         id=session.name,
     )
+
+
+def _recording(session: Session) -> Html:
+    """Where it lies in the pack, and its hash."""
+    name = session.recording.path.rpartition("/")[2]
+    return joined([link(name, f"recordings/{name}"), " ", _hash(session.recording.sha256)])
 
 
 def _files(rows: Sequence[FileRow], most: int) -> Html | None:

@@ -7,12 +7,15 @@ one directory. It is written aside, and is whole or not there.
 import errno
 import hashlib
 import os
+import secrets
+import signal
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from signal import SIGHUP, SIGTERM
 from typing import BinaryIO, Final, Protocol
 
 from bastion.errors import BastionError, Conflict, Unavailable
@@ -134,30 +137,57 @@ class Pieces:
 def written_aside(file: Path, *, replacing: bool) -> Iterator[BinaryIO]:
     """A new file of mode 0600, to be written; it gets its name when the block ends well.
 
-    Otherwise nothing is left. Raises Conflict where `file` is there and may not be replaced.
+    Otherwise nothing is left, also when the terminal is closed meanwhile. Raises Conflict where
+    `file` is there and may not be replaced: nothing but a plain file may.
     """
-    if not replacing and os.path.lexists(file):
-        raise _there(file)
-    if file.is_dir():
-        raise Conflict(f"{_named(file)} is a directory: name a file.")
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name[:100]}.", dir=file.parent)
-    except OSError as error:
-        raise Unavailable(f"{_named(file)} can't be written: {error.strerror}.") from None
-    aside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        _put(aside, file, replacing=replacing)
+    if os.path.lexists(file):
+        if not replacing:
+            raise _there(file)
+        if file.is_symlink() or not file.is_file():
+            raise Conflict(f"{_named(file)} is no plain file: name another.")
+    with _stopped_by_signals(), _aside(file) as aside:
+        yield aside
+        aside.flush()
+        os.fsync(aside.fileno())
+        _put(Path(aside.name), file, replacing=replacing)
         _sync(file.parent)
+
+
+@contextmanager
+def _aside(file: Path) -> Iterator[BinaryIO]:
+    """A file beside `file`, gone at the end of the block whatever it is called then."""
+    aside = file.with_name(f".{file.name[:100]}.{secrets.token_hex(8)}")
+    try:
+        with open(aside, "xb", opener=_private) as out:
+            yield out
     except OSError as error:
-        if error.errno in _FULL:
+        if error.filename == str(aside) or error.errno in _FULL:
             raise Unavailable(f"{_named(file)} can't be written: {error.strerror}.") from None
         raise
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """A closed terminal, or a kill, ends the block as ctrl-c does; nohup is heeded."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [n for n in (SIGHUP, SIGTERM) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _put(aside: Path, file: Path, *, replacing: bool) -> None:

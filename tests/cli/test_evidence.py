@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import tarfile
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -369,7 +371,10 @@ def test_a_file_that_is_there_is_left_alone(asked: Installation, tmp_path: Path)
         before = services.journal.last()
     assert "give --force" in asked("evidence", "G-2", "-o", str(pack), status=1).err
     assert pack.read_text() == "mine"
-    assert "directory" in asked("evidence", "G-2", "-o", str(tmp_path), "--force", status=1).err
+    (tmp_path / "link").symlink_to(pack)
+    for odd in ("/dev/null", str(tmp_path), str(tmp_path / "link")):
+        assert "no plain file" in asked("evidence", "G-2", "-o", odd, "--force", status=1).err
+    (tmp_path / "link").unlink()
     nowhere = str(tmp_path / "none" / "pack.tar")
     assert "can't be written" in asked("evidence", "G-2", "-o", nowhere, status=1).err
     with asked.services() as services:
@@ -403,6 +408,27 @@ def test_nothing_is_left_of_a_pack_that_fails(asked: Installation, tmp_path: Pat
     told = asked("audit", "--what", "evidence").out
     assert "asked for the evidence of G-2" in told
     assert "packed" not in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_nothing_is_left_of_a_pack_that_is_ended(
+    asked: Installation, tmp_path: Path, number: signal.Signals
+) -> None:
+    """By a kill, by a terminal that is closed."""
+    with asked.services() as services:
+        asyncio.run(_much(services.archive))
+    words = ["--home", str(asked.home.directory), "evidence", "G-2", "-o"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli.admin", *words, str(tmp_path / "pack.tar")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as packing:
+        while not lying(tmp_path):
+            assert packing.poll() is None
+            time.sleep(0.001)
+        packing.send_signal(number)
+        assert packing.wait() == 130
+    assert lying(tmp_path) == []
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])

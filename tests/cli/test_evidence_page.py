@@ -232,7 +232,9 @@ OURS = set(
     "span bdi dl dt dd pre code section ul li".split()
 )
 ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "colspan"}
-PLACE = re.compile(r"#[A-Za-z0-9-]+|policy/[A-Za-z0-9]+\.toml|[a-z]+\.(json|jsonl|csv)")
+PLACE = re.compile(
+    r"#[A-Za-z0-9-]+|policy/[A-Za-z0-9]+\.toml|[a-z]+\.(json|jsonl|csv)|recordings/S-31\.cast"
+)
 
 
 def assert_ours(markup: str, shape: list[str]) -> Read:
