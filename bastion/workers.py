@@ -22,10 +22,18 @@ from bastion.errors import Unavailable
 
 
 class Stay(Enum):
-    """What a verb stays for; the value completes the sentence "so many … already"."""
+    """What a verb stays for; the value completes the sentence "so many of yours … already"."""
 
     READING = "read recordings"
     WATCHING = "follow recordings"
+    VERIFYING = "verify all recordings"
+
+
+_TAKEN = {
+    Stay.READING: "Too many recordings are being read already; try again later.",
+    Stay.WATCHING: "Too many recordings are being followed already; try again later.",
+    Stay.VERIFYING: "All recordings are being verified already; try again later.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class Stays:
 @dataclass(frozen=True, slots=True)
 class Room:
     """How many verbs may work at once, wait, and be there at all; the latter two also for each
-    person. `reading` and `watching` are for those that stay."""
+    person. The last three are for those that stay."""
 
     at_once: int = 4
     waiting: int = 64
@@ -54,10 +62,15 @@ class Room:
     each: int = 64
     reading: Stays = Stays(at_once=1, in_all=16, each=4, rest=0.2)
     watching: Stays = Stays(at_once=4, in_all=48, each=8, rest=3)
+    verifying: Stays = Stays(at_once=1, in_all=1, each=1, rest=1)
 
     def stays(self, stay: Stay) -> Stays:
         """What holds for those that stay for it."""
-        return self.reading if stay is Stay.READING else self.watching
+        return {
+            Stay.READING: self.reading,
+            Stay.WATCHING: self.watching,
+            Stay.VERIFYING: self.verifying,
+        }[stay]
 
 
 ROOM = Room()
@@ -186,13 +199,13 @@ class Workers:
         bounds = self._room.stays(stay)
         with self._lock:
             those = [other.who for other in self._there if other.stay is stay]
+            if len(those) >= bounds.in_all:
+                raise Unavailable(_TAKEN[stay])
             if those.count(place.who) >= bounds.each:
                 number = bounds.each
                 raise Unavailable(
                     f"{number} commands of yours {stay.value} already: end one first."
                 )
-            if len(those) >= bounds.in_all:
-                raise Unavailable(f"Too many commands {stay.value} already; try again later.")
             self._wait_no_more(place)
             place.stay = stay
         return self._turns_apart[stay]

@@ -34,6 +34,7 @@ from cli.requests import approve, cancel, deny, requests
 from cli.sessions import kill, sessions
 from cli.show import show, show_asked
 from cli.verb import Noun, Verb, run
+from cli.verifying import verify
 from cli.watching import watch
 
 PROGRAM = "ssh bastion"
@@ -72,7 +73,7 @@ EVERYBODY = (status, hosts, cert, trust, explain)
 
 _APPROVERS = (requests, approve, deny, grants, show_asked, extend, revoke)
 _AUDITORS = (
-    *(sessions, show, files, replay_away, watch, export_away, grants, certificates),
+    *(sessions, show, files, replay_away, watch, export_away, verify, grants, certificates),
     *(requests, review, own_policy, own_audit),
     *(hold, release, holds),
 )
@@ -102,6 +103,7 @@ class ControlPlane:
             window=voice.columns,
             binary=voice.data,
             taken=lambda: voice.taken,
+            watched=voice.terminal,
         )
         user, source = identity.user.name, identity.source
         actor = Actor(user, source, key=identity.key, signed_in_at=identity.signed_in_at)

@@ -4,6 +4,7 @@ On the machine itself the home is opened when a verb first asks for it; over SSH
 the server that runs are handed in. Verbs do not know which.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -95,6 +96,11 @@ class Desk:
         Refused where she may not run this any more, Unavailable where too many wait.
         """
         self._person.pause(seconds)
+
+    @property
+    def processors(self) -> int:
+        """How many a verb may keep busy beside its own thread: none in a server with others."""
+        return len(os.sched_getaffinity(0)) if self.identity is None else 0
 
     def key(self, seconds: float) -> str | None:
         """One key that is typed over SSH at a terminal, within so many seconds; else None.

@@ -1,6 +1,5 @@
 """`bastion-admin verify`: whether recordings are as they were sealed."""
 
-import os
 import time
 from collections.abc import Iterable
 from itertools import islice
@@ -12,6 +11,7 @@ from bastion import audit
 from bastion.anchoring import Anchoring, anchored_upto, anchoring
 from bastion.errors import BadInput
 from bastion.sealing import judged_by
+from bastion.workers import Stay
 from cli.arguments import SESSION
 from cli.desk import Desk
 from cli.listing import as_json
@@ -43,10 +43,12 @@ def verify(desk: Desk, *, session: int | None, everything: bool, json: bool) -> 
     """Whether recordings are as they were sealed: files, rows, signatures, and their chain.
 
     Exit status 1 when anything was found. It says also whether the log that names the seals has
-    been told to anybody outside: without that, whoever is root here could have sealed anew.
+    been told to anybody outside: without that, whoever is root here could have sealed anew. Over
+    SSH one at a time may verify all.
     """
     if everything == (session is not None):
         raise BadInput("Say what to verify: a session as in S-31, or --all.")
+    desk.settle(Stay.READING if session is not None else Stay.VERIFYING)
     wrong = _all(desk, json=json) if session is None else _one(desk, session, json=json)
     if wrong:
         raise click.exceptions.Exit(1)
@@ -61,7 +63,7 @@ def _one(desk: Desk, number: int, *, json: bool) -> bool:
     sealed = number in services.seals.of_all([number])
     live = False if sealed else wanted_session(services, number).live
     prefix = services.seals.prefix(number) if live else None
-    findings = services.inspection.session(number)
+    findings = services.inspection.session(number, lambda _: desk.breathe())
     signed = audit.judged_by(services.authority.seal_keys)
     carried = anchoring(services.journal, number, signed)
     if carried.fault is not None:
@@ -130,8 +132,9 @@ class _Passing:
         self.last = Progress("", 0, 0)
 
     def heard(self, progress: Progress) -> None:
-        """Say it, unless that was just done."""
+        """Say it, unless that was just done; where nobody listens any more it is over here."""
         self.last = progress
+        self._desk.breathe()
         now = time.monotonic()
         if now - self._said < SHOW:
             return
@@ -155,7 +158,8 @@ def _all(desk: Desk, *, json: bool) -> bool:
         services.seals,
         judged_by(services.authority.seal_keys),
         services.clock.now,
-        threads=len(os.sched_getaffinity(0)),
+        threads=desk.processors,
+        between=desk.breathe,
     )
     found = rounds.findings(passing.heard)
     try:

@@ -9,11 +9,11 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, ParamSpec, Self, TypeVar
 
 from recorder.index import Index
 from recorder.inspection import PATIENCE, Case, Count, Inspection
@@ -35,6 +35,9 @@ AHEAD: Final = 4
 
 LOOK: Final = 0.2
 """Seconds between two words on how far it has come, while one recording takes long."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PAGE = 200
 _TRIES = 3
@@ -67,7 +70,8 @@ class _Stopped(BaseException):
 class Rounds:
     """All recordings of one archive, `threads` of them at a time. It blocks; nothing is changed.
 
-    Raises IndexUnavailable.
+    With no threads it is done one after the other by whoever calls, and `between` is called between
+    small pieces of that. Raises IndexUnavailable.
     """
 
     def __init__(
@@ -79,7 +83,9 @@ class Rounds:
         now: Callable[[], datetime],
         *,
         threads: int = 1,
+        between: Callable[[], object] = lambda: None,
     ) -> None:
+        self._between = between
         self._inspection = inspection
         self._index = index
         self._seals = seals
@@ -105,6 +111,7 @@ class Rounds:
             read = self._seals.read(page)
             present = self._index.present([kept.session for kept in read.values() if kept])
             for number in page:
+                self._between()
                 kept = read.get(number)
                 if kept is None:
                     said = f"Manifest {number} was changed: it can't be read."
@@ -137,7 +144,8 @@ class Rounds:
     # Recordings
 
     def _recordings(self, heard: Heard) -> Iterator[Finding]:
-        with _Work(self._threads, Progress("recordings", 0, self._index.count()), heard) as work:
+        progress = Progress("recordings", 0, self._index.count())
+        with _Work(self._threads, progress, heard, self._between) as work:
             for case, findings in work.in_order(self._cases(), self._inspection.files):
                 yield from self._settled(case, findings)
 
@@ -195,9 +203,12 @@ class Rounds:
 class _Work:
     """Judges cases in threads and gives back what came of them in their order."""
 
-    def __init__(self, threads: int, progress: Progress, heard: Heard) -> None:
+    def __init__(
+        self, threads: int, progress: Progress, heard: Heard, between: Callable[[], object]
+    ) -> None:
         self._ahead = AHEAD * threads
-        self._pool = ThreadPoolExecutor(threads, "rounds")
+        self._pool = ThreadPoolExecutor(threads, "rounds") if threads else _Here()
+        self._between = None if threads else between
         self._progress = progress
         self._heard = heard
         self._lock = threading.Lock()
@@ -239,3 +250,15 @@ class _Work:
             self._hashed += more
         if self._stopped:
             raise _Stopped
+        if self._between is not None:
+            self._between()
+
+
+class _Here(Executor):
+    """Does at once what it is given, in the thread of whoever gives it."""
+
+    def submit(self, act: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """What `act` gives; what it raises is raised."""
+        done: Future[T] = Future()
+        done.set_result(act(*args, **kwargs))
+        return done

@@ -191,7 +191,7 @@ async def test_too_many_that_stay_are_refused_for_one_person_and_for_all(crowd: 
             await crowd.workers.run("alice", crowd.watch, nothing)
         crowd.start(group, crowd.watch, "bob")
         await until(lambda: crowd.waiting == 3)
-        with pytest.raises(Unavailable, match="Too many commands follow recordings already"):
+        with pytest.raises(Unavailable, match="Too many recordings are being followed already"):
             await crowd.workers.run("carol", crowd.watch, nothing)
         crowd.free.set()
     assert await crowd.workers.run("alice", crowd.watch, nothing) == 0

@@ -124,6 +124,7 @@ AUDITORS = {
         "replay",
         "watch",
         "export",
+        "verify",
         "grants",
         "certificates",
         "requests",
@@ -318,6 +319,9 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(seen: Installation) -> 
         ["export", "S-1", "--raw", "stdin", "--identity", "/etc/passwd"],
         ["export", "S-1", "-o", "/tmp/export"],
         ["export", "/etc/passwd"],
+        ["verify", "S-1"],
+        ["verify", "--all"],
+        ["verify", "/etc/passwd"],
         ["audit", "--user", "alice"],
         ["audit", "--what", "/etc/passwd"],
         ["audit", "verify"],
@@ -354,7 +358,8 @@ def test_no_remote_verb_opens_a_file_or_starts_a_program(seen: Installation) -> 
     ]
     recordings = f"{seen.home.recordings}/"
     read = {Path(each[1]).name for each in strange if is_recording(each, recordings)}
-    assert read == {"S-1.cast", "S-1.sent", "S-2.cast"}
+    seals = {"S-1.manifest", "S-1.manifest.sig"}
+    assert read == {"S-1.cast", "S-1.sent", "S-2.cast"} | seals
     assert [each for each in strange if not is_recording(each, recordings)] == []
     assert all(status in (0, 1, 2) for _, status in told["ended"])
     assert "mistake" not in done.stderr

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -12,13 +13,14 @@ from bastion.actor import Actor
 from bastion.app import Services
 from bastion.authority import Which
 from bastion.authority.generations import rotate
+from bastion.workers import Stay
 from cli import door
 from cli.desk import Desk
 from cli.output import Output
 from cli.program import admin
 from cli.verb import run
 from recorder import Kind, SessionInfo
-from tests.cli.desks import Installation
+from tests.cli.desks import Caller, Installation, Remote
 from tests.cli.recordings import recorded
 
 SOUND = "Nothing was changed, is missing or was added."
@@ -206,3 +208,41 @@ def watched(furnished: Installation, *words: str) -> str:
     desk = Desk("bastion-admin", output, Actor("os:tester", account="tester"), door.entered)
     assert run(admin, ["--home", str(furnished.home.directory), *words], desk) == 0
     return "".join(err)
+
+
+async def test_an_auditor_verifies_over_ssh(furnished: Installation) -> None:
+    """One recording or all, with the same answer and status; nobody else may."""
+    with furnished.services() as services:
+        await recorded(services.archive, Kind.EXEC, "uptime")
+        olga = Remote(services, "olga")
+        for words in (("S-1",), ("--all",), ("S-1", "--json"), ("--all", "--json")):
+            assert olga("verify", *words).out == furnished("verify", *words).out
+        (cast,) = furnished.home.recordings.rglob("S-1.cast")
+        cast.write_bytes(cast.read_bytes().replace(b"hello", b"hullo"))
+        for words in (("S-1",), ("--all",)):
+            assert "S-1.cast" in olga("verify", *words, status=1).out
+        stays = [Caller(f"verify {what}") for what in ("S-1", "--all")]
+        for caller in stays:
+            olga.calls(caller, 1)
+        assert [each.stays for each in stays] == [[Stay.READING], [Stay.VERIFYING]]
+        said = Remote(services, "alice")("verify", "--all", status=2)
+        assert said.err.startswith("ssh bastion: No such command 'verify'.")
+
+
+async def test_whoever_leaves_ends_the_verifying_of_all(furnished: Installation) -> None:
+    """It is not a finding of the recording that was being read."""
+
+    class Leaving(Caller):
+        """Somebody who is gone."""
+
+        def breathe(self) -> None:
+            """Nobody listens any more."""
+            raise BrokenPipeError(errno.EPIPE, "gone")
+
+    with furnished.services() as services:
+        for _ in range(3):
+            await recorded(services.archive, Kind.EXEC, "uptime")
+        caller = Leaving("verify --all --json")
+        with pytest.raises(BrokenPipeError):
+            Remote(services, "olga").calls(caller)
+    assert caller.heard.out == []

@@ -26,7 +26,7 @@ async def many(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[Session]:
 def test_sound_ones_have_no_findings(many: list[Session], place: Place) -> None:
     """However many threads there are; it says how far it has come."""
     heard: list[Progress] = []
-    for threads in (1, 3):
+    for threads in (0, 1, 3):
         assert list(place.rounds(threads).findings(heard.append)) == []
     assert heard[0] == Progress("seals", 12, 12)
     last = heard[-1]
@@ -40,7 +40,7 @@ def test_findings_come_in_the_order_of_their_sessions(many: list[Session], place
     for each in (many[9], many[1], many[4]):
         flip(place.file(each))
     expected = [f"S-{number}: S-{number}.cast was changed." for number in (2, 5, 10)]
-    assert place.found_anywhere(1) == place.found_anywhere(4) == expected
+    assert [place.found_anywhere(threads) for threads in (0, 1, 4)] == [expected] * 3
 
 
 ROWS = [
