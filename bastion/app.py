@@ -30,7 +30,7 @@ from bastion.store.watchers import Watchers
 from bastion.upstream import Connector
 from bastion.watching import Watching
 from bastion.wire.packets import Turn
-from recorder import Archive, Index, Seals
+from recorder import Archive, Index, Seals, Transcripts
 from recorder.inspection import Inspection
 from recorder.removal import Removal
 from recorder.tombstones import Tombstones
@@ -56,6 +56,7 @@ class Services:
     inspection: Inspection
     pruning: Pruning
     archive: Archive
+    transcripts: Transcripts
     access: Access
     approving: Approving
     inbox: Inbox
@@ -116,6 +117,7 @@ def opened(home: Home) -> Iterator[Services]:
                     now=clock.now,
                 ),
             ),
+            transcripts=Transcripts(),
             access=Access(store, authority, access.certificate_lifetime, rulebook.current, people),
             approving=Approving(store, inbox, rulebook.current, people, access.request_lifetime),
             inbox=inbox,

@@ -24,6 +24,7 @@ from bastion.forwards import Forward, parse_forward
 from bastion.inventory import PublicKey, Selector, parse_selector
 from bastion.templates import Template, parse_template
 from cli.desk import Desk
+from cli.offsets import parse_offset
 
 T = TypeVar("T")
 
@@ -110,4 +111,5 @@ LABEL: Final[Read[tuple[str, str]]] = Read("key=value", names.label)
 GRANT: Final[Read[int]] = Read("g-n", lambda text: names.numbered("G", text))
 REQUEST: Final[Read[int]] = Read("r-n", lambda text: names.numbered("R", text))
 SESSION: Final[Read[int]] = Read("s-n", lambda text: names.numbered("S", text))
+OFFSET: Final[Read[float]] = Read("offset", parse_offset)
 FINGERPRINT: Final[Read[str]] = Read("fingerprint", _fingerprint)

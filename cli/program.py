@@ -29,6 +29,7 @@ from cli.requests import approve, deny, requests
 from cli.sessions import kill, sessions
 from cli.setup import doctor, init, serve
 from cli.show import show
+from cli.transcripts import transcript
 from cli.trust import trust
 from cli.users import user
 from cli.verb import Noun, run
@@ -113,6 +114,7 @@ for verb in (
     show,
     files,
     replay,
+    transcript,
     watch,
     export,
     verify,

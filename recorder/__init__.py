@@ -29,12 +29,14 @@ from recorder.errors import (
     UnusableKey,
 )
 from recorder.index import Database, FileRow, Index, Wanted, WantedFiles
+from recorder.lines import Line, Place
 from recorder.reader import Reader
 from recorder.recording import Recording
 from recorder.recovery import Recovered
 from recorder.seal import Sealing
 from recorder.seals import Kept, Seals
 from recorder.session import Compaction, EndReason, Kind, Session, SessionInfo, Size, Stored
+from recorder.transcript import Transcripts
 from recorder.transfers import BEGUN, DONE, Direction, FileEvent, escaped, shown
 
 __all__ = [
@@ -52,8 +54,10 @@ __all__ = [
     "IndexUnavailable",
     "Kept",
     "Kind",
+    "Line",
     "NotCompacted",
     "NotSealed",
+    "Place",
     "Reader",
     "RecorderError",
     "Recording",
@@ -67,6 +71,7 @@ __all__ = [
     "Size",
     "Stored",
     "Stream",
+    "Transcripts",
     "UnusableKey",
     "Wanted",
     "WantedFiles",

@@ -1,6 +1,6 @@
 """A terminal's screen, fed with what was shown: what stands on it now.
 
-The terminal itself is asciinema's own (`avt`, in Rust); nothing else in the recorder knows of it.
+The terminal itself is asciinema's own (`avt`, in Rust); here and in `scroll` alone it is known.
 Whatever is fed to it, it raises nothing, and it holds no more than one screen.
 
 It holds Python's lock while it works, so everything else in the process waits. A hostile program
@@ -43,7 +43,7 @@ class Screen:
     """The screen of a terminal of `size`, empty at first."""
 
     def __init__(self, size: Size) -> None:
-        self._terminal = Vt(*_fitting(size), 0)
+        self._terminal = Vt(*fitting(size), 0)
 
     def show(self, text: str) -> Sequence[int]:
         """The program writes `text`; the rows, from 0, that are not as before."""
@@ -54,7 +54,7 @@ class Screen:
 
     def resize(self, size: Size) -> None:
         """The terminal has another size."""
-        self._terminal.resize(*_fitting(size))
+        self._terminal.resize(*fitting(size))
 
     @property
     def size(self) -> Size:
@@ -111,7 +111,7 @@ def _spelt(repeated: re.Match[str]) -> str:
     return repeated[1] * (1 + min(int(repeated[2]), _COLUMNS))
 
 
-def _fitting(size: Size) -> tuple[int, int]:
+def fitting(size: Size) -> tuple[int, int]:
     """Of a terminal without a size 80 times 24 is believed, as programs do."""
     columns, rows = min(size.columns or 80, _COLUMNS), min(size.rows or 24, _ROWS)
     return columns, min(rows, _CELLS // columns)

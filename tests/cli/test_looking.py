@@ -15,6 +15,8 @@ from tests.cli.recordings import recorded, session
 LOOKS = (
     ("replay", "S-1"),
     ("replay", "S-2"),
+    ("transcript", "S-1"),
+    ("transcript", "S-2", "--json"),
     ("watch", "S-2"),
     ("export", "S-1"),
     ("export", "S-1", "--raw", "stdout"),
@@ -79,7 +81,8 @@ def test_each_look_is_an_event(seen: Installation, services: Services, role: str
     for line in LOOKS:
         Remote(services, "alice")(*line, meanwhile=[enough])
     assert looks(seen) == [
-        *("alice S-1 replay", "alice S-2 replay", "alice S-2 watch"),
+        *("alice S-1 replay", "alice S-2 replay"),
+        *("alice S-1 transcript", "alice S-2 transcript", "alice S-2 watch"),
         *("alice S-1 export", "alice S-1 export stdout", "alice S-2 export sent"),
     ]
 
