@@ -30,7 +30,7 @@ format: setup ## mend the layout and what ruff can mend by itself
 	@$(BIN)/ruff format --quiet .
 
 fuzz: setup ## hostile input for every reader, ten minutes (ARGS="5 sftp_client": seconds each, which)
-	@$(BIN)/python -m tests.fuzz $(or $(ARGS),55)
+	@$(BIN)/python -m tests.fuzz $(or $(ARGS),24)
 
 bench: setup ## the figures of docs/performance.md, beside OpenSSH's
 	@.ci/system-packages ssh=openssh-client sshd=openssh-server

@@ -5,6 +5,7 @@ somebody hands in a `Database` whose `write()` is a transaction that excludes ot
 from its start (BEGIN IMMEDIATE on SQLite). It blocks; callers use threads.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from recorder.session import (
 )
 from recorder.told import Told
 from recorder.transfers import Direction, FileEvent, escaped, unescaped
+
+log = logging.getLogger(__name__)
 
 V = TypeVar("V")
 
@@ -197,8 +200,7 @@ class Index:
         statement = select(sessions.c.id).order_by(sessions.c.id).limit(limit)
         if after is not None:
             statement = statement.where(sessions.c.id > after)
-        with renamed(), self._database.read() as connection:
-            return list(connection.execute(statement).scalars())
+        return self._numbers(statement)
 
     def read(self, numbers: Collection[int]) -> dict[int, Session | None]:
         """The sessions with these numbers, as far as there are; None is a row that can't be read.
@@ -233,14 +235,25 @@ class Index:
     ) -> list[Session]:
         """The newest sessions first, at most `limit` (and never over 1000) of them.
 
-        For the next page give the last one's id as `before`.
+        For the next page give the last one's id as `before`. A row that can't be read is left out:
+        `verify` tells of it.
         """
-        statement = _narrowed(select(sessions), wanted or Wanted())
-        if before is not None:
-            statement = statement.where(sessions.c.id < before)
-        return self._fetch(
-            statement.order_by(sessions.c.id.desc()).limit(max(0, min(limit, MOST_ROWS)))
-        )
+        most, ordered = max(0, min(limit, MOST_ROWS)), sessions.c.id.desc()
+        while True:
+            statement = _narrowed(select(sessions), wanted or Wanted())
+            if before is not None:
+                statement = statement.where(sessions.c.id < before)
+            page = statement.order_by(ordered).limit(most)
+            try:
+                return self._fetch(page)
+            except (IndexUnavailable, ValueError, TypeError):
+                numbers = self._numbers(page.with_only_columns(sessions.c.id))
+            read = self.read(numbers)
+            found = [session for number in numbers if (session := read.get(number)) is not None]
+            log.error("%d rows of sessions can't be read", len(numbers) - len(found))
+            if found or not numbers:
+                return found
+            before = numbers[-1]
 
     def kept_hosts(self) -> list[str]:
         """The hosts of which there are recordings, by name."""
@@ -336,6 +349,10 @@ class Index:
     def _fetch(self, statement: Select[tuple[object, ...]]) -> list[Session]:
         with renamed(), self._database.read() as connection:
             return [_session(row) for row in connection.execute(statement)]
+
+    def _numbers(self, statement: Select[int]) -> list[int]:
+        with renamed(), self._database.read() as connection:
+            return list(connection.execute(statement).scalars())
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

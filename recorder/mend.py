@@ -51,12 +51,13 @@ class Found:
         return self._kept + sum(self._dropped.values())
 
     def add(self, event: Event) -> None:
-        """Take one more event into account."""
+        """Take one more event into account. Raises CorruptRecording, and then all is as it was."""
+        length = len(event.payload()) if event.code in STREAM_OF else 0
         self.events += 1
         self.last_time = event.time
         note = Note.of(event)
-        if event.code in STREAM_OF and not self._ours:
-            self._kept += len(event.payload())
+        if not self._ours:
+            self._kept += length
         if event.code is Code.EXIT:
             self.exit = event.data
         if note is not None and note.word is Word.DROPPED:

@@ -113,7 +113,8 @@ def _spelt(repeated: re.Match[str]) -> str:
 
 def fitting(size: Size) -> tuple[int, int]:
     """Of a terminal without a size 80 times 24 is believed, as programs do."""
-    columns, rows = min(size.columns or 80, _COLUMNS), min(size.rows or 24, _ROWS)
+    columns = min(size.columns, _COLUMNS) if size.columns > 0 else 80
+    rows = min(size.rows, _ROWS) if size.rows > 0 else 24
     return columns, min(rows, _CELLS // columns)
 
 

@@ -137,6 +137,8 @@ def _frames(file: BinaryIO) -> Iterator[_Frame]:
             raise CorruptRecording(f"{file.name}, frame {number}: unknown kind") from error
         if length > LONGEST_FRAME:
             raise CorruptRecording(f"{file.name}, frame {number}: too long")
+        if kind is FrameKind.DATA and length < TAG_LENGTH:
+            raise CorruptRecording(f"{file.name}, frame {number}: too short")
         content = file.read(length)
         if len(content) < length:
             return

@@ -11,7 +11,9 @@ _EDGES = [
 _SIGNS = [
     sign.encode() for sign in ("'", '"', "{", "}", "..", "/", "*", "\\", "\n", "$(", "~", "é")
 ]
-_WORDS = [*_EDGES, *_SIGNS, b"\xff", b"\0", b"{re:", b"{path:/", b"read:", b"write,1M:/", b"-----"]
+_LINES = [b"-", b"-1e308", b"1e308", b'[9,"ob","="]\n', b'[9,"r","-9x"]\n', b'"o"', b"\\ud800"]
+_RULES = [b"{re:", b"{path:/", b"read:", b"write,1M:/", b"-----"]
+_WORDS = [*_EDGES, *_SIGNS, *_LINES, *_RULES, b"\xff", b"\0", b"\x1f"]
 
 
 def mutated(seeds: Sequence[bytes], dice: random.Random) -> bytes:

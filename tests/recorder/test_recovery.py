@@ -11,10 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from recorder import Archive, EndReason, Index, Recovered, Session, Stream, export
 from recorder.asciicast import Note, Word
-from tests.recorder.places import MORNING, Clock, exec_of
+from tests.recorder.places import MORNING, Clock, Sqlite, exec_of
 from tests.recorder.writer import chunk
 
 
@@ -190,3 +191,17 @@ async def test_the_directory_is_there_from_the_first_start_on(
     """Else whoever asks how much room there is would be told that there is none."""
     assert await archive.recover() == []
     assert os.access(recordings, os.R_OK)
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_other(
+    archive: Archive, index: Index, database: Sqlite
+) -> None:
+    """Nor from the lists, nor from the next start."""
+    for _ in range(4):
+        await abandoned(archive, b"a")
+    with database.write() as connection:
+        connection.execute(text("UPDATE sessions SET kind = 'unheard-of' WHERE id IN (2, 4)"))
+    assert [session.id for session in index.find(limit=1)] == [3]
+    assert [session.id for session in index.find(limit=1, before=3)] == [1]
+    assert [recovered.session for recovered in await archive.recover()] == [3, 1]
+    assert {session.end_reason for session in index.find()} == {EndReason.INTERRUPTED}
