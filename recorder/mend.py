@@ -109,6 +109,9 @@ def mend(path: Path, header: bytes) -> Mended:
             found = survey(lines)
         if found.ended is None:
             _cut(file.fileno(), found, header)
+        elif found.torn:  # nobody wrote that: its last line was there
+            os.ftruncate(file.fileno(), found.end)
+            os.fsync(file.fileno())
         size, sha256 = measured(path)
         return Mended(found, size, sha256, found.torn)
 

@@ -82,7 +82,7 @@ def test_hostile_recordings_are_read_back(tmp_path: Path) -> None:
     assert {
         (name, way) for name, way in said if name in fine and said[name, way] != "done"
     } == set()
-    for way in ways - {"survey"}:
+    for way in ("print", "frames", "export", "raw"):
         assert "line" in said["long-line", way], way
         assert "line" in said["no-text", way], way
 

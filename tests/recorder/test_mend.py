@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from recorder.asciicast import (
     LONGEST_LINE,
     Code,
+    Note,
     Stream,
+    Word,
     event_line,
     header_line,
     header_of,
@@ -93,3 +95,13 @@ def test_an_empty_file_has_no_header(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(CorruptRecording, match="has no header"):
         Reader(path).header()
+
+
+def test_what_stands_behind_the_last_line_is_cut(tmp_path: Path) -> None:
+    """A recording that was closed is as it was closed: without a word on an interruption."""
+    ended = event_line(3.0, Code.NOTE, Note(Word.ENDED, {"reason": "closed"}).label())
+    path = tmp_path / "S-1.cast"
+    path.write_bytes(WHOLE + ended + bytes(512))
+    mended = mend(path, HEADER)
+    assert path.read_bytes() == WHOLE + ended
+    assert (mended.cut, mended.found.ended) == (512, {"reason": "closed"})
