@@ -12,14 +12,15 @@ one is, and the next run goes on. A file whose content is not what the index say
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import zstandard
 
-from recorder.asciicast import LONGEST_LINE, Event, parse_event, parse_header
+from recorder.asciicast import LONGEST_LINE, Event, Header, parse_event, parse_header
 from recorder.compacted import (
     FRAME,
     MOST_FRAMES,
@@ -46,6 +47,10 @@ LARGE: Final = MOST_FRAMES // 2
 SYNCED_EVERY: Final = 8 * 1024 * 1024
 """Bytes that are written at once before the disk is waited for, so that others need not wait."""
 
+LEAST_WORK: Final = 10.0
+DRAWN: Final = 4 * 1024 * 1024
+"""Seconds, and bytes a second: a recording that takes longer to draw has no more keyframes."""
+
 KEYFRAMES_BEYOND: Final = 256 * 1024
 """Bytes that all keyframes of a file may take beyond what its content does."""
 
@@ -71,8 +76,13 @@ class Done:
     sentence: str = ""
 
 
-def compact(wanted: Wanted, pause: Callable[[], object], frame: int = FRAME) -> Done:
-    """Compact a recording, in frames of so many bytes.
+def compact(
+    wanted: Wanted,
+    pause: Callable[[], object],
+    frame: int = FRAME,
+    clock: Callable[[], float] = time.process_time,
+) -> Done:
+    """Compact a recording, in frames of so many bytes. `clock` gives seconds of work.
 
     `pause` is called again and again; what it raises ends it, and nothing has changed. Raises
     NotCompacted, OSError where it can't be done now: then neither.
@@ -85,10 +95,14 @@ def compact(wanted: Wanted, pause: Callable[[], object], frame: int = FRAME) -> 
         if not _only_ours(file):
             raise NotCompacted(f"somebody else holds {wanted.path.name}")
         aside = aside_of(wanted.path)
+        blocks = _blocks_of(file, max(frame, wanted.size // LARGE))
         try:
-            return _compact(wanted, file, aside, pause, frame)
+            done = _prepared(wanted, file, blocks, _Scenes(wanted.size, clock), pause)
+            if done.compaction is Compaction.COMPACTED:
+                _put_in_place(wanted.path, aside, file)
         finally:
             aside.unlink(missing_ok=True)
+        return done
 
 
 def aside_of(path: Path) -> Path:
@@ -105,10 +119,15 @@ def _only_ours(file: BinaryIO) -> bool:
     return os.fstat(file.fileno()).st_nlink > 0
 
 
-def _compact(
-    wanted: Wanted, file: BinaryIO, aside: Path, pause: Callable[[], object], frame: int
+def _prepared(
+    wanted: Wanted,
+    file: BinaryIO,
+    blocks: Iterable[bytes],
+    scenes: "_Scenes",
+    pause: Callable[[], object],
 ) -> Done:
-    size = os.fstat(file.fileno()).st_size
+    """What would become of it; if that is smaller, the new file is whole, aside, and on disk."""
+    size, aside = os.fstat(file.fileno()).st_size, aside_of(wanted.path)
     if size != wanted.size:
         return _corrupt(f"it has {size} bytes, and its row says {wanted.size}")
     aside.unlink(missing_ok=True)
@@ -116,7 +135,7 @@ def _compact(
     with os.fdopen(os.open(aside, flags, 0o600), "wb", buffering=0) as out:
         os.fchmod(out.fileno(), 0o600)
         writer = _Writer(out, size, wanted.floor)
-        if (sha256 := _written(file, writer, max(frame, size // LARGE), pause)) is None:
+        if (sha256 := _written(blocks, writer, scenes, pause)) is None:
             return Done(Compaction.KEPT)
         os.fsync(out.fileno())
     if sha256 != wanted.sha256:
@@ -124,7 +143,6 @@ def _compact(
     if _blocks(writer.size) >= _blocks(size):
         return Done(Compaction.KEPT)
     _read_back(aside, wanted, pause)
-    _put_in_place(wanted.path, aside, file)
     return Done(Compaction.COMPACTED, writer.size, writer.sha256)
 
 
@@ -137,15 +155,15 @@ def _blocks(size: int) -> int:
 
 
 def _written(
-    file: BinaryIO, writer: "_Writer", frame: int, pause: Callable[[], object]
+    blocks: Iterable[bytes], writer: "_Writer", scenes: "_Scenes", pause: Callable[[], object]
 ) -> str | None:
     """The SHA-256 of the plain content that was written; None where it would be no smaller."""
-    digest, scenes = hashlib.sha256(), _Scenes()
-    for block in _blocks_of(file, frame):
+    digest = hashlib.sha256()
+    for block in blocks:
         digest.update(block)
         place, keyframe = scenes.place, scenes.keyframe()
-        time = scenes.take(block)
-        if not writer.add(block, Point(0, *place, time) if time is not None else None, keyframe):
+        first = scenes.take(block)
+        if not writer.add(block, None if first is None else Point(0, *place, first), keyframe):
             return None
         pause()
     return digest.hexdigest() if writer.finish() else None
@@ -182,6 +200,7 @@ def _put_in_place(path: Path, aside: Path, file: BinaryIO) -> None:
 def _compacted_before(wanted: Wanted) -> Done:
     """The plain file is gone: it was compacted, and the row could not be told."""
     packed = wanted.path.with_name(wanted.path.name + ZST)
+    aside_of(wanted.path).unlink(missing_ok=True)
     try:
         _, sha256 = plain_measure(packed, wanted.size)
         with packed.open("rb") as file:
@@ -259,10 +278,14 @@ class _Writer:
 class _Scenes:
     """Looks at a recording as it goes by: where it has come to, and what stands on the screen.
 
-    From a line on that the recorder has not written it knows nothing more.
+    From a line on that the recorder has not written it knows nothing more. Who makes a terminal
+    work too hard has no more keyframes: `clock` gives seconds of work.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = clock() + LEAST_WORK + size / DRAWN
+        self._header: Header | None = None
         self._picture: Picture | None = None
         self._plain = 0
         self._events = 0
@@ -293,10 +316,14 @@ class _Scenes:
         return first
 
     def _event(self, line: bytes) -> Event | None:
-        if self._picture is None:
-            self._picture = Picture.first(parse_header(line))
+        if self._header is None:
+            self._header = parse_header(line)
+            self._picture = Picture.first(self._header)
             return None
         event = parse_event(line)
         self._events += 1
-        self._picture.draw(event)
+        if self._picture is not None:
+            self._picture.draw(event)
+            if self._clock() > self._until:
+                self._picture = None
         return event

@@ -91,11 +91,11 @@ class Drawing:
 class Picture:
     """The screen of a terminal of `size` on which a recording is drawn, empty at first.
 
-    `rest` is called between small pieces of drawing.
+    `rest` is called between small pieces of drawing; without it they are not small.
     """
 
     def __init__(
-        self, size: Size, drawing: Drawing, rest: Callable[[], object] = lambda: None
+        self, size: Size, drawing: Drawing, rest: Callable[[], object] | None = None
     ) -> None:
         self.drawing = drawing
         self._rest = rest
@@ -103,13 +103,13 @@ class Picture:
         self._screen = Screen(size)
 
     @classmethod
-    def first(cls, header: Header, rest: Callable[[], object] = lambda: None) -> "Picture":
+    def first(cls, header: Header, rest: Callable[[], object] | None = None) -> "Picture":
         """As a recording begins."""
         return cls(Size(header.width, header.height), drawing_of(header), rest)
 
     @classmethod
     def going_on(
-        cls, header: Header, keyframe: Keyframe, rest: Callable[[], object] = lambda: None
+        cls, header: Header, keyframe: Keyframe, rest: Callable[[], object] | None = None
     ) -> "Picture":
         """From a keyframe on."""
         drawing = Drawing(terminal=_terminal(header), begun=keyframe.begun)
@@ -129,7 +129,10 @@ class Picture:
             return None
         if drawn.code is Code.RESIZE:
             self._size = size_of(drawn.data)
-        draw(drawn, self._screen, self._rest)
+        if self._rest is None and drawn.code is Code.OUT:
+            self._screen.take(drawn.data)
+        else:
+            draw(drawn, self._screen, self._rest or (lambda: None))
         return drawn
 
     def shown(self) -> str:

@@ -22,8 +22,8 @@ from recorder.scene import scene_at
 from recorder.screen_filter import RESET, ScreenFilter
 
 NOT_WHOLE: Final = (
-    "This recording is not compacted yet: the screen that it began with was drawn from what was "
-    "shown shortly before, and what had stood there longer may be missing."
+    "The screen that it began with was drawn from what was shown shortly before: what had stood "
+    "there for longer may be missing."
 )
 
 

@@ -3,7 +3,7 @@
 Of a compacted recording the nearest keyframe before that time is drawn, and the events from there
 on: half a mebibyte. Of a plain one the time is looked for in its lines; all before it is drawn
 where that is little, else only the last half a mebibyte, and the scene says so: what was drawn
-before that and stood untouched is not seen.
+before that and stood untouched is not seen. So it is where the nearest keyframe is far away.
 """
 
 from bisect import bisect_left
@@ -22,6 +22,9 @@ from recorder.reader import Reader, whole_lines
 
 BEFORE: Final = 512 * 1024
 """Bytes of a plain recording that are drawn before a time, where there are more."""
+
+FAR: Final = 8 * 1024 * 1024
+"""Bytes between a keyframe and a time that are not drawn for it any more."""
 
 _NEAR = 64 * 1024
 """Bytes within which a time is looked for line by line."""
@@ -83,7 +86,7 @@ def _nearby(reader: Reader, header: Header, time: float) -> _Beginning | None:
     """Where to begin so as not to begin at the beginning; None where that is best."""
     lying = lying_path(reader.path)
     if lying.suffix == ZST:
-        return _at_keyframe(reader, lying, header, time)
+        return _at_point(reader, lying, header, time)
     with opened_plain(lying) as file:
         place = _place_before(file, time)
     if place is None:
@@ -95,8 +98,8 @@ def _nearby(reader: Reader, header: Header, time: float) -> _Beginning | None:
 # Compacted
 
 
-def _at_keyframe(reader: Reader, lying: Path, header: Header, time: float) -> _Beginning | None:
-    found = _keyframe_before(lying, reader.points, time)
+def _at_point(reader: Reader, lying: Path, header: Header, time: float) -> _Beginning | None:
+    found = _point_before(lying, reader.points, time)
     if found is None:
         return None
     point, keyframe = found
@@ -107,16 +110,28 @@ def _at_keyframe(reader: Reader, lying: Path, header: Header, time: float) -> _B
         return None
     if first is None or first.time != point.time:
         return None
-    return _Beginning(Picture.going_on(header, keyframe, reader.rest), chain([first], events))
+    if keyframe is None:
+        picture = Picture.first(header, reader.rest)
+    else:
+        picture = Picture.going_on(header, keyframe, reader.rest)
+    return _Beginning(picture, chain([first], events), whole=keyframe is not None)
 
 
-def _keyframe_before(lying: Path, points: str | None, time: float) -> tuple[Point, Keyframe] | None:
-    """The last one, if all is as it should be."""
+def _point_before(
+    lying: Path, points: str | None, time: float
+) -> tuple[Point, Keyframe | None] | None:
+    """Where to begin, and with what on the screen; None for the beginning, where that is near, or
+    where not all is as it should be."""
     try:
         with lying.open("rb") as file:
             known = read_points(file, points)
             before = known[: bisect_left(known, time, key=lambda point: point.time)]
+            if not before:
+                return None
             point = next((each for each in reversed(before) if each.length), None)
+            drawn = before[-1].plain - (0 if point is None else point.plain)
+            if drawn > FAR:
+                return before[-2:][0], None
             if point is None:
                 return None
             frame = keyframe_at(file, point)

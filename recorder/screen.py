@@ -52,6 +52,10 @@ class Screen:
             changed.update(self._terminal.feed_str(piece)[0])
         return sorted(changed)
 
+    def take(self, text: str) -> None:
+        """The program writes `text`; all of it at once, for whoever lets nobody wait."""
+        self._terminal.feed_str(text)
+
     def resize(self, size: Size) -> None:
         """The terminal has another size."""
         self._terminal.resize(*fitting(size))

@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -356,6 +357,30 @@ def test_the_plain_one_counts_where_both_are(long: Wanted) -> None:
     long.path.write_bytes(content.replace(b"line 7\\r", b"LINE 7\\r"))
     shown = [event.data for event in Reader(long.path).events() if event.code is Code.OUT]
     assert "LINE 7\r\n" in shown
+
+
+def test_who_makes_a_terminal_work_too_hard_has_no_more_keyframes(tmp_path: Path) -> None:
+    """The recording is compacted all the same; far from a keyframe only the last is drawn."""
+    path = tmp_path / "S-1.cast"
+    text = "x" * 30_000
+    told = [("o", f"\x1b[31m{text}\x1b[2J\x1b[Hline {n}") for n in range(600)]
+    wanted = written(path, told)
+    seconds = count(0.0, 0.1)
+    done = compact(wanted, lambda: None, 200_000, lambda: next(seconds))
+    packed = path.with_name("S-1.cast.zst")
+    with packed.open("rb") as file:
+        points = read_points(file, done.points)
+    with_keyframe = [point for point in points if point.length]
+    assert len(points) > 80
+    assert 5 < len(with_keyframe) < 40
+    assert tuple(with_keyframe) == points[1 : 1 + len(with_keyframe)]
+    reader = Reader(path, points=done.points)
+    near, far = scene_at(reader, with_keyframe[-1].time + 5), scene_at(reader, 595)
+    assert (near.whole, far.whole) == (True, False)
+    for scene in (near, far):
+        assert f"line {scene.time - 1:.0f}" in scene.picture.shown()
+        assert next(iter(scene.events)).time == scene.time
+    assert len(list(reader.events())) == 1200
 
 
 def test_keyframes_take_no_more_than_what_they_are_for(tmp_path: Path) -> None:
