@@ -256,10 +256,23 @@ class Index:
             before = numbers[-1]
 
     def kept_hosts(self) -> list[str]:
-        """The hosts of which there are recordings, by name."""
-        statement = select(sessions.c.host).where(is_kept).distinct().order_by(sessions.c.host)
-        with renamed(), self._database.read() as connection:
-            return list(connection.execute(statement).scalars())
+        """The hosts of which there are recordings, by name.
+
+        A name that can't be read hides no other; then it takes longer.
+        """
+        statement = select(sessions.c.host).where(is_kept).distinct()
+        try:
+            with renamed(), self._database.read() as connection:
+                found = set(connection.execute(statement).scalars())
+        except IndexUnavailable:
+            found = {each.host for each in self._readable() if each.recording.let_go_at is None}
+        return sorted(host for host in found if isinstance(host, str))
+
+    def _readable(self) -> Iterator[Session]:
+        after = None
+        while page := self.numbers(after):
+            yield from (each for each in self.read(page).values() if each is not None)
+            after = page[-1]
 
     def kept(
         self, host: str, began_before: datetime, *, limit: int, after: int | None = None

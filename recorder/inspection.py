@@ -130,19 +130,20 @@ class Inspection:
 
     def files(self, case: Case, count: Count) -> list[Finding]:
         """What is wrong with its row, and with its files."""
-        try:
-            return list(self._judged(case, count))
-        except (RecorderError, ValueError, TypeError, AttributeError, OSError) as error:
-            said = f"{case.name}: it can't be judged: {error}."
-            return [Finding(Wrong.CHANGED, case.name, said)]
+        return _settled(case.name, lambda: self._judged(case, count))
 
     def _prefix(self, session: Session | None) -> Prefix | None:
         return None if session is None or not session.live else self._seals.prefix(session.id)
 
     def alone(self, session: Session, kept: Kept) -> list[Finding]:
         """What is wrong with one recording by itself, whatever befell those around it."""
-        seal = about_seal(Seal.judged(kept, self._signed))
-        return [*seal, *self._own(session, kept), *self._lying(session, kept, lambda _: None)]
+
+        def found() -> Iterator[Finding]:
+            yield from about_seal(Seal.judged(kept, self._signed))
+            yield from self._own(session, kept)
+            yield from self._lying(session, kept, lambda _: None)
+
+        return _settled(session.name, found)
 
     def _judged(self, case: Case, count: Count) -> Iterator[Finding]:
         session, kept = case.session, case.kept
@@ -217,6 +218,14 @@ def _scenes(session: Session, stem: Path) -> Iterator[Finding]:
     if not sound:
         said = f"{session.name}: the screens in {lying.name} are not those that were made of it."
         yield Finding(Wrong.CHANGED, session.name, said)
+
+
+def _settled(name: str, found: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What was found; that it can't be judged is a finding too."""
+    try:
+        return list(found())
+    except (RecorderError, ValueError, TypeError, AttributeError, OSError) as error:
+        return [Finding(Wrong.CHANGED, name, f"{name}: it can't be judged: {error}.")]
 
 
 def _measured(directory: Path, manifest: Manifest, name: str, count: Count) -> Measure:

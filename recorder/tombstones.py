@@ -41,6 +41,8 @@ def lay(connection: Connection, laid: Laid) -> None:
     gone = update(sessions).where(*over, sessions.c.let_go_at.is_(None)).values(let_go_at=laid.at)
     if connection.execute(gone).rowcount != 1:
         raise ValueError("it is not over, or was let go already")
+    if connection.execute(select(_t.session).where(_t.session == laid.session)).first() is not None:
+        raise ValueError("it has a tombstone already")
     values = {column.name: getattr(laid, column.name) for column in _t}
     connection.execute(insert(tombstones), values)
 

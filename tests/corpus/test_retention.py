@@ -155,6 +155,31 @@ def test_a_row_that_was_made_older_is_not_let_go(installation: Installation) -> 
     assert len(list(installation.home.recordings.rglob("S-1.*"))) == 4
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE sessions SET sha256 = X'ff', bytes_in = 'many' WHERE id = 1",
+        "UPDATE sessions SET user = X'ff' WHERE id = 1",
+        "UPDATE sessions SET host = X'ff' WHERE id = 1",
+        "UPDATE sessions SET host = CAST(X'ff' AS TEXT) WHERE id = 1",
+        "UPDATE sessions SET started_at = '2020-01-01 00:00:00.000000', path = 3 WHERE id = 1",
+        "UPDATE seals SET manifest = '{}' WHERE session = 1",
+        "UPDATE seals SET signature = X'ff' WHERE session = 1",
+    ],
+)
+async def test_what_cannot_be_read_keeps_no_other(installation: Installation, spoil: str) -> None:
+    """Whatever somebody has written into the rows of one: the next is let go, this one stays."""
+    retain(installation, "30d")
+    with installation.services() as services:
+        other = await ended_ago(services, 40)
+        cast = cast_of(installation, session_of(services))
+        with services.store.write() as connection:
+            connection.exec_driver_sql(spoil)
+    installation("prune", "--yes", status=None)
+    assert cast.exists()
+    assert files_of(installation, other) == [f"{other.name}{suffix}" for suffix in GONE]
+
+
 def test_what_is_on_hold_can_not_be_pruned(installation: Installation) -> None:
     """By rules that somebody made short; and one that was let go all the same is found."""
     retain(installation, "1d")
