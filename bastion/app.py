@@ -74,7 +74,7 @@ class Services:
 def opened(home: Home) -> Iterator[Services]:
     """The services of a home, until the end of the block. Raises Misconfigured, Unavailable."""
     settings = Settings.read(home)
-    store = Store.open(settings.database_url(home))
+    store = Store.open(settings.database_url(home), node=settings.node or None)
     try:
         authority = Authority.load(home.keys)
         index, seals = Index(store.database, store.chain.boot), Seals(store.database)

@@ -90,6 +90,7 @@ Size = Annotated[int, text(parse_size)]
 ListenAt = Annotated[Endpoint, text(parse_endpoint)]
 Name = Annotated[str, text(principal)]
 Line = Annotated[str, text(lambda line: line and free_text(line, "notice"))]
+Node = Annotated[str, text(lambda name: name and host_name(name))]
 Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$")]
 UserName = Annotated[str, text(user_name)]
 Recipient = Annotated[str, text(recipient)]
@@ -215,7 +216,8 @@ class DatabaseSettings(Part):
 
 
 class Settings(Part):
-    """All of `bastion.toml`. `accounts` says which user an account of this machine acts as."""
+    """All of `bastion.toml`. `accounts` says which user an account of this machine acts as; `node`
+    is what this machine is called in the log of events, if not by its own name."""
 
     listen: Listen = Listen()
     access: AccessSettings = AccessSettings()
@@ -228,6 +230,7 @@ class Settings(Part):
     notify: Channels = ()
     telling: TellingSettings = TellingSettings()
     notice: Line = ""
+    node: Node = ""
 
     @classmethod
     def read(cls, home: Place) -> Self:

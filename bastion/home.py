@@ -29,6 +29,10 @@ SETTINGS = """\
 # The settings of this bastion. They are read once, when a command or the service starts.
 # Durations are written 30s, 90m, 2h, 1d; sizes 512MiB, 1GiB. What begins with "# " is the default.
 
+# What this machine is called in the log of events; its own name if not said. Machines that share a
+# database have names of their own.
+# node = ""
+
 # A line of yours that is shown at the start of every shell.
 # notice = ""
 

@@ -43,6 +43,9 @@ class Database(Protocol):
     def version(self) -> Hashable:
         """A stamp that changes whenever anybody has written."""
 
+    def leads(self) -> bool:
+        """Whether this process may do what is done once for all; asked again and again."""
+
     def trouble(self, error: BaseException | None) -> str:
         """What is wrong with it, and the mend: what stands behind its name in a sentence."""
 

@@ -27,6 +27,9 @@ _LONGEST_ANSWER: Final = 60
 _TURN: Final = text("SELECT pg_advisory_xact_lock(7022)")
 """Of this database: whoever holds it is the only one who writes."""
 
+_LEAD: Final = text("SELECT pg_try_advisory_lock(7023)")
+_STILL: Final = text("SELECT 1")
+
 _SNAPSHOT: Final = text("SELECT pg_current_snapshot()::text")
 """Which transactions can be seen: another text whenever one that wrote has begun or ended."""
 
@@ -45,6 +48,9 @@ class Postgres:
         self._writer = _engine(where, patience, WRITERS, "READ COMMITTED", readonly=False)
         self._watch: Connection | None = None
         self._watch_lock = threading.Lock()
+        self._lead: Connection | None = None
+        self._leading = False
+        self._lead_lock = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -75,6 +81,24 @@ class Postgres:
                 self._forget_watch()
                 raise
 
+    def leads(self) -> bool:
+        """Whether this process holds the lock of whoever leads: it goes with the connection."""
+        with self._lead_lock:
+            try:
+                if self._lead is None:
+                    self._lead = self._reader.connect().execution_options(
+                        isolation_level="AUTOCOMMIT"
+                    )
+                    self._leading = False
+                if not self._leading:
+                    self._leading = bool(self._lead.execute(_LEAD).scalar_one())
+                else:
+                    self._lead.execute(_STILL)
+            except BaseException:
+                self._forget_lead()
+                raise
+            return self._leading
+
     def trouble(self, error: BaseException | None) -> str:
         """What is wrong with it, and the mend: what stands behind its name in a sentence."""
         state = str(getattr(error, "sqlstate", None) or "")
@@ -85,8 +109,18 @@ class Postgres:
         """Give back all connections."""
         with self._watch_lock:
             self._forget_watch()
+        with self._lead_lock:
+            self._forget_lead()
         self._reader.dispose()
         self._writer.dispose()
+
+    def _forget_lead(self) -> None:
+        """The connection is closed for good: back in the pool it would hold the lock on."""
+        self._leading = False
+        if self._lead is not None:
+            self._lead.invalidate()
+            self._lead.close()
+            self._lead = None
 
     def _forget_watch(self) -> None:
         if self._watch is not None:

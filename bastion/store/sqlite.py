@@ -61,6 +61,10 @@ class Sqlite:
                 self._watch = _connect(self.file, self.patience)
             return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
+    def leads(self) -> bool:
+        """A file is for one machine."""
+        return True
+
     def trouble(self, error: BaseException | None) -> str:
         """What is wrong with it, and the mend: what stands behind its name in a sentence."""
         name = str(getattr(error, "sqlite_errorname", "")).removeprefix("SQLITE_")

@@ -90,6 +90,11 @@ class Store:
         with as_sentences(self.database):
             return self.database.version()
 
+    def leads(self) -> bool:
+        """Whether this process may do what is done once for all machines. Raises Unavailable."""
+        with as_sentences(self.database):
+            return self.database.leads()
+
     # The schema
 
     def migrate(self) -> None:

@@ -206,3 +206,20 @@ def test_what_raises_is_rolled_back(store: Store) -> None:
     with store.read() as connection:
         assert connection.execute(select(meta)).all() == []
     store.saw_time(NOW)
+
+
+def test_one_of_several_leads(url: str, store: Store, other: Store) -> None:
+    """Until it is gone, or its connection is; whoever asks next then leads."""
+    assert store.leads()
+    assert not other.leads()
+    assert store.leads()
+    with psycopg.connect(url, autocommit=True) as raw:
+        mine = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7023"
+        (pid,) = raw.execute(mine).fetchone() or (None,)
+        raw.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    assert other.leads()
+    with pytest.raises(Unavailable):
+        store.leads()
+    assert not store.leads()
+    other.close()
+    assert store.leads()
