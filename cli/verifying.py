@@ -158,6 +158,7 @@ def _all(desk: Desk, *, json: bool) -> bool:
         services.seals,
         judged_by(services.authority.seal_keys),
         services.clock.now,
+        begun=services.journal.sessions_begun,
         threads=desk.processors,
         between=desk.breathe,
     )

@@ -58,6 +58,10 @@ class Progress:
     hashed: int = 0
 
 
+Begun = Callable[[int], list[tuple[int, int]]]
+"""Of the events after one with this number, the next that tell of a session's begin: their numbers,
+and the sessions."""
+
 Heard = Callable[[Progress], object]
 Findings = list[Finding]
 _Judged = Callable[[Case, Count], Findings]
@@ -71,7 +75,7 @@ class Rounds:
     """All recordings of one archive, `threads` of them at a time. It blocks; nothing is changed.
 
     With no threads it is done one after the other by whoever calls, and `between` is called between
-    small pieces of that. Raises IndexUnavailable.
+    small pieces of that. `begun` says what the log of events tells of. Raises IndexUnavailable.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Rounds:
         signed: Judge,
         now: Callable[[], datetime],
         *,
+        begun: Begun,
         threads: int = 1,
         between: Callable[[], object] = lambda: None,
     ) -> None:
@@ -91,12 +96,14 @@ class Rounds:
         self._seals = seals
         self._signed = signed
         self._now = now
+        self._begun = begun
         self._threads = threads
 
     def findings(self, heard: Heard = lambda _: None) -> Iterator[Finding]:
         """What is wrong with any recording: the chain of seals, then each recording in the order
         of their numbers, then files that no session has. `heard` is told how far it has come."""
         yield from self._chain(heard)
+        yield from self._untraced()
         yield from self._tombstones()
         yield from self._recordings(heard)
         yield from self._strangers()
@@ -129,6 +136,20 @@ class Rounds:
                 before, last, newest = kept, number, max(newest, seal.generation)
             heard(Progress("seals", last, of))
             after = page[-1]
+
+    def _untraced(self) -> Iterator[Finding]:
+        """Sessions that the log knows of, and of which neither row nor seal is left."""
+        after = 0
+        while page := self._begun(after):
+            numbers = sorted({session for _, session in page})
+            present, sealed = self._index.present(numbers), self._seals.of_all(numbers)
+            self._between()
+            for number in numbers:
+                if number not in present and number not in sealed:
+                    name = session_name(number)
+                    said = f"{name}: its row is missing, and its seal: the log tells that it began."
+                    yield Finding(Wrong.MISSING, name, said)
+            after = page[-1][0]
 
     def _tombstones(self) -> Iterator[Finding]:
         after = None

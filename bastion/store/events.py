@@ -4,7 +4,7 @@ An event is written in the transaction of what it tells of: both, or neither. Re
 index that fits and, at a million events, looks at no more rows than it has to.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -44,7 +44,8 @@ _move_head = update(heads).where(_h.node == bindparam("of_node"), _h.boot == bin
 
 # As they lie: a time or details that can't be read must not keep the others from being read.
 _as_kept = {"at": type_coerce(_e.at, String), "details": type_coerce(_e.details, String)}
-_rows = select(*(_as_kept.get(c.name, c).label(c.name) for c in events.c))
+all_rows = select(*(_as_kept.get(c.name, c).label(c.name) for c in events.c))
+"""All events as rows that `read_event` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +109,12 @@ def _linked(
 
 def all_columns() -> Select[Any]:
     """What `read_event` takes, of all rows."""
-    return _rows
+    return all_rows
 
 
 def get(connection: Connection, number: int) -> Event | None:
     """The event of that number."""
-    row = connection.execute(_rows.where(_e.id == number)).first()
+    row = connection.execute(all_rows.where(_e.id == number)).first()
     return None if row is None else read_event(row)
 
 
@@ -127,10 +128,10 @@ def find(
     """
     limit = max(0, min(limit, MOST_ROWS))
     if _only_time(wanted):
-        statement = _in_time(_rows, wanted, before).order_by(_e.at.desc(), _e.id.desc())
+        statement = _in_time(all_rows, wanted, before).order_by(_e.at.desc(), _e.id.desc())
         return [read_event(row) for row in connection.execute(statement.limit(limit))]
     ids = connection.execute(_ids(wanted, limit, before)).scalars().all()
-    statement = _rows.where(_e.id.in_(ids)).order_by(_e.id.desc())
+    statement = all_rows.where(_e.id.in_(ids)).order_by(_e.id.desc())
     return [read_event(row) for row in connection.execute(statement)]
 
 
@@ -138,29 +139,8 @@ def after(
     connection: Connection, number: int, wanted: Wanted | None = None, limit: int = MOST_ROWS
 ) -> list[Event]:
     """Those that came after the event `number`, oldest first, at most `limit`."""
-    statement = _rows.where(_e.id > number, *_conditions(wanted or Wanted(), None))
+    statement = all_rows.where(_e.id > number, *_conditions(wanted or Wanted(), None))
     return [read_event(row) for row in connection.execute(statement.order_by(_e.id).limit(limit))]
-
-
-def about_sessions(
-    connection: Connection, sessions: Collection[int]
-) -> frozenset[tuple[int, What]]:
-    """Which events there are of these sessions: their number, and what it tells."""
-    statement = select(_e.session, _e.what).where(_e.session.in_(sessions)).distinct()
-    kinds = {what.value for what in What}
-    return frozenset((n, What(w)) for n, w in connection.execute(statement) if w in kinds)
-
-
-def seals_told(connection: Connection, sessions: Collection[int]) -> list[Event]:
-    """The events of these sessions that tell of their seals, oldest first."""
-    sealed = _rows.where(_e.session.in_(sessions), _e.what == What.RECORDING_SEALED.value)
-    return [read_event(row) for row in connection.execute(sealed.order_by(_e.id))]
-
-
-def seals_after(connection: Connection, number: int) -> int:
-    """How many events after the event `number` tell of seals."""
-    sealed = select(func.count()).where(_e.id > number, _e.what == What.RECORDING_SEALED.value)
-    return connection.execute(sealed).scalar_one()
 
 
 def last(connection: Connection) -> int:

@@ -14,6 +14,7 @@ from bastion.events import Event, Happened, Head, What
 from bastion.store import about, evidence
 from bastion.store import checkpoints as seals
 from bastion.store import events as log
+from bastion.store import told as told_of
 from bastion.store.store import Store
 
 
@@ -69,7 +70,7 @@ class Journal:
     def about_sessions(self, sessions: Collection[int]) -> frozenset[tuple[int, What]]:
         """Which events there are of these sessions: their number, and what it tells."""
         with self._store.read() as connection:
-            return log.about_sessions(connection, sessions)
+            return told_of.about_sessions(connection, sessions)
 
     def numbers_about(self, circle: about.Circle, upto: int) -> list[int]:
         """The numbers of the events about a grant, up to the event `upto`, in their order."""
@@ -87,12 +88,17 @@ class Journal:
     def seals_told(self, sessions: Collection[int]) -> list[Event]:
         """The events of these sessions that tell of their seals, oldest first."""
         with self._store.read() as connection:
-            return log.seals_told(connection, sessions)
+            return told_of.seals_told(connection, sessions)
 
     def seals_after(self, number: int) -> int:
         """How many events after the event `number` tell of seals."""
         with self._store.read() as connection:
-            return log.seals_after(connection, number)
+            return told_of.seals_after(connection, number)
+
+    def sessions_begun(self, after: int = 0, limit: int = log.MOST_ROWS) -> list[tuple[int, int]]:
+        """Which sessions began, after the event `after`: the event's number, and the session."""
+        with self._store.read() as connection:
+            return told_of.sessions_begun(connection, after, limit)
 
     def last(self) -> int:
         """The number of the newest event, 0 where there is none."""

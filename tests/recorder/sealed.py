@@ -22,6 +22,10 @@ class Log:
         """Hear of a seal."""
         self.told.setdefault(session.id, []).append(kept.sha256)
 
+    def begun(self, after: int) -> list[tuple[int, int]]:
+        """The sessions that it tells of; here an event's number is that of its session."""
+        return [(number, number) for number in sorted(self.told) if number > after][:5]
+
     def of(self, sessions: Collection[int]) -> dict[int, list[str]]:
         """As inspections ask it."""
         return {number: self.told[number] for number in sessions if number in self.told}
@@ -77,7 +81,15 @@ class Place:
     def rounds(self, threads: int = 1) -> Rounds:
         """All of them, inspected by so many threads."""
         signed = self.keys.signed
-        return Rounds(self.inspection, self.index, self.seals, signed, later, threads=threads)
+        return Rounds(
+            self.inspection,
+            self.index,
+            self.seals,
+            signed,
+            later,
+            begun=self.log.begun,
+            threads=threads,
+        )
 
     def found(self, session: int) -> list[str]:
         """What is wrong with one."""

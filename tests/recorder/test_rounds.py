@@ -135,6 +135,19 @@ def test_the_newest_seal_is_missed(many: list[Session], place: Place, database: 
     assert place.found_anywhere() == ["S-12: its seal is missing."]
 
 
+def test_a_session_that_is_gone_with_all_that_it_had_is_missed(
+    many: list[Session], place: Place, database: Sqlite
+) -> None:
+    """The newest one's row, seal and files: the log tells that it was."""
+    with database.write() as connection:
+        connection.execute(delete(seals_table).where(seals_table.c.number == 12))
+        connection.execute(delete(sessions).where(sessions.c.id == 12))
+    for file in place.recordings.rglob("S-12.*"):
+        file.unlink()
+    gone = "S-12: its row is missing, and its seal: the log tells that it began."
+    assert place.found_anywhere() == [gone]
+
+
 def test_files_that_no_session_has_are_found(many: list[Session], place: Place) -> None:
     """Another copy of one that has its row, too; other files are nobody's business."""
     directory = place.file(many[0]).parent
