@@ -56,6 +56,11 @@ def spelled(keys: Sequence[Key]) -> str:
     return "".join(reversed(parts))
 
 
+def spelled_text(text: str) -> str:
+    """Text that was no typing, written down by the same rules: nothing in it reads like a key."""
+    return _TO_SPELL.sub(lambda found: _spelt(found[0]), text)
+
+
 class Keys:
     """Reads one terminal's input, given in any pieces. A torn character waits for its end."""
 
@@ -140,6 +145,15 @@ def _spelled(character: str) -> str:
     if character.isprintable():
         return character
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+_TO_SPELL = re.compile(r"[^ -\[\]-~]|\^(?=[@-_?]|[^ -~])|<(?=esc |answer |/?[a-z][a-z0-9-]*>)")
+
+
+def _spelt(character: str) -> str:
+    if character in _NAMES:
+        return _NAMES[character]
+    return f"\\{character}" if character in "^<" else _spelled(character)
 
 
 def _named(pressed: str) -> str:

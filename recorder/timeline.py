@@ -21,7 +21,7 @@ from typing import Final
 
 from recorder.asciicast import STREAM_OF, Event
 from recorder.echo import PAUSE, Shown, Typed, judged
-from recorder.keys import Key, Keys, Kind, spelled
+from recorder.keys import Key, Keys, Kind, spelled, spelled_text
 from recorder.sent_reader import SentChunk
 
 MASK: Final = "********"
@@ -33,6 +33,7 @@ LONGEST_LINE: Final = 4096
 """Characters, keys or bytes of a line; what is longer goes on in another."""
 
 _NO_TEXT_FROM = 0.3
+_ODD = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\udc80-\udcff]")
 _time = attrgetter("time")
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]")
 
@@ -163,10 +164,9 @@ def _typed_line(line: list[Typed], *, unmask: bool) -> Line:
 
 def _piped(line: bytes) -> str:
     text = line.decode("utf-8", "surrogateescape")
-    odd = sum(not each.isprintable() for each in text.rstrip("\r\n"))
-    if odd > len(text) * _NO_TEXT_FROM:
+    if len(_ODD.findall(text)) > len(text) * _NO_TEXT_FROM:
         return f"({len(line):,} bytes that are no text)"
-    return spelled([Key(0.0, Kind.TEXT, each) for each in text])
+    return spelled_text(text)
 
 
 def _shown(time: float, line: str) -> Iterator[Line]:

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.keys import Key, Keys, Kind, spelled
+from recorder.keys import Key, Keys, Kind, spelled, spelled_text
 
 
 def read(*pieces: bytes) -> list[Key]:
@@ -76,3 +76,14 @@ def test_no_byte_is_lost(data: bytes, lengths: list[int]) -> None:
         at += length
     keys = read(*pieces, data[at:])
     assert "".join(key.text for key in keys).encode("utf-8", "surrogateescape") == data
+
+
+@given(st.text(st.sampled_from("ab\\<>^/r-upC[ \t\nä\x01"), max_size=30))
+def test_a_text_is_spelled_by_the_same_rules(text: str) -> None:
+    """What was piped in is no typing, and reads like none."""
+    found = spelled_text(text)
+    assert found.isprintable()
+    plain = "".join(each for each in text if each.isprintable())
+    if plain == text:
+        assert re.sub(r"\\([\\<^])", r"\1", found) == text
+    assert not re.search(r"(?<!\\)(?:\\\\)*(?:</?(?!tab>)[a-z][a-z-]*>|\^[@-_])", found)
