@@ -12,7 +12,7 @@ from bastion.approving import Approving
 from bastion.audit import Sealer, seal_with
 from bastion.authority import Authority
 from bastion.clock import Clock
-from bastion.config import Settings
+from bastion.config import RecordingSettings, Settings
 from bastion.enrolment import Enrolment
 from bastion.failures import Failures
 from bastion.home import Home
@@ -20,8 +20,8 @@ from bastion.people import People
 from bastion.probe import Prober
 from bastion.pruning import Pruning
 from bastion.rulebook import Rulebook
+from bastion.sealing import covering, sealing
 from bastion.sealing import inspection as inspecting
-from bastion.sealing import sealing
 from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
@@ -30,7 +30,7 @@ from bastion.store.watchers import Watchers
 from bastion.upstream import Connector
 from bastion.watching import Watching
 from bastion.wire.packets import Turn
-from recorder import Archive, Index, Seals, Transcripts
+from recorder import Archive, Covering, Index, Seals, Transcripts
 from recorder.inspection import Inspection
 from recorder.removal import Removal
 from recorder.tombstones import Tombstones
@@ -115,6 +115,7 @@ def opened(home: Home) -> Iterator[Services]:
                     journal=journal,
                     service=SERVICE,
                     now=clock.now,
+                    covering=_covering(settings.recording),
                 ),
             ),
             transcripts=Transcripts(),
@@ -143,6 +144,10 @@ def opened(home: Home) -> Iterator[Services]:
         )
     finally:
         store.close()
+
+
+def _covering(recording: RecordingSettings) -> Covering | None:
+    return covering(recording.auditors, recording.marks) if recording.encrypt else None
 
 
 def _sealed(authority: Authority, body: bytes) -> str:

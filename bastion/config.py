@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bastion.addresses import Endpoint, parse_endpoint
 from bastion.durations import parse_duration, parse_size
@@ -27,6 +27,7 @@ from bastion.text_files import read_text
 from bastion.toml_model import Part, meant, parse, text
 from recorder.errors import BadPattern
 from recorder.redaction import MOST, Redaction
+from recorder.space import Marks
 
 VARIABLES = frozenset({"BASTION_HOME"})
 """The environment variables that are read."""
@@ -149,7 +150,8 @@ class Limits(Part):
 class RecordingSettings(Part):
     """`[recording]`: where recordings lie (below the home, unless the path begins with /), how
     long one may be in bytes, to whom what contractors send is encrypted, and what is left out of
-    transcripts, of what is searched, and of exports for others.
+    transcripts, of what is searched, and of exports for others. With `encrypt`, recordings that are
+    over are encrypted to the auditors as well.
 
     Below `low_water` bytes of free disk no session begins, below `reserve` the live ones end; from
     `emergency_reserve` on this is so for break-glass too. On a small disk they are a tenth, a
@@ -172,7 +174,21 @@ class RecordingSettings(Part):
     reserve: Size = 2**28
     emergency_reserve: Size = 2**26
     auditors: tuple[Recipient, ...] = ()
+    encrypt: Annotated[bool, Field(strict=True)] = False
     redact: Annotated[tuple[Pattern, ...], Field(max_length=MOST)] = ()
+
+    @model_validator(mode="after")
+    def _has_somebody_to_encrypt_to(self) -> Self:
+        if self.encrypt and not self.auditors:
+            raise ValueError(
+                "encrypt needs auditors: name their public keys, or nobody could read a recording"
+            )
+        return self
+
+    @property
+    def marks(self) -> Marks:
+        """How much of the disk has to be free for what."""
+        return Marks(self.low_water, self.reserve, self.emergency_reserve)
 
 
 class RetentionRule(Part):

@@ -75,6 +75,7 @@ names = [{names}]
 # To these keys is encrypted what contractors type. keys/auditor.age is the private half: take it
 # away from this machine. Without any key, only lengths and hashes are kept.
 auditors = ["{recipient}"]
+# encrypt = false           # what was shown too, when a session is over: then it can't be searched
 # Left out of transcripts, of what is searched and of exports for others, never of recordings:
 # patterns of RE2, between single quotes, and sets of them (docs/input.md).
 redact = ["set:all"]

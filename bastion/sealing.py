@@ -3,9 +3,11 @@
 The recorder numbers, chains and keeps; it knows neither keys nor the log of events.
 """
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from bastion import happenings
 from bastion.actor import Actor
@@ -16,13 +18,18 @@ from bastion.errors import BastionError, Unavailable
 from bastion.inventory import PublicKey
 from bastion.store.journal import Journal
 from bastion.store.keeping import Keeping
-from recorder import Index, Kept, NotSealed, Sealing, Seals, Session
+from recorder import Covering, Index, Kept, NotSealed, Sealing, Seals, Session
+from recorder.age import recipient
 from recorder.departed import Departed
 from recorder.inspection import Inspection, Told
 from recorder.manifest import NAMESPACE
+from recorder.space import Marks
 from recorder.tombstone import TOMBSTONE_NAMESPACE
 from recorder.tombstones import Laid, Tombstones
 from recorder.verify import By, Judge, Witness
+
+REST: Final = 0.001
+"""Seconds between two slices of what is encrypted while sessions go on."""
 
 
 def judged_by(keys: Sequence[PublicKey], namespace: str = NAMESPACE) -> Judge:
@@ -99,8 +106,12 @@ def sealing(
     journal: Journal,
     service: Actor,
     now: Callable[[], datetime],
+    covering: Covering | None = None,
 ) -> Sealing:
-    """Sealing with the seal key of the moment, told to the log of events in the service's name."""
+    """Sealing with the seal key of the moment, told to the log of events in the service's name.
+
+    `covering` encrypts each recording first.
+    """
 
     def signed(manifest: bytes) -> str:
         try:
@@ -115,4 +126,16 @@ def sealing(
         except BastionError as error:
             raise NotSealed(str(error)) from error
 
-    return Sealing(directory, index, seals, sign=signed, told=told, node=journal.node, now=now)
+    return Sealing(
+        *(directory, index, seals),
+        sign=signed,
+        told=told,
+        node=journal.node,
+        now=now,
+        covering=covering,
+    )
+
+
+def covering(recipients: Sequence[str], marks: Marks) -> Covering:
+    """Encrypts recordings to these auditors, and lets sessions go first. Raises UnusableKey."""
+    return Covering([recipient(text) for text in recipients], marks, lambda: time.sleep(REST))

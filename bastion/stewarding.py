@@ -30,7 +30,7 @@ from bastion.recovering import Recovering
 from bastion.revocation import Revocation, RevocationKeeper
 from bastion.telling import Teller
 from recorder.compacting import Compacting
-from recorder.space import Marks, Space
+from recorder.space import Space
 
 log = logging.getLogger(__name__)
 
@@ -151,8 +151,7 @@ def _compacting(services: Services, after: timedelta) -> Compacting:
 
 def space_of(services: Services) -> Space:
     """The disk of the recordings, with the marks of the settings."""
-    recording = services.settings.recording
-    marks = Marks(recording.low_water, recording.reserve, recording.emergency_reserve)
+    marks = services.settings.recording.marks
     return Space(services.settings.recordings(services.home), marks)
 
 

@@ -35,7 +35,7 @@ from cli.sessions import kill, sessions
 from cli.show import show, show_asked
 from cli.transcripts import transcript
 from cli.verb import Noun, Verb, run
-from cli.verifying import verify
+from cli.verifying import verify_away
 from cli.watching import watch
 
 PROGRAM = "ssh bastion"
@@ -74,7 +74,7 @@ EVERYBODY = (status, hosts, cert, trust, explain)
 
 _APPROVERS = (requests, approve, deny, grants, show_asked, extend, revoke)
 _AUDITORS = (
-    *(sessions, show, files, transcript, replay_away, watch, export_away, verify),
+    *(sessions, show, files, transcript, replay_away, watch, export_away, verify_away),
     *(grants, certificates),
     *(requests, review, own_policy, own_audit),
     *(hold, release, holds),

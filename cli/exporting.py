@@ -17,7 +17,7 @@ from bastion.errors import BadInput, Conflict
 from bastion.workers import Stay
 from cli.arguments import SESSION
 from cli.desk import Desk
-from cli.identities import identity_option, read_identity
+from cli.identities import AWAY, HERE, demand_opened, identity_option, read_identity
 from cli.redacting import demanded_redactor, redact_option, redacted_note
 from cli.sessions import looked_at, wanted_session
 from cli.verb import Verb
@@ -31,6 +31,9 @@ _STREAMS = {"stdout": Stream.OUT, "stderr": Stream.ERR}
 
 SENT = "sent"
 """What names the track of what was typed, as it lies there: encrypted."""
+
+ENCRYPTED = "encrypted"
+"""What names a recording that is encrypted, as it lies there."""
 
 STDIN = "stdin"
 """What names the same, decrypted."""
@@ -69,10 +72,11 @@ def _formed(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("session", type=SESSION, metavar="S-N")
 @click.option(
     "--raw",
-    type=click.Choice([*_STREAMS, STDIN, SENT]),
-    help="The exact bytes of one stream, not an asciicast; sent is stdin as it lies there.",
+    type=click.Choice([*_STREAMS, STDIN, SENT, ENCRYPTED]),
+    help="The exact bytes of one stream, not an asciicast; sent is stdin as it lies there, and "
+    "encrypted is a recording that is.",
 )
-@identity_option("--raw stdin")
+@identity_option("--raw stdin, and for recordings that are encrypted")
 @_formed
 @redact_option
 @click.option(
@@ -96,14 +100,15 @@ def export(
     replay. Only plain text has none. With --redact it is a copy for others, marked as such: what
     the patterns of [recording] redact find is left out. Bytes are never redacted.
     """
-    if (raw == STDIN) != (identity is not None):
-        raise BadInput("--raw stdin and --identity FILE belong together.")
+    if raw == STDIN and identity is None:
+        raise BadInput("--raw stdin needs --identity FILE, the auditors' private key.")
     wanted = _wanted(raw, form)
     redactor = _redactor(desk, raw) if redact else None
-    reader = desk.services.archive.open(looked_at(desk, session, _how(raw, redact)))
-    key = read_identity(identity) if identity is not None else ""
+    key = None if identity is None else read_identity(identity)
+    _demand_lying(desk, session, raw, key, HERE)
+    reader = desk.services.archive.open(looked_at(desk, session, _how(raw, redact)), key=key)
     with _sink(output) as sink, _packed(sink, gzip=gzip) as out:
-        if raw == STDIN:
+        if raw == STDIN and key is not None:
             exporting.sent(reader.sent_path, key, out)
         else:
             _write(reader, wanted, redactor, out)
@@ -137,8 +142,9 @@ class _Streams(click.Choice[str]):
 @click.argument("session", type=SESSION, metavar="S-N")
 @click.option(
     "--raw",
-    type=_Streams([*_STREAMS, SENT]),
-    help="The exact bytes of one stream, not an asciicast; sent is what was typed, encrypted.",
+    type=_Streams([*_STREAMS, SENT, ENCRYPTED]),
+    help="The exact bytes of one stream, not an asciicast; sent is what was typed, encrypted, and "
+    "encrypted a recording that is.",
 )
 @_formed
 @redact_option
@@ -158,6 +164,7 @@ def export_away(
     wanted_session(desk.services, session)
     desk.settle(Stay.READING)
     redactor = _redactor(desk, raw) if redact else None
+    _demand_lying(desk, session, raw, None, AWAY)
     found = looked_at(desk, session, _how(raw, redact))
     reader = desk.services.archive.open(found, desk.breathe)
     out = _Gathered(desk)
@@ -201,6 +208,8 @@ def _write(reader: Reader, wanted: str, redactor: Redactor | None, out: exportin
             exporting.text(reader, out, redactor)
         case _ if wanted == SENT:
             exporting.track(reader, out)
+        case _ if wanted == ENCRYPTED:
+            exporting.covered(reader, out)
         case _:
             exporting.raw(reader, _STREAMS[wanted], out)
 
@@ -218,6 +227,15 @@ def _packed(out: exporting.Sink, *, gzip: bool) -> Iterator[exporting.Sink]:
         packed.end()
         raise
     packed.end()
+
+
+def _demand_lying(desk: Desk, number: int, raw: str | None, key: str | None, instead: str) -> None:
+    """Raises Conflict where what is asked for does not lie there, or not in plain."""
+    if raw not in (STDIN, SENT, ENCRYPTED):
+        demand_opened(desk, number, key, instead)
+    session = wanted_session(desk.services, number)
+    if raw == ENCRYPTED and not desk.services.archive.is_covered(session):
+        raise Conflict(f"{session.name} is not encrypted: leave out --raw encrypted.")
 
 
 class _Gathered:

@@ -7,7 +7,15 @@ from typing import Any, Final
 import click
 
 from bastion.errors import BadInput, Conflict
+from cli.desk import Desk
+from cli.sessions import demand_kept, wanted_session
 from recorder import Kind, Session
+
+HERE: Final = "--identity FILE opens it"
+AWAY: Final = (
+    "where their key is, it can be opened; ssh bastion export {name} --raw encrypted fetches it"
+)
+"""What can be done with a recording that is encrypted."""
 
 LONGEST: Final = 64 * 1024
 """Bytes of an identity file."""
@@ -36,6 +44,18 @@ def read_identity(file: Path) -> str:
             return opened.read(LONGEST).decode("utf-8", "replace")
     except OSError as error:
         raise BadInput(f"{ascii(str(file))[1:-1]} can't be read: {error.strerror}.") from None
+
+
+def demand_opened(desk: Desk, number: int, key: str | None, instead: str) -> None:
+    """Raises Conflict for a session whose recording is encrypted, where nobody brings a key.
+
+    `instead` says what can be done, where `{name}` stands for the session.
+    """
+    session = wanted_session(desk.services, number)
+    demand_kept(desk.services, session)
+    if key is None and desk.services.archive.is_covered(session):
+        said = instead.format(name=session.name)
+        raise Conflict(f"{session.name} is encrypted to the auditors: {said}.")
 
 
 def demand_content(session: Session) -> None:

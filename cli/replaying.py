@@ -19,7 +19,7 @@ from bastion.errors import BadInput
 from bastion.workers import Stay
 from cli.arguments import MOMENT, SESSION
 from cli.desk import Desk
-from cli.identities import demand_content, identity_option, read_identity
+from cli.identities import AWAY, HERE, demand_content, demand_opened, identity_option, read_identity
 from cli.sessions import looked_at, wanted_session
 from cli.verb import Verb
 from recorder import Session
@@ -61,7 +61,7 @@ def _paced(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @_paced
 @click.option("--input", "typed", is_flag=True, help="Beside it, what was typed or piped.")
-@identity_option("--input")
+@identity_option("--input, and for recordings that are encrypted")
 @click.option("--unmask", is_flag=True, help="With --input: also what was not echoed.")
 @click.pass_obj
 def replay(
@@ -86,17 +86,18 @@ def replay(
     terminal did not echo, as a password, is masked: that is a guess. Nothing is masked of what was
     piped in, without a terminal.
     """
-    if typed != (identity is not None):
-        raise BadInput("--input and --identity FILE belong together.")
+    if typed and identity is None:
+        raise BadInput("--input needs --identity FILE, the auditors' private key.")
     if unmask and not typed:
         raise BadInput("--unmask goes with --input.")
     services = desk.services
     key = None if identity is None else read_identity(identity)
     how = f"replay{' input' if typed else ''}{' unmasked' if unmask else ''}"
+    demand_opened(desk, session, key, HERE)
     found = looked_at(desk, session, how)
     pace = Pace(speed, idle, _start(found, start, at))
-    reader = services.archive.open(found)
-    if key is None:
+    reader = services.archive.open(found, key=key)
+    if key is None or not typed:
         play(reader, pace, sys.stdout, desk.output.note)
         return
     demand_content(found)
@@ -135,6 +136,7 @@ def replay_away(
     printed at once. What could harm your terminal is left out.
     """
     pace = Pace(speed, idle, _start(wanted_session(desk.services, session), start, at))
+    demand_opened(desk, session, None, AWAY)
     paced = desk.output.terminal
     desk.settle(Stay.WATCHING if paced else Stay.READING)
     reader = desk.services.archive.open(looked_at(desk, session, "replay"), desk.breathe)

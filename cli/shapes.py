@@ -16,6 +16,7 @@ from bastion.watching import Seen
 from bastion.windows import Window
 from cli.beside import Beside
 from recorder import FileRow, Session, escaped
+from recorder.session import Compaction
 
 Shape = Mapping[str, object]
 
@@ -301,5 +302,6 @@ def session(given: Session, beside: Beside) -> Shape:
             "held": beside.held,
             "let_go_at": given.recording.let_go_at,
             "compacted_size": given.recording.compacted_size,
+            "encrypted": given.recording.compaction is Compaction.ENCRYPTED,
         },
     }

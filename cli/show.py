@@ -18,6 +18,7 @@ from cli.sessions import how_let_go, lasted, wanted_session
 from cli.users import tell_user
 from cli.verb import Verb
 from recorder import Session, WantedFiles
+from recorder.session import Compaction
 
 MOST_FILES = 20
 """So many of a session's files are shown with it."""
@@ -145,7 +146,10 @@ def _about_session(session: Session, known: Beside) -> list[tuple[str, object]]:
         ("size", recording.size or None),
         ("events", recording.events or None),
         ("sealed", recording.sealed),
-        ("compacted to", recording.compacted_size),
+        (
+            "encrypted to" if recording.compaction is Compaction.ENCRYPTED else "compacted to",
+            recording.compacted_size,
+        ),
     ]
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import click
@@ -14,17 +15,24 @@ from bastion.sealing import judged_by
 from bastion.workers import Stay
 from cli.arguments import SESSION
 from cli.desk import Desk
+from cli.identities import identity_option, read_identity
 from cli.listing import as_json
 from cli.output import printable, shown
 from cli.sessions import how_let_go, wanted_session
 from cli.shapes import Shape
 from cli.verb import Verb
+from recorder.age import identity as identity_of
+from recorder.inspection import Inspection
 from recorder.rounds import Progress, Rounds
 from recorder.seals import Prefix
 from recorder.verify import Finding, Wrong
 
 MOST: Final = 1000
 """Findings of a document."""
+
+_NOT_LOOKED_INTO: Final = (
+    "S-{} is encrypted: the file is what was sealed. With --identity FILE what it holds is checked."
+)
 
 SHOW: Final = 0.2
 """Seconds between two words on how far it has come."""
@@ -33,23 +41,58 @@ SHOW: Final = 0.2
 @click.command(
     cls=Verb,
     short_help="Whether recordings are as they were sealed.",
+    examples=[
+        "[program] verify S-31",
+        "[program] verify --all --json",
+        "[program] verify S-31 --identity auditor.age",
+    ],
+)
+@click.argument("session", type=SESSION, metavar="[S-N]", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every recording, seal and file.")
+@identity_option("what an encrypted recording holds")
+@as_json
+@click.pass_obj
+def verify(
+    desk: Desk, *, session: int | None, everything: bool, identity: Path | None, json: bool
+) -> None:
+    """Whether recordings are as they were sealed: files, rows, signatures, and their chain.
+
+    Exit status 1 when anything was found. It says also whether the log that names the seals has
+    been told to anybody outside: without that, whoever is root here could have sealed anew.
+    """
+    if everything and identity is not None:
+        raise BadInput("--identity FILE goes with one session.")
+    key = None if identity is None else read_identity(identity)
+    _judge(desk, session, key, everything=everything, json=json)
+
+
+@click.command(
+    "verify",
+    cls=Verb,
+    short_help="Whether recordings are as they were sealed.",
     examples=["[program] verify S-31", "[program] verify --all --json"],
 )
 @click.argument("session", type=SESSION, metavar="[S-N]", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every recording, seal and file.")
 @as_json
 @click.pass_obj
-def verify(desk: Desk, *, session: int | None, everything: bool, json: bool) -> None:
+def verify_away(desk: Desk, *, session: int | None, everything: bool, json: bool) -> None:
     """Whether recordings are as they were sealed: files, rows, signatures, and their chain.
 
     Exit status 1 when anything was found. It says also whether the log that names the seals has
-    been told to anybody outside: without that, whoever is root here could have sealed anew. Over
-    SSH one at a time may verify all.
+    been told to anybody outside: without that, whoever is root here could have sealed anew. One
+    at a time may verify all.
     """
+    _judge(desk, session, None, everything=everything, json=json)
+
+
+def _judge(
+    desk: Desk, session: int | None, key: str | None, *, everything: bool, json: bool
+) -> None:
     if everything == (session is not None):
         raise BadInput("Say what to verify: a session as in S-31, or --all.")
     desk.settle(Stay.READING if session is not None else Stay.VERIFYING)
-    wrong = _all(desk, json=json) if session is None else _one(desk, session, json=json)
+    wrong = _all(desk, json=json) if session is None else _one(desk, session, key, json=json)
     if wrong:
         raise click.exceptions.Exit(1)
 
@@ -57,31 +100,50 @@ def verify(desk: Desk, *, session: int | None, everything: bool, json: bool) -> 
 # One recording
 
 
-def _one(desk: Desk, number: int, *, json: bool) -> bool:
+def _one(desk: Desk, number: int, key: str | None, *, json: bool) -> bool:
     """Whether anything is wrong with it."""
     services = desk.services
     sealed = number in services.seals.of_all([number])
     live = False if sealed else wanted_session(services, number).live
     prefix = services.seals.prefix(number) if live else None
-    findings = services.inspection.session(number, lambda _: desk.breathe())
+    inspection, encrypted = _inspection(desk, number, key)
+    findings = inspection.session(number, lambda _: desk.breathe())
     signed = audit.judged_by(services.authority.seal_keys)
     carried = anchoring(services.journal, number, signed)
     if carried.fault is not None:
         name = f"S-{number}"
         findings.append(Finding(Wrong.CHANGED, name, f"{name}: {carried.fault}."))
     if json:
-        shape = {"unsealed": None if sealed else f"S-{number}", "checkpoint": _prefix(prefix)}
+        shape: Shape = {
+            "unsealed": None if sealed else f"S-{number}",
+            "checkpoint": _prefix(prefix),
+            "encrypted": encrypted,
+        }
         desk.output.document({**_found(findings), **shape, **_carried(carried)})
         return bool(findings)
     _say(desk, findings)
     if sealed and not findings:
         _say_gone(desk, number)
+        if encrypted and key is None:
+            desk.output.note(_NOT_LOOKED_INTO.format(number))
         desk.output.line("Nothing was changed, is missing or was added.")
     elif not findings:
         desk.output.note(_of_unsealed(number, prefix, live=live))
     for said in carried.sentences() if sealed else ():
         desk.output.line(said)
     return bool(findings)
+
+
+def _inspection(desk: Desk, number: int, key: str | None) -> tuple[Inspection, bool]:
+    """What inspects a session, and whether that is encrypted. Raises UnusableKey."""
+    services = desk.services
+    session = services.index.get(number)
+    encrypted = session is not None and services.archive.is_covered(session)
+    if key is None:
+        return services.inspection, encrypted
+    if session is not None and encrypted:
+        services.archive.open(session, key=key).header()
+    return services.inspection.with_identity(identity_of(key)), encrypted
 
 
 def _say_gone(desk: Desk, number: int) -> None:

@@ -18,8 +18,10 @@ It knows nothing of SSH, of policy or of a command line, and never imports what 
 
 from recorder.archive import Archive
 from recorder.asciicast import Stream
+from recorder.cover import Covering
 from recorder.errors import (
     CorruptRecording,
+    Covered,
     IndexUnavailable,
     NotCompacted,
     NotSealed,
@@ -45,6 +47,8 @@ __all__ = [
     "Archive",
     "Compaction",
     "CorruptRecording",
+    "Covered",
+    "Covering",
     "Database",
     "Direction",
     "EndReason",

@@ -1,4 +1,4 @@
-"""age, as the recorder needs it: a short secret, hidden for some and opened by one of them.
+"""age, as the recorder needs it: a secret or a file, hidden for some and opened by one of them.
 
 The one place that knows pyrage; its errors become UnusableKey here.
 Source: https://age-encryption.org/v1
@@ -6,10 +6,11 @@ Source: https://age-encryption.org/v1
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyrage  # type: ignore[import-untyped]
 
-from recorder.errors import UnusableKey
+from recorder.errors import CorruptRecording, UnusableKey
 
 _DECRYPT_IT = "decrypt a copy in a safe place"
 
@@ -87,3 +88,76 @@ def reveal(hidden: bytes, who: Identity) -> bytes:
         return bytes(pyrage.decrypt(hidden, list(who.keys)))
     except pyrage.DecryptError as error:
         raise UnusableKey("this identity does not open this track") from error
+
+
+class Source(Protocol):
+    """What is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+
+
+class Sink(Protocol):
+    """What is written to."""
+
+    def write(self, data: bytes, /) -> object:
+        """All of it."""
+
+
+def one_off() -> tuple[Recipient, Identity]:
+    """A key that is nowhere but in this process: what was hidden is read back with it."""
+    new = pyrage.x25519.Identity.generate()
+    return Recipient(str(new.to_public()), new.to_public()), Identity((new,))
+
+
+def hide_all(source: Source, sink: Sink, recipients: Sequence[Recipient]) -> None:
+    """All of `source`, hidden as a file of age's. Raises what the two raise."""
+    ends = _Ends(source, sink)
+    try:
+        pyrage.encrypt_io(ends, ends, [recipient.key for recipient in recipients])
+    except (pyrage.EncryptError, OSError) as error:
+        raise ends.failure or error from None
+    if ends.failure is not None:  # pyrage has a place where it overlooks one
+        raise ends.failure
+
+
+def reveal_all(source: Source, sink: Sink, who: Identity) -> None:
+    """All that a file of age's hides. Raises UnusableKey, CorruptRecording, what the two raise."""
+    ends = _Ends(source, sink)
+    try:
+        pyrage.decrypt_io(ends, ends, list(who.keys))
+    except (pyrage.DecryptError, OSError) as error:
+        if ends.failure is not None:
+            raise ends.failure from None
+        if "No matching keys" in str(error):
+            raise UnusableKey("this identity does not open this recording") from error
+        raise CorruptRecording("it was changed or cut, or is no file of age's") from error
+    if ends.failure is not None:
+        raise ends.failure
+
+
+class _Ends:
+    """Both ends, as pyrage wants them. It makes texts of what they raise: the first is kept."""
+
+    def __init__(self, source: Source, sink: Sink) -> None:
+        self.failure: BaseException | None = None
+        self._source = source
+        self._sink = sink
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._source.read(size)
+        except BaseException as error:
+            self.failure = self.failure or error
+            raise OSError from error
+
+    def write(self, data: bytes) -> int:
+        try:
+            self._sink.write(data)
+        except BaseException as error:
+            self.failure = self.failure or error
+            raise OSError from error
+        return len(data)
+
+    def flush(self) -> None:
+        pass

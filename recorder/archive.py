@@ -3,6 +3,7 @@
     DIRECTORY/2026/11/23/S-31.cast    what was shown (asciicast), mode 0600; by and by S-31.cast.zst
     DIRECTORY/2026/11/23/S-31.sent    what was sent, encrypted to the auditors
     DIRECTORY/2026/11/23/S-31.manifest, S-31.manifest.sig    its seal, when the session is over
+    DIRECTORY/2026/11/23/S-31.cast.zst.age    in place of the cast, where that is encrypted too
 
 A row of the index and its files begin in one transaction, so whoever sees a session finds its
 recording. The archive knows threads, and a wall clock that is handed in; it knows no network.
@@ -19,21 +20,22 @@ from pathlib import Path
 from typing import Final
 
 from recorder import asciicast, recovery
-from recorder.age import recipient
-from recorder.errors import LetGo, RecorderError, RecordingFailed, RecordingMissing
+from recorder.age import identity, recipient
+from recorder.covered import CoveredReader
+from recorder.errors import LetGo, RecorderError, RecordingFailed, RecordingMissing, SomebodyIsAtIt
 from recorder.files import day_directory, make_directory, new_pens
 from recorder.growing import Growing
 from recorder.index import Index
 from recorder.manifest import Held
 from recorder.pen import Pen
-from recorder.plain import lying_path
+from recorder.plain import covered_path, lying_path
 from recorder.reader import Reader
 from recorder.recording import Clock, Recording
 from recorder.seal import Sealing
 from recorder.sent import MeasuredTrack, SealedTrack, SentTrack
 from recorder.session import EndReason, Kind, Session, SessionInfo, session_name
 from recorder.syncing import Syncing
-from recorder.threads import to_the_end
+from recorder.threads import Later, to_the_end
 from recorder.told import files_told
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class Archive:
         self._threads = ThreadPoolExecutor(THREADS, "recordings")
         self._syncing = Syncing(clock)
         self._sealing = sealing
+        self._later = Later("covers")
         self._growing = None if sealing is None else Growing(self._syncing, sealing.mark, now)
 
     @property
@@ -174,19 +177,37 @@ class Archive:
         sealing = self._sealing
         return [] if sealing is None else await asyncio.to_thread(sealing.seal_pending)
 
-    def open(self, session: Session, between: Callable[[], object] = lambda: None) -> Reader:
+    def open(
+        self,
+        session: Session,
+        between: Callable[[], object] = lambda: None,
+        key: str | None = None,
+    ) -> Reader:
         """What reads a session's recording; it may be growing still.
 
-        `between` is called between two slices of long reading. Raises LetGo, RecordingMissing.
+        `between` is called between two slices of long reading. `key` is an auditor's identity, for
+        one that is encrypted: without it reading raises Covered. Raises LetGo, RecordingMissing;
+        UnusableKey for a key that is none.
         """
         if session.recording.let_go_at is not None:
             raise LetGo(f"{session.name} was let go on {session.recording.let_go_at:%Y-%m-%d}")
         path = self._directory / session.recording.path
+        if self.is_covered(session):
+            return CoveredReader(path, None if key is None else identity(key), between)
         try:
             lying_path(path)
         except RecordingMissing:
             raise RecordingMissing(f"the recording of {session.name} is missing: {path}") from None
         return Reader(path, between, points=session.recording.points)
+
+    def is_covered(self, session: Session) -> bool:
+        """Whether a session's recording is encrypted, and nothing plain of it lies there."""
+        path = self._directory / session.recording.path
+        try:
+            lying_path(path)
+        except RecordingMissing:
+            return covered_path(path).is_file()
+        return False
 
     def _recover(self, mine: Callable[[Session], bool]) -> list[recovery.Recovered]:
         with suppress(OSError):
@@ -259,7 +280,10 @@ class Archive:
             told = files_told(Reader(recording.path).events(), recording.started_at)
             self._index.keep_files(recording.session, told)
         self._index.complete(recording.session, recording.ending(at), stored)
-        self._seal(recording.session)
+        if self._sealing is not None and self._sealing.takes_long(stored.size):
+            self._later.do(lambda: self._seal(recording.session))
+        else:
+            self._seal(recording.session)
         if failure is not None:
             raise failure
 
@@ -273,5 +297,7 @@ class Archive:
             return
         try:
             self._sealing.seal(session)
+        except SomebodyIsAtIt:
+            return
         except (RecorderError, ValueError, TypeError) as error:
             log.error("%s is not sealed yet: %s", session_name(session), error)

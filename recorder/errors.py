@@ -46,3 +46,15 @@ class UnusableKey(RecorderError):
 
 class BadPattern(RecorderError):
     """A pattern of what is to be redacted that is none, or that is too long."""
+
+
+class NotCovered(RecorderError):
+    """A recording could not be encrypted now; it is tried again."""
+
+
+class SomebodyIsAtIt(NotCovered):
+    """Another process is about to do it."""
+
+
+class Covered(RecorderError):
+    """A recording is encrypted to the auditors, and nobody has handed in an identity."""

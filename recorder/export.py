@@ -122,6 +122,12 @@ def track(reader: Reader, out: Sink) -> None:
         out.write(data)
 
 
+def covered(reader: Reader, out: Sink) -> None:
+    """A recording that is encrypted, byte by byte as it lies there."""
+    for data in reader.covered_bytes():
+        out.write(data)
+
+
 def displayable(header: Header) -> Header:
     """The header with a size that a player can draw: clients send 0x0 and 60000x60000."""
     size = _displayable(Size(header.width, header.height))

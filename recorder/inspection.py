@@ -6,18 +6,21 @@ end: rows, seals and files may be anything.
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from recorder.age import Identity
 from recorder.compacted import scenes_hold
+from recorder.covered import opened_covered
 from recorder.departed import Departed, beside
 from recorder.errors import CorruptRecording, RecorderError, RecordingMissing
 from recorder.growing import stands
 from recorder.index import Index
-from recorder.manifest import Manifest, read_manifest
-from recorder.plain import ZST, lying_path, plain_chunks, plain_path
+from recorder.manifest import Manifest, Part, read_manifest
+from recorder.plain import AGE, CHUNK, ZST, covered_path, lying_path, plain_chunks, plain_path
 from recorder.seal import MANIFEST, SIGNATURE
 from recorder.seals import Kept, Prefix, Seals
 from recorder.session import Compaction, Session, session_name
@@ -46,6 +49,7 @@ Told = Callable[[Collection[int]], Mapping[int, Sequence[str]]]
 Count = Callable[[int], object]
 """Hears of so many more bytes that were read; what it raises ends the work."""
 
+COVERING: Final = ZST + AGE
 _TRIES = 3
 
 
@@ -87,6 +91,7 @@ class Inspection:
         now: Callable[[], datetime],
         departed: Departed,
         told: Told,
+        identity: Identity | None = None,
     ) -> None:
         self.directory = directory
         self._index = index
@@ -95,6 +100,13 @@ class Inspection:
         self._now = now
         self._told = told
         self.departed = departed
+        self.identity = identity
+
+    def with_identity(self, identity: Identity) -> "Inspection":
+        """The same, which looks also into what is encrypted to this identity."""
+        other = copy(self)
+        other.identity = identity
+        return other
 
     def session(self, number: int, count: Count = lambda _: None) -> list[Finding]:
         """What is wrong with one session's recording, its seal and the places beside that."""
@@ -189,9 +201,26 @@ class Inspection:
             manifest = read_manifest(kept.manifest)
         except CorruptRecording:
             return  # told already
+        covered = manifest.covered
         for part in manifest.files:
-            yield from about_file(manifest, _measured(directory, manifest, part.name, count))
+            if covered is not None and part.name == covered.name.removesuffix(COVERING):
+                yield from self._under(session, manifest, part, count)
+            else:
+                yield from about_file(manifest, _measured(directory, manifest, part.name, count))
         yield from _scenes(session, plain_path(self.directory / session.recording.path))
+
+    def _under(
+        self, session: Session, manifest: Manifest, cast: Part, count: Count
+    ) -> Iterator[Finding]:
+        """The cast of a recording that is encrypted: what it holds, and that it is not there."""
+        path = (self.directory / session.recording.path).with_name(cast.name)
+        if session.recording.sealed:
+            for file in (path, path.with_name(cast.name + ZST)):
+                if file.exists():
+                    said = f"{session.name}: {file.name} is there, though it was encrypted."
+                    yield Finding(Wrong.ADDED, session.name, said)
+        if self.identity is not None:
+            yield from about_file(manifest, _revealed(path, cast, self.identity, count))
 
     def _seal(self, case: Case) -> Iterator[Finding]:
         """Its seal, and whether that hangs together with those around it."""
@@ -240,9 +269,24 @@ def _measured(directory: Path, manifest: Manifest, name: str, count: Count) -> M
 def _measure(directory: Path, manifest: Manifest, name: str, count: Count) -> Measure:
     """No more is read than was sealed, and one piece: a bomb is found, not unpacked."""
     most = max((each.size for each in manifest.files if each.name == name), default=0)
+    return _hashed(name, lambda: plain_chunks(lying_path(directory / name)), most, count)
+
+
+def _revealed(path: Path, cast: Part, identity: Identity, count: Count) -> Measure:
+    """What an encrypted recording holds."""
+
+    def chunks() -> Iterator[bytes]:
+        with opened_covered(covered_path(path), identity) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    return _hashed(cast.name, chunks, cast.size, count)
+
+
+def _hashed(name: str, chunks: Callable[[], Iterator[bytes]], most: int, count: Count) -> Measure:
     digest, size = hashlib.sha256(), 0
     try:
-        for chunk in plain_chunks(lying_path(directory / name)):
+        for chunk in chunks():
             digest.update(chunk)
             size += len(chunk)
             count(len(chunk))

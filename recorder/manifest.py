@@ -22,7 +22,10 @@ NAMESPACE: Final = "recording@bastion"
 LONGEST_MANIFEST: Final = 4 * 1024 * 1024
 """Bytes of a manifest: a command line may be long."""
 
-_NAME = re.compile(r"S-[0-9]{1,19}(-[0-9]{1,2})?\.(cast|sent)", re.ASCII)
+COVERED: Final = ".cast.zst.age"
+"""What follows `S-31` where a recording is encrypted to the auditors."""
+
+_NAME = re.compile(r"S-[0-9]{1,19}(-[0-9]{1,2})?\.(cast(\.zst\.age)?|sent)", re.ASCII)
 
 
 class Held(StrEnum):
@@ -47,8 +50,9 @@ class Manifest:
     """The facts of one recording, the `number`-th that was sealed.
 
     `previous` is the SHA-256 (hex) of the manifest before, None for the first. `files` are those
-    that there were: the cast, and the track of what was sent. `checkpoint` tells of a recording
-    that was interrupted how it stood to what the database knew of it while it grew.
+    that there were: the cast, the track of what was sent, and what covers the cast where that was
+    encrypted (the cast is then what that holds). `checkpoint` tells of a recording that was
+    interrupted how it stood to what the database knew of it while it grew.
     """
 
     number: int
@@ -80,8 +84,13 @@ class Manifest:
         """The session as people say it: `S-31`."""
         return session_name(self.session)
 
+    @property
+    def covered(self) -> Part | None:
+        """The encrypted file in place of its cast, where there is one."""
+        return self.part(COVERED)
+
     def part(self, suffix: str) -> Part | None:
-        """Its file with this suffix: `.cast`, `.sent`."""
+        """Its file with this suffix: `.cast`, `.sent`, `.cast.zst.age`."""
         return next((each for each in self.files if each.name.endswith(suffix)), None)
 
     def text(self) -> str:
@@ -189,7 +198,7 @@ def _read(take: facts.Facts) -> Manifest:
         bytes_in=take("bytes_in", facts.number),
         bytes_out=take("bytes_out", facts.number),
         events=take("events", facts.number),
-        files=take("files", facts.several(2, read_part)),
+        files=take("files", facts.several(3, read_part)),
         checkpoint=take("checkpoint", facts.maybe(lambda value: Held(facts.text(value)))),
         previous=take("previous", facts.maybe(facts.sha256)),
         sealed_at=take("sealed_at", facts.when),

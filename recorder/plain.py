@@ -16,9 +16,12 @@ import zstandard
 from recorder.errors import CorruptRecording, RecordingMissing
 
 ZST: Final = ".zst"
+AGE: Final = ".age"
+"""What follows where a recording is compressed, and then encrypted to the auditors."""
 
 FORMS: Final = ("", ZST)
-"""What follows `S-31.cast`: the one that is there first counts."""
+"""What follows `S-31.cast`: the one that is there first counts. What is encrypted is none of them:
+it takes an identity to open (`covered`)."""
 
 CHUNK: Final = 1024 * 1024
 """Bytes that are read at once."""
@@ -31,6 +34,12 @@ _WINDOW = 2**27
 def plain_path(path: Path) -> Path:
     """Where the plain file lies, or lay: `S-31.cast` for `S-31.cast.zst` too."""
     return path.with_suffix("") if path.suffix == ZST else path
+
+
+def covered_path(path: Path) -> Path:
+    """Where a recording lies that is encrypted: `S-31.cast.zst.age`."""
+    plain = plain_path(path)
+    return plain.with_name(f"{plain.name}{ZST}{AGE}")
 
 
 def lying_path(path: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from recorder.asciicast import LONGEST_LINE, Event, Header, parse_event, parse_header
 from recorder.errors import CorruptRecording, RecordingMissing
-from recorder.plain import lying_path, opened_plain, plain_path
+from recorder.plain import covered_path, lying_path, opened_plain, plain_path
 
 SLICE = 64 * 1024
 """Bytes of a track that are read at once."""
@@ -28,6 +28,9 @@ class Reader:
     two small pieces of long work, some milliseconds each; what it raises ends it. `points` is the
     hash of what finds a time in it, where that is known.
     """
+
+    seeks = True
+    """Whether reading can begin in the middle."""
 
     def __init__(
         self, path: Path, between: Callable[[], object] = lambda: None, points: str | None = None
@@ -71,6 +74,13 @@ class Reader:
     def sent_bytes(self) -> Iterator[bytes]:
         """The track of what was sent, as it lies there: encrypted. Raises RecordingMissing."""
         with opened_plain(self.sent_path) as file:
+            while data := file.read(SLICE):
+                yield data
+                self.rest()
+
+    def covered_bytes(self) -> Iterator[bytes]:
+        """A recording that is encrypted, as it lies there. Raises RecordingMissing."""
+        with opened_plain(covered_path(self.path)) as file:
             while data := file.read(SLICE):
                 yield data
                 self.rest()

@@ -42,7 +42,7 @@ T = TypeVar("T")
 _PAGE = 200
 _TRIES = 3
 _FILE = re.compile(
-    r"(?P<stem>S-(?P<number>[0-9]{1,18})(-[0-9]{1,2})?)\.(cast|sent|manifest|tombstone)(\.(sig|zst))?",
+    r"(?P<stem>S-(?P<number>[0-9]{1,18})(-[0-9]{1,2})?)\.(cast|sent|manifest|tombstone)(\.(sig|zst|zst\.age))?",
     re.ASCII,
 )
 

@@ -69,7 +69,7 @@ def scene_at(reader: Reader, time: float) -> Scene:
     Raises RecordingMissing, CorruptRecording.
     """
     header = reader.header()
-    begins = _nearby(reader, header, time) if time else None
+    begins = _nearby(reader, header, time) if time and reader.seeks else None
     if begins is None:
         begins = _Beginning(Picture.first(header, reader.rest), reader.events())
     events, picture = begins.events, begins.picture

@@ -5,12 +5,14 @@
     S-31.manifest    the same text beside the recording
     S-31.manifest.sig
     told             whoever keeps what happened has heard of it
+    uncovered        where it was encrypted first (`cover`), the plain file is taken away
     sealed           the session's row says so
 
 Whatever ends this between two of them, `seal_pending` goes on from there: each step does nothing
 where it was done. How a manifest is signed, and who is told, is handed in.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -19,16 +21,25 @@ from pathlib import Path
 from typing import Final
 
 from recorder.asciicast import Note, Word, parse_event
-from recorder.errors import CorruptRecording, NotSealed, RecorderError
+from recorder.cover import Covering, uncover
+from recorder.errors import (
+    CorruptRecording,
+    NotSealed,
+    RecorderError,
+    RecordingMissing,
+    SomebodyIsAtIt,
+)
 from recorder.facts import Facts
 from recorder.files import write_beside
 from recorder.growing import stands, worst
 from recorder.index import Index
-from recorder.manifest import Held, Part, manifest_of, read_part, sha256_of
+from recorder.manifest import Held, Part, manifest_of, read_manifest, read_part, sha256_of
 from recorder.mend import measured
 from recorder.plain import plain_path
 from recorder.seals import Kept, Prefix, Seals
-from recorder.session import Session, session_name
+from recorder.session import Compaction, Session, session_name
+
+log = logging.getLogger(__name__)
 
 Sign = Callable[[bytes], str]
 """An armoured SSHSIG signature over a manifest, for `manifest.NAMESPACE`. Raises NotSealed."""
@@ -38,6 +49,9 @@ Told = Callable[[Session, Kept], None]
 
 MANIFEST: Final = ".manifest"
 SIGNATURE: Final = ".manifest.sig"
+
+AT_ONCE: Final = 1024 * 1024
+"""Bytes of a recording that is encrypted while its session's end waits for it."""
 
 _LAST_LINE = 4096
 """More bytes than the last line of a recording has."""
@@ -62,6 +76,7 @@ class Sealing:
         told: Told,
         node: str,
         now: Callable[[], datetime],
+        covering: Covering | None = None,
     ) -> None:
         self._directory = directory
         self._index = index
@@ -71,6 +86,11 @@ class Sealing:
         self._node = node
         self._now = now
         self._turn = threading.Lock()
+        self._covering = covering
+
+    def takes_long(self, size: int) -> bool:
+        """Whether to seal a recording of so many bytes is not to be waited for."""
+        return self._covering is not None and size > AT_ONCE
 
     def seal(self, session: int) -> Kept:
         """Seal a session that is over; once more does nothing.
@@ -80,12 +100,10 @@ class Sealing:
         found = self._index.get(session)
         if found is None or found.live:
             raise NotSealed(f"{session_name(session)} is not over: it is not sealed")
-        kept = self._seals.of(session) or self._keep(found)
-        if not found.recording.sealed:
-            self._lay_beside(found, kept)
-            self._told(found, kept)
-            self._seals.done(session)
-        return kept
+        if self._covering is None:
+            return self._sealed(found)
+        with self._covering.alone_with(self._directory / found.recording.path):
+            return self._sealed(found)
 
     def seal_pending(self) -> list[str]:
         """Seal all sessions that are over and are not sealed, the oldest first.
@@ -119,9 +137,20 @@ class Sealing:
         self._seals.hold(session, held)
         return held
 
+    def _sealed(self, found: Session) -> Kept:
+        kept = self._seals.of(found.id) or self._keep(found)
+        if not found.recording.sealed:
+            self._lay_beside(found, kept)
+            self._told(found, kept)
+            self._uncover(found, kept)
+            self._seals.done(found.id)
+        return kept
+
     def _problem(self, session: int) -> str | None:
         try:
             self.seal(session)
+        except SomebodyIsAtIt:
+            return None
         except (RecorderError, ValueError, TypeError) as error:
             return f"{session_name(session)} is not sealed: {error}"
         return None
@@ -165,7 +194,28 @@ class Sealing:
             sent = sent_as_told(cast) or _sent_as_it_lies(cast.with_suffix(".sent"))
         except OSError as error:
             raise NotSealed(f"its track can't be read: {error.strerror}") from error
-        return tuple(part for part in (shown, sent) if part is not None)
+        covered = None if shown is None else self._cover(cast, shown)
+        return tuple(part for part in (shown, sent, covered) if part is not None)
+
+    def _cover(self, cast: Path, shown: Part) -> Part | None:
+        """What was changed or is missing is not covered: let it be found."""
+        if self._covering is None:
+            return None
+        try:
+            return self._covering.cover(cast, shown.sha256)
+        except (CorruptRecording, RecordingMissing) as error:
+            log.error("%s is sealed in plain: %s", cast.stem, error)
+            return None
+
+    def _uncover(self, session: Session, kept: Kept) -> None:
+        covered = read_manifest(kept.manifest).covered
+        if covered is None:
+            return
+        try:
+            uncover(self._directory / session.recording.path, covered)
+        except OSError as error:
+            raise NotSealed(f"its plain file can't be removed: {error.strerror}") from error
+        self._index.compacted([session.id], Compaction.ENCRYPTED, covered.size)
 
     def _lay_beside(self, session: Session, kept: Kept) -> None:
         stem = plain_path(self._directory / session.recording.path)

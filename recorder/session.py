@@ -40,12 +40,14 @@ class EndReason(StrEnum):
 class Compaction(StrEnum):
     """What became of the file of a recording that is sealed.
 
-    `kept`: it would be no smaller; `corrupt`: it is not what was sealed, and left as it is.
+    `kept`: it would be no smaller; `corrupt`: it is not what was sealed, and left as it is;
+    `encrypted`: to the auditors, before it was sealed.
     """
 
     COMPACTED = "compacted"
     KEPT = "kept"
     CORRUPT = "corrupt"
+    ENCRYPTED = "encrypted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,14 @@
 """Blocking work in a thread that a cancelled task still sees to its end."""
 
 import asyncio
+import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
+from queue import SimpleQueue
 from typing import TypeVar
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -23,3 +28,33 @@ async def to_the_end(work: Callable[[], T], threads: Executor | None = None) -> 
     if cancelled is not None:
         raise cancelled from future.exception()
     return future.result()
+
+
+class Later:
+    """A thread that does one thing after another, behind all else, and waits for nobody.
+
+    It begins with the first, and ends with the process, wherever it is then: what it is given has
+    to be such that it can be done anew.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._waiting: SimpleQueue[Callable[[], object]] = SimpleQueue()
+
+    def do(self, work: Callable[[], object]) -> None:
+        """Do this when all before it is done."""
+        self._waiting.put(work)
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            work = self._waiting.get()
+            try:
+                work()
+            except Exception:
+                log.exception("%s: something went wrong", self._name)

@@ -10,6 +10,7 @@ from bastion.inventory import PublicKey
 from bastion.proving import Proof
 from cli.beside import Beside
 from recorder import Kept, Session
+from recorder.session import Compaction
 from recorder.tombstones import Laid
 from recorder.verify import Finding
 
@@ -43,6 +44,11 @@ class Held:
         if self.session.live:
             return "live: it goes on, and is not sealed"
         return "not sealed yet" if self.kept is None else "as it was sealed"
+
+    @property
+    def covered(self) -> bool:
+        """Whether it is encrypted to the auditors."""
+        return self.session.recording.compaction is Compaction.ENCRYPTED
 
     @property
     def sound(self) -> bool:

@@ -44,8 +44,7 @@ def verifying(facts: Facts) -> Iterator[str]:
     yield _KEY
     yield _PACK
     if any(held.kept is not None for held in facts.held):
-        gone = any(held.laid is not None for held in facts.held)
-        yield _RECORDINGS_OR_TOMBSTONES if gone else _RECORDINGS
+        yield _recordings(facts)
     if facts.proof.over:
         yield _EVENTS
         yield _CHECKPOINTS_FOLLOW if facts.proof.whole else _CHECKPOINTS
@@ -137,12 +136,30 @@ _HASHES: Final = r"""
     sed 's/"name":"\(.*\)","sha256":"\(.*\)"/\2  recordings\/\1/' | sha256sum --quiet -c
 """[1:]
 
-_RECORDINGS: Final = _step(_SEALED, f"{_EACH_SEAL}{_HASHES}done")
+_COVERED: Final = r"""
+  grep -o '"name":"[^"]*","sha256":"[0-9a-f]*"' "$seal" |
+    sed 's/"name":"\(.*\)","sha256":"\(.*\)"/\2  recordings\/\1/' |
+    if grep -q '\.cast\.zst\.age"' "$seal"; then grep -v '\.cast$'; else cat; fi |
+    sha256sum --quiet -c
+"""[1:]
 
-_RECORDINGS_OR_TOMBSTONES: Final = _step(
-    f"{_SEALED} A recording that was\nlet go has a signed tombstone in place of its files.",
-    f"{_EACH_SEAL}{_TOMBSTONE}{_HASHES}done",
-)
+_OPENING: Final = """\
+A recording that is encrypted is opened with an auditor's key. This gives what its seal has for
+the .cast: age -d -i KEY recordings/S-31.cast.zst.age | zstd -dc | sha256sum"""
+
+
+def _recordings(facts: Facts) -> str:
+    """The step for what there is: let go, encrypted, or as it was."""
+    gone = any(held.laid is not None for held in facts.held)
+    covered = any(held.covered for held in facts.held)
+    text, commands = _SEALED, _EACH_SEAL
+    if gone:
+        text += " A recording that was\nlet go has a signed tombstone in place of its files."
+        commands += _TOMBSTONE
+    commands += _COVERED if covered else _HASHES
+    step = _step(text, f"{commands}done")
+    return f"{step}\n\n{_OPENING}" if covered else step
+
 
 _EVENTS: Final = _step(
     """\

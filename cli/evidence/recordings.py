@@ -1,5 +1,5 @@
 """The files of a session's recording, as they go into a pack: plain, so that their sums are those
-that were sealed."""
+that were sealed; but what is encrypted goes as it lies, and was sealed so."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from cli.evidence.facts import Held
 from cli.evidence.tarball import Changed, Pieces, Tarball
 from recorder import CorruptRecording, RecordingMissing
 from recorder.departed import TOMBSTONE, TOMBSTONE_SIGNATURE
-from recorder.manifest import read_manifest
+from recorder.manifest import COVERED, read_manifest
 from recorder.plain import ZST, lying_path, plain_chunks, plain_path
 from recorder.seal import MANIFEST, SIGNATURE
 
@@ -42,7 +42,7 @@ class Recordings:
         Raises Changed.
         """
         stem, at = self._stem(held), held.session.ended_at or self._at
-        for suffix in (".cast", ".sent") if held.laid is None else ():
+        for suffix in (".cast", COVERED, ".sent") if held.laid is None else ():
             _add_plain(tar, stem.with_suffix(suffix), at, whole_lines=held.session.live)
         for suffix, text, signed_at in _signed(held):
             content = text.encode("utf-8", "surrogateescape")
@@ -120,8 +120,11 @@ def _demand_same(tar: Tarball, held: Held) -> None:
 
 
 def _sealed(manifest: str) -> Iterator[tuple[str, str]]:
-    for part in read_manifest(manifest).files:
-        yield part.name, part.sha256
+    """What lies there: of one that is encrypted no cast."""
+    found = read_manifest(manifest)
+    for part in found.files:
+        if found.covered is None or part is not found.part(".cast"):
+            yield part.name, part.sha256
 
 
 def _size(path: Path) -> int:

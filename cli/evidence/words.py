@@ -140,6 +140,12 @@ def _about_what_lacks(facts: Facts) -> Iterator[str]:
             f"What was shown in {_few(gone)}: it was let go. The seal says what it was, a signed "
             "tombstone when and by which rule it went."
         )
+    covered = [held.session.name for held in facts.held if held.covered and held.laid is None]
+    if covered:
+        yield (
+            f"What was shown in {_few(covered)}: it is encrypted to the auditors. The seals have "
+            "the hashes of what is packed here, and of what it holds."
+        )
     if facts.held:
         yield (
             "What was typed. It is in the .sent files, encrypted to the auditors: the seals have "

@@ -324,6 +324,23 @@ async def test_one_that_was_let_go_leaves_its_seal_and_tombstone(
     assert "recordings/S-1.tombstone: WRONG" in pack.step(RECORDINGS).text
 
 
+async def test_an_encrypted_recording_is_packed_as_it_lies(
+    asked: Installation, tmp_path: Path
+) -> None:
+    """Its seal has the hash of that; the README says how an auditor gets at what it holds."""
+    settings = asked.home.settings
+    settings.write_text(settings.read_text().replace("# encrypt = false", "encrypt = true"))
+    with asked.services() as services:
+        await recorded(services.archive, of(2))
+    pack = packed(asked, "G-2", tmp_path)
+    assert_verified(pack)
+    names = pack.names()
+    assert "recordings/S-4.cast.zst.age" in names
+    assert "recordings/S-4.cast" not in names
+    assert "age -d -i KEY recordings/S-31.cast.zst.age | zstd -dc" in pack.text("README.txt")
+    assert "What was shown in S-4: it is encrypted to the auditors." in pack.text("README.txt")
+
+
 def test_one_that_can_not_be_unpacked_goes_in_as_it_lies(
     asked: Installation, tmp_path: Path
 ) -> None:

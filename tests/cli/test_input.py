@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from recorder import Archive, EndReason, Kind, SessionInfo, Size
-from tests.cli.desks import Installation
+from recorder.plain import covered_path
+from tests.cli.desks import Installation, Remote
 from tests.cli.test_sessions import piped
+from tests.recorder.sealed import flip
 
 
 async def recorded(archive: Archive, kind: Kind, command: str | None = None) -> None:
@@ -36,19 +38,34 @@ async def busy(furnished: Installation) -> Installation:
     return furnished
 
 
-def test_an_auditor_sees_what_was_typed(busy: Installation) -> None:
+class Replays:
+    """Replays sessions into what is no terminal."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, admin: Installation, *words: str) -> str:
+        """What `replay S-1 WORDS` prints."""
+        self._capsys.readouterr()
+        admin("replay", *words)
+        return self._capsys.readouterr().out
+
+
+@pytest.fixture
+def replayed(capsys: pytest.CaptureFixture[str]) -> Replays:
+    return Replays(capsys)
+
+
+def test_an_auditor_sees_what_was_typed(busy: Installation, replayed: Replays) -> None:
     """Beside what was shown; a password is masked, and told to who asks for it."""
     identity = ("--input", "--identity", str(busy.home.auditor))
-    masked = piped(busy, "replay", "S-1", *identity)
-    assert masked.returncode == 0, masked.stderr
-    assert masked.stdout.decode().splitlines() == [
+    assert replayed(busy, "S-1", *identity).splitlines() == [
         "[0:00:00] shown  Password:",
         "[0:00:00] typed  ********\\r (not echoed: masked, a guess)",
         "[0:00:00] shown  $",
     ]
-    unmasked = piped(busy, "replay", "S-1", *identity, "--unmask")
-    assert b"typed  hunter2\\r" in unmasked.stdout
-    assert b"piped  hunter2\\r" in piped(busy, "replay", "S-2", *identity).stdout
+    assert "typed  hunter2\\r" in replayed(busy, "S-1", *identity, "--unmask")
+    assert "piped  hunter2\\r" in replayed(busy, "S-2", *identity)
 
 
 def test_each_look_at_it_is_told(busy: Installation) -> None:
@@ -96,7 +113,7 @@ def test_an_identity_that_is_of_no_use_is_one_sentence(
 def test_what_cannot_be_is_one_sentence(busy: Installation) -> None:
     """Options that belong together, and sessions without content."""
     identity = ("--input", "--identity", str(busy.home.auditor))
-    assert "belong together" in busy("replay", "S-1", "--input", status=2).err
+    assert "--input needs --identity FILE" in busy("replay", "S-1", "--input", status=2).err
     assert "goes with --input" in busy("replay", "S-1", "--unmask", status=2).err
     said = busy("replay", "S-3", *identity, status=1).err
     assert "of a forward only length and hash are kept" in said
@@ -163,18 +180,110 @@ async def test_a_redacted_export_is_a_copy_that_says_so(
     assert '"how":"export redacted"' in furnished("audit", "--what", "recording", "--json").out
 
 
-async def test_patterns_are_settings(furnished: Installation) -> None:
+async def test_patterns_are_settings(furnished: Installation, tmp_path: Path) -> None:
     """One's own, none, and one that is no pattern: a sentence with its line."""
     await showing_a_secret(furnished)
     settings = furnished.home.settings
     text = settings.read_text()
     settings.write_text(text.replace('["set:all"]', "['mysq(l)']"))
-    assert (
-        b"mysq[redacted] --password hunter2" in piped(furnished, "export", "S-1", "--redact").stdout
-    )
+    file = tmp_path / "redacted.cast"
+    furnished("export", "S-1", "--redact", "-o", str(file))
+    assert b"mysq[redacted] --password hunter2" in file.read_bytes()
     settings.write_text(text.replace('["set:all"]', "[]"))
     assert "There are no patterns" in furnished("export", "S-1", "--redact", status=1).err
     settings.write_text(text.replace('["set:all"]', '["(?=x)"]'))
     said = furnished("export", "S-1", "--redact", status=1).err
     assert "recording.redact" in said
     assert "is no pattern of RE2: invalid perl operator" in said
+
+
+# Recordings that are encrypted
+
+
+@pytest.fixture
+async def encrypted(furnished: Installation) -> Installation:
+    """An installation that encrypts, and in which a shell was."""
+    settings = furnished.home.settings
+    settings.write_text(settings.read_text().replace("# encrypt = false", "encrypt = true"))
+    with furnished.services() as services:
+        await recorded(services.archive, Kind.SHELL)
+    return furnished
+
+
+def test_an_encrypted_recording_is_opened_by_an_identity(
+    encrypted: Installation, tmp_path: Path, replayed: Replays
+) -> None:
+    """Without one it is a sentence that says what to do, and no look."""
+    identity = ("--identity", str(encrypted.home.auditor))
+    for words in (("replay", "S-1"), ("export", "S-1"), ("export", "S-1", "--raw", "stdout")):
+        said = encrypted(*words, status=1)
+        assert said.err == (
+            "bastion-admin: S-1 is encrypted to the auditors: --identity FILE opens it.\n"
+        )
+    assert encrypted("audit", "--what", "recording.looked_at", "--json").out == ""
+    assert replayed(encrypted, "S-1", *identity) == "Password: \r\n$ "
+    typed = replayed(encrypted, "S-1", *identity, "--input", "--unmask")
+    assert "typed  hunter2\\r" in typed
+    file = tmp_path / "out"
+    encrypted("export", "S-1", "--raw", "stdout", *identity, "-o", str(file))
+    assert file.read_bytes() == b"Password: \r\n$ "
+    other = Installation(tmp_path / "other").home.auditor
+    said = encrypted("replay", "S-1", "--identity", str(other), status=1)
+    assert said.err.endswith("S-1.cast.zst.age: this identity does not open this recording.\n")
+
+
+def test_the_cover_itself_is_exported(encrypted: Installation, tmp_path: Path) -> None:
+    """As it lies there; of a recording that is plain there is none."""
+    file = tmp_path / "S-1.cast.zst.age"
+    encrypted("export", "S-1", "--raw", "encrypted", "-o", str(file))
+    assert file.read_bytes().startswith(b"age-encryption.org/v1\n")
+    shown = encrypted("show", "S-1", "--json").json["recording"]
+    assert (shown["encrypted"], shown["compacted_size"]) == (True, file.stat().st_size)
+
+
+async def test_verify_says_how_far_it_has_looked(encrypted: Installation) -> None:
+    """Without a key at the cover, with one at what it holds."""
+    said = encrypted("verify", "S-1")
+    assert "S-1 is encrypted: the file is what was sealed." in said.err
+    identity = ("--identity", str(encrypted.home.auditor))
+    assert "is encrypted" not in encrypted("verify", "S-1", *identity).err
+    assert encrypted("verify", "S-1", "--json").json["encrypted"] is True
+    assert "goes with one session" in encrypted("verify", "--all", *identity, status=2).err
+    encrypted("verify", "--all")
+    with encrypted.services() as services:
+        session = services.index.get(1)
+        assert session is not None
+        file = covered_path(encrypted.home.recordings / session.recording.path)
+    flip(file)
+    assert "S-1.cast.zst.age was changed" in encrypted("verify", "S-1", status=1).out
+
+
+def test_a_plain_recording_needs_no_identity(busy: Installation, replayed: Replays) -> None:
+    """One that is given does no harm, and there is nothing encrypted to export."""
+    identity = ("--identity", str(busy.home.auditor))
+    assert replayed(busy, "S-1", *identity) == "Password: \r\n$ "
+    said = busy("export", "S-1", "--raw", "encrypted", status=1).err
+    assert "S-1 is not encrypted: leave out --raw encrypted." in said
+    assert "S-1 is encrypted" not in busy("verify", "S-1").err
+
+
+def test_over_ssh_the_cover_is_fetched(encrypted: Installation) -> None:
+    """The identity stays where it is: nothing is opened on the bastion."""
+    with encrypted.services() as services:
+        olga = Remote(services, "olga")
+        for line in (("replay", "S-1"), ("export", "S-1")):
+            said = olga(*line, status=1)
+            assert "ssh bastion export S-1 --raw encrypted fetches it" in said.err
+        assert olga("export", "S-1", "--raw", "encrypted").data.startswith(b"age-encryption.org")
+        assert olga("export", "S-1", "--raw", "sent").data.startswith(b'{"bastion-sent"')
+
+
+def test_encrypting_to_nobody_is_refused(furnished: Installation) -> None:
+    """At once, and not when the first recording is lost."""
+    settings = furnished.home.settings
+    lines = [line for line in settings.read_text().splitlines() if "age1" not in line]
+    text = "\n".join(lines).replace("# encrypt = false", "encrypt = true")
+    settings.write_text(text)
+    said = furnished("sessions", status=1).err
+    assert "encrypt needs auditors: name their public keys" in said
+    assert said.count("\n") == 1

@@ -47,7 +47,9 @@ numbers = st.integers(0, 2**63 - 1)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
 texts = st.text(max_size=20).map(lambda text: storable(text.encode("utf-8", "replace").decode()))
 moments = st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1))  # noqa: DTZ001
-parts = st.builds(Part, st.sampled_from(["S-1.cast", "S-31-2.sent"]), hashes, numbers)
+parts = st.builds(
+    Part, st.sampled_from(["S-1.cast", "S-31-2.sent", "S-7.cast.zst.age"]), hashes, numbers
+)
 manifests = st.builds(
     Manifest,
     **dict.fromkeys(("number", "session", "connection", "grant"), numbers),
@@ -120,7 +122,7 @@ def test_what_is_no_manifest_is_one_sentence(text: str) -> None:
         ("kind", "dance", "dance"),
         ("files", [{"name": "../x", "sha256": HASH, "size": 1}], "a name that no recording has"),
         ("files", [{"name": "S-1.cast", "size": 1}], "it lacks sha256"),
-        ("files", 3, "files are not a list of at most 2"),
+        ("files", 3, "files are not a list of at most 3"),
         ("more", 1, "not written as manifests are"),
     ],
 )
