@@ -16,7 +16,7 @@ from tests.cli.desks import Installation
 from tests.cli.recordings import recorded
 
 TEXT = (Path(__file__).parents[2] / "docs" / "verifying.md").read_text()
-KEYS, MANIFEST, PLAIN, PACKED, MISSING, CHAIN, TOLD = re.findall(
+KEYS, MANIFEST, PLAIN, PACKED, COVERED, MISSING, CHAIN, TOLD = re.findall(
     r"```sh\n(.*?)```", TEXT, re.DOTALL
 )
 
@@ -45,7 +45,7 @@ class Stranger:
 
     def everything(self) -> str:
         """What all steps say, but for the good signature."""
-        return "".join(map(self.runs, (PLAIN, PACKED, MISSING, CHAIN, TOLD)))
+        return "".join(map(self.runs, (PLAIN, PACKED, COVERED, MISSING, CHAIN, TOLD)))
 
     def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
         """Another content for a file."""
@@ -83,6 +83,25 @@ def test_a_sound_one_is_sound(stranger: Stranger) -> None:
     assert stranger.everything() == "3 manifests\n"
     stranger.change("S-1.cast.zst", lambda _: packer.compress(b"something else"))
     assert stranger.everything() == "S-1.cast.zst is not what was sealed\n3 manifests\n"
+
+
+async def test_an_encrypted_one_is_sound_as_it_lies(
+    stranger: Stranger, furnished: Installation
+) -> None:
+    """It needs no key; what was changed of it is found."""
+    settings = furnished.home.settings
+    settings.write_text(settings.read_text().replace("# encrypt = false", "encrypt = true"))
+    with furnished.services() as services:
+        await recorded(services.archive, Kind.SHELL, None)
+    for file in (furnished.home.directory / "recordings").rglob("S-4*"):
+        shutil.copy(file, stranger.place)
+    (stranger.place / "events.jsonl").write_text(furnished("audit", "--json").out)
+    steps = [step.replace("S-31", "S-4") for step in (PLAIN, PACKED, COVERED, MISSING, TOLD)]
+    assert "".join(map(stranger.runs, steps)) == ""
+    stranger.change("S-4.cast.zst.age", lambda content: content[:-1])
+    assert stranger.runs(steps[2]) == "S-4.cast.zst.age is not what was sealed\n"
+    (stranger.place / "S-4.cast.zst.age").unlink()
+    assert "S-4.cast is missing" in stranger.runs(steps[3])
 
 
 def test_what_was_done_to_it_is_found(stranger: Stranger) -> None:
