@@ -72,11 +72,13 @@ class Pruner:
             return
         await asyncio.to_thread(self._pruning.demand_known_rules)
         await asyncio.to_thread(self._pruning.demand_right_clock)
-        self._said = ""
+        self._said, gone = "", 0
         for due in await asyncio.to_thread(self._due):
             began = time.monotonic()
-            await self._let_go(due)
+            gone += await self._let_go(due)
             await asyncio.sleep(min(time.monotonic() - began, LONGEST_REST))
+        if gone:
+            log.info("%d recordings were let go", gone)
 
     def _due(self) -> list[Due]:
         now = self._clock.now()
@@ -84,13 +86,16 @@ class Pruner:
         due = (each for each in self._pruning.due() if not each.held)
         return list(islice((each for each in due if each.session.id not in self._left), MOST_GOING))
 
-    async def _let_go(self, due: Due) -> None:
+    async def _let_go(self, due: Due) -> bool:
+        """Whether it went."""
         try:
             await asyncio.to_thread(self._pruning.let_go, due, self._service)
         except (BastionError, RecorderError) as error:
             log.error("%s stays, though its time is over: %s", due.session.name, error)
             if len(self._left) < MOST_LEFT:
                 self._left[due.session.id] = self._clock.now()
+            return False
+        return True
 
     def _say(self, why: str) -> None:
         """Once for each reason, not each hour."""
