@@ -81,7 +81,8 @@ def opened(home: Home) -> Iterator[Services]:
         clock = Clock(latest=store.latest_time())
         journal = Journal(store)
         recordings, tombstones = settings.recordings(home), Tombstones(store.database)
-        keeping, removal = Keeping(store), Removal(recordings, index, tombstones)
+        keeping = Keeping(store)
+        removal = Removal(recordings, index, tombstones, node=journal.node)
         inspection = inspecting(
             *(recordings, index, seals),
             authority=authority,

@@ -18,6 +18,7 @@ from bastion.errors import BastionError
 from bastion.pruning import Due, Pruning
 from bastion.store import Store
 from recorder import RecorderError
+from recorder.errors import NotHere
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ class Pruner:
         try:
             await asyncio.to_thread(self._pruning.let_go, due, self._service)
         except (BastionError, RecorderError) as error:
-            log.error("%s stays, though its time is over: %s", due.session.name, error)
+            if not isinstance(error, NotHere):
+                log.error("%s stays, though its time is over: %s", due.session.name, error)
             if len(self._left) < MOST_LEFT:
                 self._left[due.session.id] = self._clock.now()
             return False

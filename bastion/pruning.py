@@ -17,7 +17,7 @@ from bastion.retention import GRACE, Fate, Past, Retention, Rule, fate
 from bastion.store import Store
 from bastion.store.keeping import Keeping
 from recorder import Index, Seals, Session
-from recorder.errors import NotLetGo
+from recorder.errors import CorruptRecording, NotHere, NotLetGo
 from recorder.inspection import Inspection
 from recorder.manifest import Manifest, read_manifest, sha256_of
 from recorder.removal import Removal
@@ -143,8 +143,8 @@ class Pruning:
     def let_go(self, due: Due, by: Actor) -> Tombstone:
         """Let one recording go.
 
-        Raises NotLetGo with what keeps it: a hold, or that it is not what was sealed. Raises
-        Conflict, Unavailable, IndexUnavailable.
+        Raises NotLetGo with what keeps it: a hold, or that it is not what was sealed; NotHere
+        where another machine has it. Raises Conflict, Unavailable, IndexUnavailable.
         """
         with self.removal.alone_with(due.session):
             session, kept = self._sealed(due.session.id)
@@ -164,9 +164,21 @@ class Pruning:
             raise NotLetGo("it is gone already")
         if kept is None or not session.recording.sealed:
             raise NotLetGo("it was never sealed")
+        self._demand_here(session, kept)
         for finding in self._inspection.alone(session, kept):
             raise NotLetGo(finding.sentence.removeprefix(f"{session.name}: ").rstrip("."))
         return session, kept
+
+    def _demand_here(self, session: Session, kept: Kept) -> None:
+        """Several machines may share a database, each with recordings of its own."""
+        if self.removal.size(session):
+            return
+        try:
+            node = read_manifest(kept.manifest).node
+        except CorruptRecording as error:
+            raise NotLetGo(str(error)) from error
+        if node != self._store.chain.node:
+            raise NotHere(f"{node} has its files")
 
     def _tombstone(self, session: Session, kept: Kept, rule: Rule, by: Actor) -> Tombstone:
         manifest: Manifest = read_manifest(kept.manifest)

@@ -18,6 +18,7 @@ from cli.listing import as_json
 from cli.shapes import Shape
 from cli.verb import Verb
 from recorder import RecorderError
+from recorder.errors import NotHere
 
 MOST = 100_000
 """Recordings that one run lets go at most; the next goes on."""
@@ -40,6 +41,7 @@ class _Round:
     left: list[Shape] = field(default_factory=list)
     bytes: int = 0
     held: int = 0
+    elsewhere: int = 0
     more: int = 0
 
 
@@ -137,6 +139,9 @@ def _looked_at(desk: Desk, found: Iterable[Due], limit: int) -> _Round:
             done.held += 1
             continue
         size = _size(desk, due)
+        if not size:
+            done.elsewhere += 1
+            continue
         done.bytes += size
         if len(done.gone) < limit:
             done.gone.append(_shape(due, size))
@@ -169,6 +174,9 @@ def _one(desk: Desk, due: Due, done: _Round, *, quiet: bool) -> None:
     name = due.session.name
     try:
         tombstone = desk.services.pruning.let_go(due, desk.actor)
+    except NotHere:
+        done.elsewhere += 1
+        return
     except (RecorderError, BastionError) as error:
         said = f"{name} stays: {str(error).rstrip('.')}."
         done.left.append({"session": name, "sentence": said})
@@ -209,6 +217,7 @@ def _document(desk: Desk, done: _Round, *, dry_run: bool) -> Shape:
         "recordings": done.gone,
         "bytes": done.bytes,
         "held": done.held,
+        "elsewhere": done.elsewhere,
         "more": done.more,
         "left": done.left,
     }
@@ -227,6 +236,8 @@ def _say(desk: Desk, done: _Round, *, dry_run: bool) -> None:
         desk.output.note(f"There is more: {done.more}. Run it again.")
     if done.held:
         desk.output.note(f"On hold, though due: {done.held} ({desk.program} holds).")
+    if done.elsewhere:
+        desk.output.note(f"Not here: {done.elsewhere}. Another machine has them; verify knows.")
 
 
 def _number(shape: Shape) -> int:

@@ -28,6 +28,10 @@ class NotLetGo(RecorderError):
     """A recording could not be let go now; nothing of it was taken away, or not all yet."""
 
 
+class NotHere(NotLetGo):
+    """Another machine has recorded it, and has its files: it is for that one to let it go."""
+
+
 class LetGo(RecorderError):
     """A recording was let go: its tombstone and its seal are all there is."""
 

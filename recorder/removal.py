@@ -27,7 +27,7 @@ from recorder.manifest import Manifest, Part
 from recorder.mend import measured
 from recorder.plain import plain_path
 from recorder.session import Session, session_name
-from recorder.tombstone import MOST_FILES, is_companion
+from recorder.tombstone import MOST_FILES, is_companion, read_tombstone
 from recorder.tombstones import Laid, Tombstones
 
 Forget = Callable[[int], None]
@@ -35,7 +35,7 @@ Forget = Callable[[int], None]
 
 
 class Removal:
-    """Takes recordings away from one archive. It blocks."""
+    """Takes recordings away from one archive, that of the machine `node`. It blocks."""
 
     def __init__(
         self,
@@ -43,11 +43,14 @@ class Removal:
         index: Index,
         tombstones: Tombstones,
         forget: Sequence[Forget] = (),
+        *,
+        node: str,
     ) -> None:
         self._directory = directory
         self._index = index
         self._tombstones = tombstones
         self._forget = forget
+        self._node = node
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -131,11 +134,17 @@ class Removal:
         if laid is None or session is None:
             return f"{session_name(number)} was let go, and what the database has can't be read"
         try:
+            if self._elsewhere(session, laid):
+                return None
             with self.alone_with(session):
                 self.finish(session, laid)
         except RecorderError as error:
             return f"{session.name} was let go, and is not away yet: {error}"
         return None
+
+    def _elsewhere(self, session: Session, laid: Laid) -> bool:
+        """Whether another machine lets it go; several may share a database."""
+        return not self._lying(session) and read_tombstone(laid.text).node != self._node
 
     def _lying(self, session: Session) -> list[Path]:
         cast = self._place(session)

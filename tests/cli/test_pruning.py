@@ -2,13 +2,16 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recorder import Session
+from recorder.errors import NotHere
 from recorder.tombstone import read_tombstone
+from tests.bastion.worlds import ROOT
 from tests.cli.desks import Installation
 from tests.cli.old_sessions import cast_of, ended_ago, files_of, retain
 
@@ -188,6 +191,20 @@ async def test_what_was_never_sealed_stays(furnished: Installation) -> None:
             connection.exec_driver_sql("UPDATE sessions SET sealed = 0")
     assert "S-1 stays: it was never sealed." in furnished("prune", "--yes", status=1).err
     assert len(files_of(furnished, session)) == 4
+
+
+async def test_what_another_machine_has_is_left_to_it(
+    furnished: Installation, three: list[Session]
+) -> None:
+    """They share a database; a file that is missing here is missed nevertheless."""
+    for suffix in (".cast", ".sent"):
+        cast_of(furnished, three[0]).with_suffix(suffix).unlink()
+    assert "S-1 stays: S-1.cast is missing." in furnished("prune", "--yes", status=1).err
+    with furnished.services() as services:
+        services.store.chain = replace(services.store.chain, node="other")
+        with pytest.raises(NotHere, match="has its files"):
+            services.pruning.let_go(next(services.pruning.due()), ROOT)
+    assert furnished("prune", "--dry-run", "--json").json["elsewhere"] == 1
 
 
 async def test_so_many_at_once(furnished: Installation) -> None:

@@ -37,7 +37,12 @@ class Yard:
         self.tombstones = Tombstones(database)
         self.forgotten: list[int] = []
         self.before_forgotten: Callable[[], object] = lambda: None
-        self.removal = Removal(place.recordings, place.index, self.tombstones, [self._forget])
+        self.removal = self.removal_of("gate")
+
+    def removal_of(self, node: str) -> Removal:
+        """The same on that machine."""
+        index, forget = self.place.index, [self._forget]
+        return Removal(self.place.recordings, index, self.tombstones, forget, node=node)
 
     def _forget(self, session: int) -> None:
         self.before_forgotten()
@@ -202,6 +207,19 @@ def test_one_that_can_not_be_finished_keeps_no_other(yard: Yard, session: Sessio
     with yard.database.write() as connection:
         connection.execute(update(tombstones).values(text=first.text))
     assert yard.removal.finish_pending() == []
+
+
+def test_what_another_machine_lets_go_is_finished_there(yard: Yard, session: Session) -> None:
+    """Its files are not here, and nothing is laid beside what is not here."""
+    laid = yard.signed(yard.stone(session))
+    yard.lay(laid)
+    for suffix in (".cast", ".sent"):
+        yard.place.file(session, suffix).unlink()
+    assert yard.removal_of("other").finish_pending() == []
+    assert yard.tombstones.unfinished() == [1]
+    assert yard.names(session) == LEFT[:2]
+    assert yard.removal.finish_pending() == []
+    assert yard.names(session) == LEFT
 
 
 def test_who_is_at_a_recording_keeps_it(yard: Yard, session: Session) -> None:
