@@ -17,7 +17,7 @@ from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
-from tests.e2e.watching import Running
+from tests.e2e.watching import PATIENCE, Running
 
 ROUNDS = int(os.environ.get("KILLS", "3"))
 COUNTING = "i=0; while :; do i=$((i+1)); echo $i; done"
@@ -28,6 +28,7 @@ DOWN, UP = 4, 2
 def own(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     """A bastion that is killed again and again."""
     made = Bastion(tmp_path / "home", warm)
+    made.set("recording", "checkpoint", "1s")
     sshd.trust(made.admin_now("ca", "show", "target").out)
     pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
     made.admin_now("host", "add", HOST, *pinned)
@@ -89,10 +90,14 @@ def _has_some(file: Path) -> bool:
     return file.is_file() and file.stat().st_size > 0
 
 
+@pytest.mark.timeout(60 + 15 * ROUNDS)
 async def test_nothing_is_lost_that_somebody_had(
     own: Bastion, bob: Contractor, place: Path
 ) -> None:
-    """What a contractor had seen, and what a target had got, is in the recordings, byte by byte."""
+    """What a contractor had seen, and what a target had got, is in the recordings, byte by byte.
+
+    And nothing looks as if somebody had been at it: each is as its checkpoint says, and sealed.
+    """
     chance = random.Random(31)  # noqa: S311 - moments, no secrets
     for number in range(ROUNDS):
         under_way = Round(bob, place / "in", number)
@@ -112,3 +117,8 @@ async def test_nothing_is_lost_that_somebody_had(
             had = under_way.file(mark).read_bytes()
             assert kept.stdout.startswith(had), f"{mark}: {len(had)} bytes were sent"
             under_way.file(mark).unlink()
+    async with asyncio.timeout(PATIENCE):
+        while not all(row["recording"]["sealed"] for row in await own.rows("sessions")):
+            pass
+    done = await own.admin("verify", "--all")
+    assert f"{ROUNDS * (DOWN + UP)} recordings: nothing was changed" in done.out
