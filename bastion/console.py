@@ -20,6 +20,7 @@ from bastion.errors import BastionError
 from bastion.keystrokes import Keystrokes, Line, State
 from bastion.policy import Identity
 from bastion.wire.channels import SessionChannel
+from bastion.wire.connections import ServerConnection
 from bastion.workers import Place, Workers
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ LONGEST_LINE = 8192
 
 SLICE = 256 * 1024
 """Bytes that are written before others get their turn."""
+
+PULSE = 1.0
+"""Seconds between an answer of a client and the next time that it is asked."""
 
 INTERRUPTED = 130
 """The exit status after ctrl-c, as a shell has it."""
@@ -72,6 +76,7 @@ class Console(asyncssh.SSHServerSession[bytes]):
         self._begun = False
         self._gone = False
         self._full = False
+        self._asking = False
         self._stall: asyncio.TimerHandle | None = None
         self._moved = asyncio.Event()
         self._keystrokes = Keystrokes()
@@ -187,6 +192,7 @@ class Console(asyncssh.SSHServerSession[bytes]):
         self._conversation.attended()
         self._see_question()
         self._hand_keys()
+        self._ask_client()
         written = 0
         while not (self._full or self._gone) and (piece := self._conversation.take()):
             self._write(*piece)
@@ -195,6 +201,19 @@ class Console(asyncssh.SSHServerSession[bytes]):
                 asyncio.get_running_loop().call_soon(self._attend)
                 break
         self._moved.set()
+
+    def _ask_client(self) -> None:
+        if self._conversation.asks and not (self._asking or self._gone):
+            self._asking = True
+            self._chan.get_connection().create_task(self._pulse())
+
+    async def _pulse(self) -> None:
+        """Ask the client again and again whether it is there. One that is not, does not answer."""
+        connection = cast(ServerConnection, self._chan.get_connection())
+        while not self._gone:
+            await connection.answer()
+            self._conversation.answered()
+            await asyncio.sleep(PULSE)
 
     def _write(self, data: bytes, aside: bool) -> None:
         try:

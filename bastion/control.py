@@ -76,6 +76,11 @@ class Voice(Protocol):
     def taken(self) -> bool:
         """Whether all that was said has been taken, as far as the connection can tell."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether her client has answered a moment ago. From the first call on it is asked each
+        second: one that was stopped, or whose network is gone, says nothing by itself."""
+
     def gone(self) -> bool:
         """Whether she has left, or wants no more by ctrl-c."""
 

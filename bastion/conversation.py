@@ -7,6 +7,7 @@ carries both ways.
 
 import errno
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ PIECE = 32 * 1024
 
 BLINK = 0.05
 """Seconds that a verb waits for its reader before others get its turn."""
+
+ANSWERED = 2.0
+"""Seconds for which an answer of the client is good."""
 
 MOST_KEYS = 64
 """Keys that were typed and not yet looked at; those after them are lost."""
@@ -70,6 +74,8 @@ class Conversation:
         self._full = False
         self._keys = ""
         self._listening = False
+        self._asks = False
+        self._answered: float | None = None
         self._question: Question | None = None
         self._place: Place | None = None
 
@@ -155,6 +161,14 @@ class Conversation:
     def taken(self) -> bool:
         """Whether all that was said has been taken."""
         return not (self._full or self._unsent)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the client has answered a moment ago; from now on it is asked."""
+        if not self._asks:
+            self._asks = True
+            self._call()
+        return self._answered is not None and time.monotonic() - self._answered < ANSWERED
 
     def gone(self) -> bool:
         """Whether the person has left, or wants no more."""
@@ -289,6 +303,15 @@ class Conversation:
     def held(self, full: bool) -> None:
         """Whether the client's window is full: what was taken last has not gone out yet."""
         self._full = full
+
+    @property
+    def asks(self) -> bool:
+        """Whether the client is to be asked, again and again, if it is still there."""
+        return self._asks
+
+    def answered(self) -> None:
+        """It is."""
+        self._answered = time.monotonic()
 
     def resized(self, columns: int) -> None:
         """The terminal has another width."""

@@ -104,7 +104,7 @@ class ControlPlane:
             colour=voice.colour,
             window=voice.columns,
             binary=voice.data,
-            taken=lambda: voice.taken,
+            taken=lambda: voice.taken and voice.answers,
             watched=voice.terminal,
         )
         user, source = identity.user.name, identity.source

@@ -122,6 +122,14 @@ class ServerConnection(_Road, SSHServerConnection):
         MSG_CHANNEL_OPEN: _process_channel_open,
     }
 
+    async def answer(self) -> None:
+        """Wait until the client has answered a question that has no other meaning.
+
+        It is OpenSSH's `keepalive@openssh.com`; whoever does not know it says so (RFC 4254,
+        section 4).
+        """
+        await self._make_global_request(b"keepalive@openssh.com")
+
     def turn_away(self, code: int, sentence: str) -> None:
         """Disconnect (RFC 4253 section 11.1) in a way that the sentence arrives.
 

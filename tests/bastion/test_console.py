@@ -69,6 +69,17 @@ def tell_taken(voice: Voice, words: Sequence[str]) -> int:
 TAKEN: list[bool] = []
 
 
+def tell_answers(voice: Voice, _: Sequence[str]) -> int:
+    """Whether the client answers, each time that it changes."""
+    while True:
+        if not ANSWERS or ANSWERS[-1] != voice.answers:
+            ANSWERS.append(voice.answers)
+        voice.pause(0.02)
+
+
+ANSWERS: list[bool] = []
+
+
 def flood(voice: Voice, words: Sequence[str]) -> int:
     """So many megabytes of bytes."""
     piece = os.urandom(MEGABYTE)
@@ -105,6 +116,7 @@ ACTS = {
     "flood": flood,
     "keys": tell_keys,
     "taken": tell_taken,
+    "answers": tell_answers,
     "lines": lines_for_ever,
     "columns": tell_columns,
     "mistake": raise_mistake,
@@ -237,6 +249,18 @@ async def test_a_verb_knows_whether_it_was_heard(tmp_path: Path) -> None:
             left -= len(await stalled.read())
         await until(lambda: TAKEN == [False, True])
         assert await stalled.wait() == 0
+
+
+async def test_a_verb_knows_whether_the_client_is_there(tmp_path: Path) -> None:
+    """One that was stopped closes nothing; it is missed all the same, until it answers again."""
+    ANSWERS.clear()
+    async with control_plane(tmp_path, ACTS) as bastion, bastion.going("answers") as going:
+        await until(lambda: ANSWERS == [False, True])
+        going.signal(signal.SIGSTOP)
+        await until(lambda: ANSWERS == [False, True, False])
+        going.signal(signal.SIGCONT)
+        await until(lambda: ANSWERS == [False, True, False, True])
+    await until(lambda: bastion.script.ended == ["BrokenPipeError"])
 
 
 async def test_without_a_terminal_nothing_is_asked(tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ class _Voice:
     colour: bool = False
     can_ask: bool = False
     taken: bool = True
+    answers: bool = True
 
     def columns(self) -> int:
         return 80

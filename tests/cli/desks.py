@@ -129,7 +129,7 @@ class Caller:
         self.data = self.bytes.extend
         self.waited = 0.0
         self.stays: list[Stay] = []
-        self.taken = True
+        self.taken = self.answers = True
         self._keys = iter(keys)
         self._answers = iter(answers)
         self._meanwhile = iter(meanwhile)

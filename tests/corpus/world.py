@@ -138,6 +138,7 @@ class World:
         after: timedelta = timedelta(hours=-1),
         host: str = HOST,
         source: str | None = None,
+        watch: bool = False,
     ) -> Grant:
         """An access as LOGIN, from `after` from now on until `lasting` from now."""
         given = Grant(
@@ -151,6 +152,7 @@ class World:
             reason="a test",
             sources=() if source is None else (IPv4Network(source),),
             granted_by="os:root",
+            watch=watch,
         )
         return self.services.store.add_grant(given, OPERATOR, self.now)
 

@@ -1,7 +1,7 @@
 """Sessions that somebody has to watch: none begins alone, and none goes on alone.
 
-Watchers are real processes of `bastion-admin watch`, whose account of the machine acts as rita, an
-auditor; what befalls them is what befalls processes.
+The watcher is rita, an auditor: by `ssh bastion watch`, and by `bastion-admin watch` from an
+account of the machine that acts as her. What befalls her is what befalls processes.
 """
 
 import asyncio
@@ -11,14 +11,13 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.bastion import Bastion
-from tests.e2e.client import make_key
 from tests.e2e.contractor import HOST, Contractor, multiplexed
 from tests.e2e.sshd import Sshd
 from tests.e2e.test_bulk import MIB, STALLED, idle
@@ -38,67 +37,43 @@ GOES_ON = r"bastion: somebody watches S-\d+ now; it goes on\.\r?\n"
 FROZEN = r"bastion: nobody watches S-\d+ any more; it waits until somebody does\.\r?\n"
 
 
-Made = Callable[[str], Bastion]
+@pytest.fixture(scope="module")
+def watching(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
+    """A bastion where whoever runs the tests acts as rita, an auditor."""
+    made = Bastion(tmp_path_factory.mktemp("watching") / "home", warm)
+    made.set("accounts", getpass.getuser(), "rita")
+    sshd.trust(made.admin_now("ca", "show", "target").out)
+    pinned = ("--host-key", str(sshd.host_key_file), "--shell-type", "bash")
+    made.admin_now("host", "add", HOST, "--address", sshd.address, *pinned)
+    made.start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd, warm: Warm) -> Iterator[Made]:
-    """Makes a bastion where whoever runs the tests is rita, an auditor; so long one waits there."""
-    served: list[Bastion] = []
-
-    def make(wait: str) -> Bastion:
-        one = Bastion(tmp_path_factory.mktemp("watching") / "home", warm)
-        one.set("limits", "watch_wait", wait)
-        one.set("accounts", getpass.getuser(), "rita")
-        sshd.trust(one.admin_now("ca", "show", "target").out)
-        pinned = ("--host-key", str(sshd.host_key_file), "--shell-type", "bash")
-        one.admin_now("host", "add", HOST, "--address", sshd.address, *pinned)
-        key = one.home.with_name("rita")
-        make_key(key)
-        one.admin_now("user", "add", "rita", "--key", f"{key}.pub", "--role", "auditor")
-        served.append(one)
-        one.start()
-        return one
-
-    yield make
-    for one in served:
-        one.stop()
-
-
-@pytest.fixture(scope="module")
-def watching(made: Made) -> Bastion:
-    """One where one waits longer than any test lasts."""
-    return made("2m")
+def rita(watching: Bastion, sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Contractor:
+    """An auditor, on the machine and over SSH."""
+    home = tmp_path_factory.mktemp("rita") / "rita"
+    person = Contractor.enrolled(home, "rita", watching, sshd.login)
+    watching.admin_now("user", "set", "rita", "--role", "auditor")
+    return person
 
 
 Enrol = Callable[..., Contractor]
 
 
-def granted(
-    bastion: Bastion,
-    sshd: Sshd,
-    home: Path,
-    name: str,
-    *,
-    what: tuple[str, ...],
-    lasting: str = "1h",
-) -> Contractor:
-    """Somebody with a grant, for what is said, that somebody has to watch."""
-    person = Contractor.enrolled(home, name, bastion, sshd.login)
-    person.granted_now(*what, "--watch-required", lasting=lasting)
-    person.certified_now()
-    return person
-
-
 @pytest.fixture(scope="module")
 def watched(watching: Bastion, sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Enrol:
-    """Makes contractors with such a grant: a shell, if nothing else is said."""
+    """Makes contractors with a grant that somebody has to watch: a shell, if nothing is said."""
     numbers = count(1)
 
-    def enrol(*what: str, lasting: str = "1h") -> Contractor:
+    def enrol(*what: str) -> Contractor:
         name = f"alice{next(numbers)}"
         home = tmp_path_factory.mktemp(name) / name
-        return granted(watching, sshd, home, name, what=what or ("--shell",), lasting=lasting)
+        person = Contractor.enrolled(home, name, watching, sshd.login)
+        person.granted_now(*(what or ("--shell",)), "--watch-required")
+        person.certified_now()
+        return person
 
     return enrol
 
@@ -128,6 +103,7 @@ async def until_over(bastion: Bastion, session: str) -> dict[str, object]:
     return shown
 
 
+@pytest.mark.usefixtures("rita")
 async def test_a_shell_begins_only_when_somebody_watches(
     alice: Contractor, watching: Bastion
 ) -> None:
@@ -139,14 +115,14 @@ async def test_a_shell_begins_only_when_somebody_watches(
         assert [(each["id"], each["waits"], each["watchers"]) for each in rows] == [
             (session, True, [])
         ]
-        async with watching.running("watch", session) as rita:
-            await rita.stderr.expect(f"{session} goes on while you watch")
+        async with watching.running("watch", session) as look:
+            await look.stderr.expect(f"{session} goes on while you watch")
             await terminal.expect(BEGINS)
             await terminal.expect(rf"recorded as {session}, ")
             await terminal.expect(r"\$ ")
             terminal.send("echo i''n time\r")
             await terminal.expect("in time\r\n")
-            await rita.stdout.expect("in time\r\n")
+            await look.stdout.expect("in time\r\n")
             shown = await row(watching, session)
             assert shown["waits"] is False
             assert [(w["name"], w["counts"]) for w in shown["watchers"]] == [("rita", True)]  # type: ignore[attr-defined]
@@ -157,20 +133,33 @@ async def test_a_shell_begins_only_when_somebody_watches(
     assert sorted(await what_happened(watching, session)) == happened
 
 
-@pytest.mark.parametrize("how", ["left", "killed", "stopped"])
+@asynccontextmanager
+async def looks(rita: Contractor, session: str) -> AsyncIterator[Running]:
+    """Rita watches a session, and leaves by ctrl-c."""
+    async with rita.start("bastion", "watch", session) as look:
+        yield look
+        with suppress(ProcessLookupError):  # it may be over
+            look.signal(signal.SIGINT)
+        await look.wait()
+
+
+@pytest.mark.parametrize("how", ["killed here", "stopped there"])
 async def test_it_is_frozen_when_the_last_one_is_gone(
-    alice: Contractor, watching: Bastion, how: str
+    alice: Contractor, rita: Contractor, watching: Bastion, how: str
 ) -> None:
-    """By ctrl-c, by kill -9, or stopped: nothing passes, until another one comes."""
+    """By kill -9 on the machine, or with a client that was stopped: nothing passes, until another
+    one comes."""
+    here = how == "killed here"
     async with alice.jump_terminal() as terminal:
         session = await waiting(terminal)
-        async with watching.running("watch", session) as rita:
+        line = ("watch", session)
+        async with watching.running(*line) if here else rita.start("bastion", *line) as one:
             await terminal.expect(r"\$ ")
-            rita.signal({"left": signal.SIGINT, "killed": signal.SIGKILL}.get(how, signal.SIGSTOP))
+            one.signal(signal.SIGKILL if here else signal.SIGSTOP)
             await terminal.expect(FROZEN, GONE)
             terminal.send("echo st''ill here\r")
             assert (await row(watching, session))["waits"] is True
-            async with watching.running("watch", session) as other:
+            async with looks(rita, session) as other:
                 await other.stdout.expect("nobody watches")
                 await terminal.expect(GOES_ON)
                 await terminal.expect("still here\r\n")
@@ -179,15 +168,6 @@ async def test_it_is_frozen_when_the_last_one_is_gone(
                 assert await terminal.wait() == 0
             seen = terminal.text
     assert seen.index("it waits until") < seen.index("it goes on") < seen.index("still here")
-
-
-@asynccontextmanager
-async def looks(watching: Bastion, session: str) -> AsyncIterator[Running]:
-    """Rita watches a session, and leaves by ctrl-c."""
-    async with watching.running("watch", session) as rita:
-        yield rita
-        rita.signal(signal.SIGINT)
-        await rita.wait()
 
 
 async def next_waiting(bastion: Bastion, person: Contractor) -> str:
@@ -199,14 +179,16 @@ async def next_waiting(bastion: Bastion, person: Contractor) -> str:
                     return str(each["id"])
 
 
-async def test_a_command_has_all_of_its_input(alice: Contractor, watching: Bastion) -> None:
+async def test_a_command_has_all_of_its_input(
+    alice: Contractor, rita: Contractor, watching: Bastion
+) -> None:
     """What is piped in waits at the client; and the exit status comes as it is."""
     text = os.urandom(300_000).hex()
     async with alice.jumping("cat; exit 7") as going:
         send = asyncio.ensure_future(going.send(text))  # noqa: TID251 (it waits for the watcher)
         session = (await going.stderr.expect(WAITS))[1].decode()
         assert going.stdout.seen == b""
-        async with looks(watching, session):
+        async with looks(rita, session):
             await going.stderr.expect(BEGINS)
             await send
             going.close_stdin()
@@ -215,7 +197,7 @@ async def test_a_command_has_all_of_its_input(alice: Contractor, watching: Basti
 
 
 async def test_what_ends_while_nobody_watches_is_heard_of_later(
-    alice: Contractor, watching: Bastion, place: Path
+    alice: Contractor, rita: Contractor, watching: Bastion, place: Path
 ) -> None:
     """Last words and the exit status wait together; so does the window's new size."""
     go, done = place / "in" / "go", place / "in" / "done"
@@ -223,7 +205,7 @@ async def test_what_ends_while_nobody_watches_is_heard_of_later(
     command = f"echo on; {ready}; echo last words; stty size; touch {done}; exit 4"
     async with alice.jump_terminal(command, options=("-t",)) as terminal:
         session = await waiting(terminal)
-        async with looks(watching, session):
+        async with looks(rita, session):
             await terminal.expect("on\r\n")
         await terminal.expect(FROZEN, GONE)
         terminal.resize(100, 40)
@@ -231,7 +213,7 @@ async def test_what_ends_while_nobody_watches_is_heard_of_later(
         await until(done.exists)
         assert (await row(watching, session))["ended_at"] is None
         assert "last words" not in terminal.text
-        async with looks(watching, session):
+        async with looks(rita, session):
             await terminal.expect(GOES_ON)
             await terminal.expect("last words\r\n24 80\r\n")
             assert await terminal.wait() == 4
@@ -266,53 +248,15 @@ async def test_who_hangs_up_waits_no_more(
     assert (await until_over(watching, session))["end_reason"] == "closed"
 
 
-async def test_nobody_waits_for_ever(made: Made, sshd: Sshd, tmp_path: Path) -> None:
-    """What was never begun exits as what is refused."""
-    hasty = await asyncio.to_thread(made, "1s")
-    person = await asyncio.to_thread(granted, hasty, sshd, tmp_path / "al", "al", what=("--shell",))
-    async with person.jump_terminal() as terminal:
-        session = await waiting(terminal)
-        said = rf"bastion: nobody came to watch {session} for 1s, so nothing was started\."
-        await terminal.expect(said)
-        assert await terminal.wait() == 254
-    shown = await until_over(hasty, session)
-    assert (shown["end_reason"], shown["exit_status"]) == ("limit", None)
-
-
-@pytest.mark.parametrize("end", ["expired", "revoked", "killed"])
-async def test_over_means_over_for_who_waits(watched: Enrol, watching: Bastion, end: str) -> None:
-    """To begin, and to go on: each hears why, within a moment."""
-    person = watched(lasting="9s" if end == "expired" else "1h")
-    async with person.jump_terminal() as terminal, person.jumping("echo on; exec cat") as going:
-        frozen = (await going.stderr.expect(WAITS))[1].decode()
-        session = await waiting(terminal)
-        async with looks(watching, frozen) as rita:
-            await going.stdout.expect("on\n")
-            rita.signal(signal.SIGINT)
-            await going.stderr.expect(FROZEN, GONE)
-        if end == "revoked":
-            (grant,) = await watching.rows("grants", "--user", person.name)
-            await watching.admin("revoke", grant["id"], "--reason", "a test")
-        elif end == "killed":
-            for each in (session, frozen):
-                await watching.admin("kill", each, "--reason", "a test")
-        line = {"expired": "ended at", "revoked": "was revoked", "killed": "operator: a test"}[end]
-        await terminal.expect(f"bastion: [^\r\n]*{line}")
-        await going.stderr.expect(f"bastion: [^\r\n]*{line}")
-        assert (await terminal.wait(), await going.wait()) == (254, 255)
-    ends = [(await until_over(watching, each))["end_reason"] for each in (session, frozen)]
-    assert ends == [end, end]
-
-
 async def test_much_that_is_frozen_costs_no_memory_and_loses_no_byte(
-    alice: Contractor, watching: Bastion
+    alice: Contractor, rita: Contractor, watching: Bastion
 ) -> None:
     """Both ways at once: each side waits with what it has, and all of it comes when it goes on."""
     sent = os.urandom(MIB) * 24
     async with alice.jumping("cat") as going, asyncio.TaskGroup() as group:
         session = (await going.stderr.expect(WAITS))[1].decode()
         before = watching.resident
-        async with looks(watching, session):
+        async with looks(rita, session):
             await going.stderr.expect(BEGINS)
             sending = group.create_task(going.send(sent))
             await going.stdout.expect(re.escape(sent[:100]))
@@ -322,7 +266,7 @@ async def test_much_that_is_frozen_costs_no_memory_and_loses_no_byte(
         assert arrived < len(sent)
         assert not sending.done()
         assert watching.resident - before < STALLED
-        async with looks(watching, session):
+        async with looks(rita, session):
             assert len(going.stdout.seen) == arrived
             await sending
             going.close_stdin()
@@ -331,7 +275,7 @@ async def test_much_that_is_frozen_costs_no_memory_and_loses_no_byte(
 
 
 async def test_a_copy_waits_and_stops_and_is_whole(
-    watched: Enrol, watching: Bastion, place: Path
+    watched: Enrol, rita: Contractor, watching: Bastion, place: Path
 ) -> None:
     """`scp -O`: the file comes while somebody watches."""
     contents = os.urandom(2_000_000)
@@ -342,33 +286,35 @@ async def test_a_copy_waits_and_stops_and_is_whole(
     async with Running(*line, str(here), env=person.env) as copying:
         session = (await copying.stderr.expect(WAITS))[1].decode()
         assert not here.exists()
-        async with looks(watching, session):
+        async with looks(rita, session):
             await until(lambda: here.exists() and here.stat().st_size > 0)
         await copying.stderr.expect(FROZEN, GONE)
         await idle(watching.pid)
         assert here.stat().st_size < len(contents)
-        async with looks(watching, session):
+        async with looks(rita, session):
             await copying.stderr.expect(GOES_ON)
             assert await copying.wait() == 0
     assert here.read_bytes() == contents
 
 
-async def test_sftp_waits_and_stops(watched: Enrol, watching: Bastion, place: Path) -> None:
+async def test_sftp_waits_and_stops(
+    watched: Enrol, rita: Contractor, watching: Bastion, place: Path
+) -> None:
     """What is asked for while nobody watches is answered when somebody does."""
     (place / "out" / "one").write_text("1")
     person = await asyncio.to_thread(watched, "--sftp", f"read:{place}/out/**")
     line = ("sftp", "-F", str(person.config), "-J", "bastion", f"{person.login}@{HOST}")
     async with Running(*line, env=person.env) as files:
         session = (await files.stderr.expect(WAITS))[1].decode()
-        async with looks(watching, session) as rita:
+        async with looks(rita, session) as look:
             await files.send(f"get {place}/out/one {person.home}/one\n")
-            await rita.stdout.expect(f"{place}/out/one")
+            await look.stdout.expect(f"{place}/out/one")
             await until((person.home / "one").exists)
         await files.stderr.expect(FROZEN, GONE)
         await files.send(f"get {place}/out/one {person.home}/two\nexit\n")
         await idle(watching.pid)
         assert not (person.home / "two").exists()
-        async with looks(watching, session):
+        async with looks(rita, session):
             assert await files.wait() == 0
     assert (person.home / "two").read_text() == "1"
 
@@ -382,6 +328,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 async def test_a_forward_waits_and_stops(
     watched: Enrol,
+    rita: Contractor,
     watching: Bastion,
     echo: int,
     free_port: int,
@@ -392,7 +339,7 @@ async def test_a_forward_waits_and_stops(
         reader, writer = await connect()
         writer.write(b"one\n")
         session = await next_waiting(watching, person)
-        async with looks(watching, session):
+        async with looks(rita, session):
             assert await reader.readline() == b"one\n"
         assert await next_waiting(watching, person) == session
         async with asyncio.timeout(GONE):
@@ -402,7 +349,7 @@ async def test_a_forward_waits_and_stops(
         answer = asyncio.ensure_future(reader.readline())  # noqa: TID251 (it waits for the watcher)
         await idle(watching.pid)
         assert not answer.done()
-        async with looks(watching, session):
+        async with looks(rita, session):
             assert await answer == b"two\n"
             grants = await watching.rows("grants", "--user", person.name)
             await watching.admin("revoke", grants[0]["id"], "--reason", "a test")
@@ -413,7 +360,9 @@ async def test_a_forward_waits_and_stops(
     assert "nobody watches" in shown
 
 
-async def test_each_line_of_a_prompt_waits(watched: Enrol, watching: Bastion) -> None:
+async def test_each_line_of_a_prompt_waits(
+    watched: Enrol, rita: Contractor, watching: Bastion
+) -> None:
     """As each is a session. ctrl-c ends one that waits, and the next line is asked for."""
     person = await asyncio.to_thread(watched, "--command", "echo one two")
     async with person.jump_terminal() as terminal:
@@ -424,7 +373,7 @@ async def test_each_line_of_a_prompt_waits(watched: Enrol, watching: Bastion) ->
         await terminal.expect(rf"\^C\r\n.*{HOST}> ")
         terminal.send("echo one two\r")
         session = await waiting(terminal)
-        async with looks(watching, session):
+        async with looks(rita, session):
             await terminal.expect(rf"one two\r\n.*{HOST}> ")
             terminal.send("exit\r")
             assert await terminal.wait() == 0
@@ -436,23 +385,3 @@ async def what_happened(bastion: Bastion, session: str) -> list[str]:
     return [
         each["what"] for each in map(json.loads, told.splitlines()) if each["session"] == session
     ]
-
-
-async def test_each_channel_of_a_connection_waits_for_itself(
-    alice: Contractor, watching: Bastion, short: Path
-) -> None:
-    """Whoever watches one of them sees nothing of the other."""
-    async with multiplexed(alice, short):
-        line = ("-o", f"ControlPath={short}/inner")
-        async with (
-            alice.jumping("echo on; exec cat", options=line) as one,
-            alice.jumping("echo on; exec cat", options=line) as other,
-        ):
-            session = (await one.stderr.expect(WAITS))[1].decode()
-            waits = (await other.stderr.expect(WAITS))[1].decode()
-            async with looks(watching, session):
-                await one.stdout.expect("on\n")
-                shown = await row(watching, waits)
-                assert (shown["waits"], shown["watchers"]) == (True, [])
-            await one.stderr.expect(FROZEN, GONE)
-            assert other.stdout.text == ""
