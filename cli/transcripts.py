@@ -66,8 +66,13 @@ def _printed(output: Output, lines: Iterable[Line]) -> bool:
     any_ = False
     for line in lines:
         any_ = True
-        output.line(f"[{shown_offset(line.time)}] {_MARKS[line.place]} {line.text}")
+        output.line(told(line))
     return any_
+
+
+def told(line: Line) -> str:
+    """A line of a transcript, with its time and what it is."""
+    return f"[{shown_offset(line.time)}] {_MARKS[line.place]} {line.text}"
 
 
 def _document(output: Output, session: Session, lines: Iterable[Line]) -> None:

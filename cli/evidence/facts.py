@@ -59,7 +59,8 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What goes into a pack. `by` packs it, on the machine `node`; `keys` have ever sealed there,
-    the present one first. `strayed` are versions of rules whose text does not fit them."""
+    the present one first. `strayed` are versions of rules whose text does not fit them, `missing`
+    sessions that the log tells of, and whose rows are not there or can't be read."""
 
     dossier: Dossier
     held: tuple[Held, ...]
@@ -68,6 +69,7 @@ class Facts:
     by: str
     node: str
     strayed: tuple[str, ...] = ()
+    missing: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -81,8 +83,12 @@ class Facts:
         yield from self.proof.findings
 
     def found(self) -> list[str]:
-        """The same as sentences, with what is wrong with the rules."""
+        """The same as sentences, with what is wrong with the rules, and what is missing."""
         said = [finding.sentence for finding in self.findings()]
-        return said + [
-            f"The rules {version[:12]} are not what they were." for version in self.strayed
-        ]
+        rules = (f"The rules {version[:12]} are not what they were." for version in self.strayed)
+        return [*said, *rules, *map(_gone, self.missing)]
+
+
+def _gone(session: int) -> str:
+    """Of a session that has events and no row."""
+    return f"S-{session}: the log tells of it, and its row is missing or can't be read."

@@ -1,7 +1,6 @@
 """Packing: what goes into a tar, in which order, and the one signature over it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -9,67 +8,20 @@ from bastion.app import Services
 from bastion.audit import judged_by
 from bastion.authority.sshsig import sign
 from bastion.checkpoints import Checkpoint, Sealed
-from bastion.dossier import Dossier, Registry
 from bastion.events import Event
 from bastion.proving import Prover
 from cli import shapes
-from cli.beside import beside
 from cli.evidence import documents
 from cli.evidence.facts import NAMESPACE, Facts, Held
 from cli.evidence.page import Told, page
 from cli.evidence.readme import readme
 from cli.evidence.recordings import Recordings
 from cli.evidence.tarball import Tarball
+from cli.evidence.transcribing import Transcribing
 from cli.output import json_of
 from recorder import FileRow
-from recorder.manifest import sha256_of
 
 SUMS: Final = "SHA256SUMS"
-
-
-def facts_of(services: Services, registry: Registry, dossier: Dossier, by: str) -> Facts:
-    """The facts of a pack: what was gathered is judged. Reads every recording through.
-
-    People are all who did anything of it, too.
-    """
-    journal, keys = services.journal, services.authority.seal_keys
-    prover = Prover(journal, judged_by(keys))
-    events = journal.numbers_about(dossier.circle(), _sealed_upto(services))
-    actors = dict.fromkeys(event.happened.actor for event in journal.with_numbers(events))
-    people = registry.people([*(name for name, _ in dossier.people), *actors])
-    return Facts(
-        dossier=replace(dossier, people=people),
-        held=tuple(_held(services, dossier)),
-        proof=prover.proof(events),
-        keys=keys,
-        by=by,
-        node=journal.node,
-        strayed=tuple(
-            each.version for each in dossier.policies if _strayed(each.version, each.text)
-        ),
-    )
-
-
-def _strayed(version: str, text: str) -> bool:
-    return sha256_of(text) != version
-
-
-def _sealed_upto(services: Services) -> int:
-    """The newest event that a checkpoint speaks for; where there is none, the newest of all."""
-    for sealed in services.journal.checkpoints(limit=1):
-        read = _read(sealed)
-        if read is not None:
-            return read.events
-    return services.journal.last()
-
-
-def _held(services: Services, dossier: Dossier) -> Iterator[Held]:
-    inspection = services.inspection
-    for session in dossier.sessions:
-        [case] = inspection.cases([session.id])
-        findings = tuple(inspection.session(session.id))
-        known = beside(services, [session])[session.id]
-        yield Held(session, case.kept, findings, case.laid, known)
 
 
 class Packing:
@@ -80,6 +32,7 @@ class Packing:
         self._facts = facts
         directory = services.settings.recordings(services.home)
         self._recordings = Recordings(directory, facts.dossier.at)
+        self._transcripts = Transcribing(services, facts.dossier.at)
 
     def size(self) -> int:
         """About how many bytes of recordings there are."""
@@ -92,7 +45,8 @@ class Packing:
         """
         facts, at = self._facts, self._facts.dossier.at
         tar.text("README.txt", readme(facts).encode(), at)
-        tar.stream("index.html", page(facts, Told(self._told(), self._files_of)), at)
+        told = Told(self._told(), self._files_of, self._transcripts.lines)
+        tar.stream("index.html", page(facts, told), at)
         tar.text("summary.json", json_of(documents.summary(facts)), at)
         for name, shape in documents.about(facts.dossier):
             tar.text(name, json_of(shape), at)
@@ -105,6 +59,7 @@ class Packing:
         self._prove(tar)
         for held in facts.held:
             self._recordings.add(tar, held)
+            self._transcripts.add(tar, held)
         return self._sign(tar)
 
     def _files_of(self, held: Held) -> Iterator[FileRow]:

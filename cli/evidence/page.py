@@ -32,6 +32,9 @@ MOST_SESSIONS: Final = 500
 MOST_FILES: Final = 200
 MOST_FILES_IN_ALL: Final = 2000
 """Of one session, and of all of them."""
+MOST_LINES: Final = 400
+MOST_LINES_IN_ALL: Final = 10_000
+"""Of the transcript of one session, and of all of them."""
 MOST_ROWS: Final = 500
 """Of certificates, and of connections."""
 
@@ -45,10 +48,12 @@ Row = Sequence[object]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the page is told beside the facts: the events, and the files of a session, in order."""
+    """What the page is told beside the facts: the events; the files of a session; and what it
+    showed, as lines of text."""
 
     events: Iterable[Event]
     files: Callable[[Held], Iterable[FileRow]]
+    shown: Callable[[Held], Iterable[str]]
 
 
 def page(facts: Facts, told: Told) -> Iterator[bytes]:
@@ -264,16 +269,19 @@ def _rules(dossier: Dossier) -> Iterator[Html]:
 def _sessions(facts: Facts, told: Told) -> Iterator[Html]:
     if not facts.held:
         yield tag("p", "There were none.", class_="quiet")
-    room = MOST_FILES_IN_ALL
+    rows, lines_left = MOST_FILES_IN_ALL, MOST_LINES_IN_ALL
     for held in facts.held[:MOST_SESSIONS]:
-        most = min(room, MOST_FILES)
+        most = min(rows, MOST_FILES)
         files = list(islice(told.files(held), most + 1))
-        room -= min(len(files), most)
-        yield _session(held, _files(files, most))
+        rows -= min(len(files), most)
+        longest = min(lines_left, MOST_LINES)
+        shown = list(islice(told.shown(held), longest + 1))
+        lines_left -= min(len(shown), longest)
+        yield _session(held, _files(files, most), _shown(held, shown, longest))
     yield _cut(len(facts.held) - MOST_SESSIONS, "session", "sessions.json")
 
 
-def _session(held: Held, files: Html | None) -> Html:
+def _session(held: Held, files: Html | None, shown: Html | None) -> Html:
     session = held.session
     kind = "wrong" if held.findings else "good" if held.sound else "care"
     status = session.exit_signal if session.exit_status is None else session.exit_status
@@ -301,9 +309,27 @@ def _session(held: Held, files: Html | None) -> Html:
                 ("seal", seal),
             ]
         ),
+        shown,
         files,
         class_="session",
         id=session.name,
+    )
+
+
+def _shown(held: Held, shown: Sequence[str], most: int) -> Html | None:
+    """The beginning of what a session showed."""
+    if not shown:
+        return None
+    file = f"transcripts/{held.session.name}.txt"
+    what = "What it showed, as text; the evidence is the recording."
+    more = tag("p", "There is more: ", link(file, file), " has all.", class_="quiet")
+    screen = tag("pre", lines("\n".join(shown[:most])), class_="screen")
+    return joined(
+        [
+            tag("p", what, class_="quiet"),
+            screen if most else None,
+            more if len(shown) > most else None,
+        ]
     )
 
 

@@ -83,6 +83,7 @@ files.json, files.csv    which files went over
 events.jsonl             the events about all this, each exactly as it was hashed for the log
 proof/                   checkpoints that seal the log, their signatures, their lists of events
 recordings/              what was shown (.cast, asciicast v2), what was sent (.sent), their seals
+transcripts/             what was shown, as text to be read: the evidence is the recording
 allowed_signers          the public seal key, for ssh-keygen
 SHA256SUMS, .sig         the sums of all files, and the signature over them"""
 

@@ -13,7 +13,8 @@ from bastion.events import Details, Happened, What
 from cli.desk import Desk
 from cli.evidence import documents
 from cli.evidence.facts import Facts
-from cli.evidence.packing import Packing, facts_of
+from cli.evidence.gathering import facts_of
+from cli.evidence.packing import Packing
 from cli.evidence.tarball import Tarball, written_aside
 from cli.evidence.words import counted, first_lines, not_proved, proved
 from cli.listing import as_json

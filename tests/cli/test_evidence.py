@@ -259,14 +259,30 @@ def test_a_recording_that_is_gone_is_said(asked: Installation, tmp_path: Path) -
 
 
 def test_a_row_that_can_not_be_read_is_a_sentence(asked: Installation, tmp_path: Path) -> None:
-    """Nothing is told, and nothing is written."""
+    """Of the session itself; of its grant, the rest is packed and the pack says what is missing."""
     with closing(sqlite3.connect(asked.home.directory / "bastion.db")) as raw:
         raw.execute("UPDATE sessions SET kind = 'none' WHERE id = 2")
         raw.commit()
-    for about in ("G-2", "S-2"):
-        said = asked("evidence", about, "-o", str(tmp_path / "pack.tar"), status=1)
-        assert f"What the database has of {about} can't be read" in said.err
+    said = asked("evidence", "S-2", "-o", str(tmp_path / "pack.tar"), status=1)
+    assert "What the database has of S-2 can't be read" in said.err
     assert lying(tmp_path) == []
+    pack = packed(asked, "G-2", tmp_path)
+    missing = "S-2: the log tells of it, and its row is missing or can't be read."
+    assert pack.json("summary.json")["findings"] == [missing]
+    assert f"WRONG: {missing}" in pack.text("README.txt")
+    assert [each["id"] for each in pack.json("sessions.json")] == ["S-1"]
+
+
+def test_what_was_shown_can_be_read(asked: Installation, tmp_path: Path) -> None:
+    """As text: a file for each session that showed something, and on the page."""
+    pack = packed(asked, "G-2", tmp_path)
+    assert pack.text("transcripts/S-1.txt") == "[0:00:00]   hello\n"
+    assert "[0:00:00]   hello" in pack.text("index.html")
+    (cast,) = asked.home.directory.rglob("S-1.cast")
+    cast.write_bytes(cast.read_bytes() + b"no event\n" + b'[1.0, "o", "more"]\n')
+    pack = packed(asked, "S-1", tmp_path)
+    last = pack.text("transcripts/S-1.txt").splitlines()[-1]
+    assert last == "(here the recording can't be read any further)"
 
 
 def test_an_event_that_was_changed_is_said_and_packed_as_it_is(

@@ -29,6 +29,8 @@ from cli.evidence.page import (
     MOST_EVENTS,
     MOST_FILES,
     MOST_FILES_IN_ALL,
+    MOST_LINES,
+    MOST_LINES_IN_ALL,
     MOST_SESSIONS,
     Told,
     page,
@@ -146,6 +148,7 @@ def facts_with(said: str) -> Facts:
         by=said,
         node=said,
         strayed=(said,),
+        missing=(34,),
     )
 
 
@@ -188,7 +191,7 @@ def files_with(said: str, count: int = 1) -> list[FileRow]:
 def page_with(said: str) -> str:
     """The page of such a pack."""
     events = [event_with(said, 1), event_with(said, 2)]
-    told = Told(events, lambda _: files_with(said))
+    told = Told(events, lambda _: files_with(said), lambda _: [said, said])
     return b"".join(page(facts_with(said), told)).decode()
 
 
@@ -234,6 +237,7 @@ OURS = set(
 ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "colspan"}
 PLACE = re.compile(
     r"#[A-Za-z0-9-]+|policy/[A-Za-z0-9]+\.toml|[a-z]+\.(json|jsonl|csv)|recordings/S-31\.cast"
+    r"|transcripts/S-[0-9]+\.txt"
 )
 
 
@@ -332,13 +336,19 @@ def test_what_is_too_long_is_cut_and_said() -> None:
     proof = replace(facts.proof, events=tuple(range(MOST_EVENTS + 5)))
     many = replace(facts, held=held, proof=proof)
     events = (event_with(HARMLESS, number) for number in range(MOST_EVENTS + 5))
-    told = Told(events, lambda _: files_with(HARMLESS, MOST_FILES + 1))
+    told = Told(
+        events,
+        lambda _: files_with(HARMLESS, MOST_FILES + 1),
+        lambda _: (f"line {number}" for number in range(MOST_LINES + 1)),
+    )
     markup = b"".join(page(many, told)).decode()
     said = " ".join("".join(Read(markup).text).split())
     assert "5 events more: events.jsonl has all." in said
     assert "3 sessions more: sessions.json has all." in said
     assert said.count("There are more files: files.csv has all.") == MOST_SESSIONS
     assert markup.count("<td>harmless ") == MOST_FILES_IN_ALL
+    assert said.count("There is more: transcripts/S-31.txt has all.") == MOST_SESSIONS
+    assert markup.count("line 399\n") + markup.count("line 399<") == MOST_LINES_IN_ALL / MOST_LINES
     assert markup.count('<section class="session"') == MOST_SESSIONS
 
 

@@ -108,6 +108,7 @@ async def test_the_whole_story_is_packed_and_verified(
     certificates = found.json("certificates.json")
     assert [each["kind"] for each in certificates] == ["user", "target", "target"]
     assert "<script>alert(1)</script>" in found.text("recordings/S-1.cast")
+    assert "<script>alert(1)</script>" in found.text("transcripts/S-1.txt")
     everything = b"".join((found.directory / name).read_bytes() for name in found.names())
     assert b"mallory" not in everything
     page = found.text("index.html")
