@@ -20,11 +20,6 @@ _TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)?",
     re.ASCII,
 )
-_CLOCK = re.compile(
-    r"(?:(?P<hours>[0-9]{1,4}):)?(?P<minutes>[0-9]{1,4}):(?P<seconds>[0-9]{2}(?:\.[0-9]{1,6})?)",
-    re.ASCII,
-)
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB|TiB)?", re.ASCII)
 _SHOWN = (("B", 1), ("KiB", 2**10), ("MiB", 2**20), ("GiB", 2**30), ("TiB", 2**40))
 _SIZES = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -51,23 +46,6 @@ def parse_duration(text: str) -> timedelta:
     if seconds > LONGEST.total_seconds():
         raise BadInput(f"{shown} is longer than ten years.")
     return timedelta(seconds=seconds)
-
-
-def parse_offset(text: str) -> float:
-    """A point in something that lasts, in seconds: `3:20:00`, `20:00`, `90s`, `1h30m`, `1.5`.
-
-    Raises BadInput.
-    """
-    shown, stripped = ascii(text[:40]), text.strip()
-    if (clock := _CLOCK.fullmatch(stripped)) is not None:
-        hours, minutes, seconds = int(clock["hours"] or 0), int(clock["minutes"]), clock["seconds"]
-        if (clock["hours"] is None or minutes < 60) and float(seconds) < 60:
-            return 3600.0 * hours + 60.0 * minutes + float(seconds)
-    elif _SECONDS.fullmatch(stripped) is not None:
-        return float(stripped)
-    elif ":" not in stripped:
-        return parse_duration(text).total_seconds()
-    raise BadInput(f"{shown} is no point in a session: write it as in 3:20:00, 20:00, 90s or 2m.")
 
 
 def parse_time(text: str) -> Moment:

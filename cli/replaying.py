@@ -14,10 +14,9 @@ from typing import Any, Final
 
 import click
 
-from bastion.durations import parse_offset
 from bastion.errors import BadInput
 from bastion.workers import Stay
-from cli.arguments import MOMENT, SESSION
+from cli.arguments import MOMENT, OFFSET, SESSION
 from cli.desk import Desk
 from cli.identities import AWAY, HERE, demand_content, demand_opened, identity_option, read_identity
 from cli.sessions import looked_at, wanted_session
@@ -36,7 +35,11 @@ def _paced(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--at", type=MOMENT, metavar="TIME", help="Begin at this time of day."),
         click.option(
-            "--from", "start", metavar="POINT", help="Begin at this point: 3:20:00, 20:00, 2m, 90."
+            "--from",
+            "start",
+            type=OFFSET,
+            metavar="POINT",
+            help="Begin at this point: 3:20:00, 20:00, 2m, 90.",
         ),
         click.option(
             "--idle", type=click.FloatRange(0, 86_400), help="No pause longer than these seconds."
@@ -70,7 +73,7 @@ def replay(
     session: int,
     speed: float,
     idle: float | None,
-    start: str | None,
+    start: float | None,
     at: datetime | None,
     typed: bool,
     identity: Path | None,
@@ -126,7 +129,7 @@ def replay_away(
     session: int,
     speed: float,
     idle: float | None,
-    start: str | None,
+    start: float | None,
     at: datetime | None,
 ) -> None:
     """Show a session again.
@@ -150,12 +153,12 @@ def replay_away(
             out(text)
 
 
-def _start(session: Session, start: str | None, at: datetime | None) -> float:
+def _start(session: Session, start: float | None, at: datetime | None) -> float:
     """Seconds from the session's beginning."""
     if start is not None and at is not None:
         raise BadInput("Say where to begin once: either --from POINT or --at TIME.")
     if at is None:
-        return parse_offset(start) if start is not None else 0.0
+        return 0.0 if start is None else start
     if at < session.started_at or (session.ended_at is not None and at > session.ended_at):
         raise BadInput(f"{session.name} did not go on at {at:%Y-%m-%d %H:%M} UTC.")
     return (at - session.started_at).total_seconds()

@@ -5,7 +5,6 @@ is evidence, and only `replay` makes it safe to look at. `text` leaves them out.
 give back exact bytes; `track` gives what was sent as it lies there, encrypted.
 """
 
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -26,18 +25,18 @@ from recorder.asciicast import (
 )
 from recorder.asciicast3 import Intervals, header3_line
 from recorder.characters import as_terminal, as_text, targets
+from recorder.lines import Place
 from recorder.reader import Reader
 from recorder.redacted import redacted, redacted_header
 from recorder.redaction import Redactor
-from recorder.screen_filter import ScreenFilter
 from recorder.sent import FrameKind
 from recorder.sent_reader import read_sent
 from recorder.session import Size
+from recorder.transcript import Transcripts
 
 LARGEST_SIDE = 1000
 
 _GZIP: Final = zlib.MAX_WBITS | 16
-_NO_TEXT: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f]")
 _LONGEST_SIZE = len("4294967295x4294967295")  # RFC 4254, section 6.7
 
 
@@ -90,16 +89,13 @@ def asciicast(
 
 
 def text(reader: Reader, out: Sink, redactor: Redactor | None = None) -> None:
-    """What was shown as plain text, without what a terminal would act on: no evidence."""
-    events = as_text(reader.events())
+    """What was shown, as lines that print, as a transcript has them: for reading, no evidence."""
+    transcripts = Transcripts() if redactor is None else Transcripts(redactor)
+    for line in transcripts.lines(reader.header(), reader.events()):
+        if line.place is not Place.COMMAND:
+            out.write(f"{line.text}\n".encode())
     if redactor is not None:
-        events = redacted(events, redactor)
-    screen = ScreenFilter()
-    for event in events:
-        if event.code in STREAM_OF:
-            out.write(_NO_TEXT.sub("", screen.feed(event.data)).encode())
-    if redactor is not None:
-        out.write(f"\n(redacted: {redactor.count} places; not the evidence)\n".encode())
+        out.write(f"(redacted: {redactor.count} places)\n".encode())
 
 
 def raw(reader: Reader, stream: Stream, out: Sink) -> None:

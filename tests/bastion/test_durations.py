@@ -10,7 +10,6 @@ from bastion.durations import (
     LONGEST,
     format_duration,
     parse_duration,
-    parse_offset,
     parse_size,
     parse_time,
 )
@@ -64,36 +63,6 @@ def test_durations_that_are_refused(text: str, said: str) -> None:
     with pytest.raises(BadInput, match=said) as refusal:
         parse_duration(text)
     assert len(str(refusal.value)) < 120
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("3:20:00", 12_000),
-        ("20:00", 1200),
-        ("0:00:01.5", 1.5),
-        ("100:00", 6000),
-        (" 90 ", 90),
-        ("1.5", 1.5),
-        ("90s", 90),
-        ("1h30m", 5400),
-        ("1000:00:00", 3_600_000),
-    ],
-)
-def test_points(text: str, seconds: float) -> None:
-    """As clocks of players show them, as durations, and as bare seconds."""
-    assert parse_offset(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["1:60:00", "1:75", "1:5", "-1:00", "1:00:00:00", ":30", "nan", "1e9", "", "٣:20", "9" * 99],
-)
-def test_points_that_are_refused(text: str) -> None:
-    """With one sentence."""
-    with pytest.raises(BadInput) as refusal:
-        parse_offset(text)
-    assert len(str(refusal.value)) < 140
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
     --quick          small sizes, under a minute: to see that all of it works
     --megabytes N    how much a bulk transfer carries
     --only PART…     some parts only: connecting keystrokes bulk files idle signing
-                     years ending asking templates
+                     years ending asking templates recordings
     --json FILE      the figures for a program
 
 It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
@@ -34,6 +34,7 @@ from tests.bench import (
     idle,
     keystrokes,
     questions,
+    recordings,
     signing,
     templates,
 )
@@ -44,7 +45,7 @@ from tests.bench.years import Years
 LONGEST = 14 * 60
 """Seconds after which it gives up."""
 
-BY_ITSELF = ("signing", "years", "ending", "asking", "templates")
+BY_ITSELF = ("signing", "years", "ending", "asking", "templates", "recordings")
 """What is not beside ProxyJump, and makes its own bastion."""
 
 SESSIONS = 5
@@ -69,6 +70,7 @@ class Sizes:
     years: Years
     people: int
     asked: int
+    recorded: int
 
 
 FULL = Sizes(
@@ -91,6 +93,7 @@ FULL = Sizes(
     ),
     people=100,
     asked=20,
+    recorded=1000,
 )
 QUICK = Sizes(
     connections=5,
@@ -112,6 +115,7 @@ QUICK = Sizes(
     ),
     people=8,
     asked=4,
+    recorded=20,
 )
 
 
@@ -155,6 +159,8 @@ def _everything(sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
         yield "asking", asking.measure(replace(sizes.years, events=few), sizes.asked)
     if "templates" in parts:
         yield "templates", templates.measure(sizes.doors)
+    if "recordings" in parts:
+        yield "recordings", recordings.measure(sizes.recorded)
 
 
 def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
