@@ -99,7 +99,7 @@ def test_raw_bytes_come_back_exactly(busy: Installation, tmp_path: Path) -> None
     identity = str(busy.home.auditor)
     sent = piped(busy, "export", "S-2", "--raw", "stdin", "--identity", identity)
     assert sent.stdout == b"secret\n"
-    assert "belong together" in busy("export", "S-1", "--raw", "stdin", status=2).err
+    assert "needs --identity FILE" in busy("export", "S-1", "--raw", "stdin", status=2).err
     missing = busy("export", "S-1", "--raw", "stdin", "--identity", "/nowhere", status=2)
     assert "/nowhere can't be read" in missing.err
 
