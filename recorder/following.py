@@ -6,6 +6,7 @@ present screen again, and not all that came in between.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -28,6 +29,10 @@ screen was drawn lately."""
 FLOOD = 1024 * 1024
 LAST = 128 * 1024
 """Bytes; where more than FLOOD came at once, only the last of it is read."""
+
+LATE = 4.0
+"""Seconds; who has not come to the end of what there is for so long goes on at the end: what costs
+much to draw would hold her up for as long as somebody likes."""
 
 CALM = 10
 """Waits between two screens in a flood: nobody can read more of them."""
@@ -55,7 +60,7 @@ def follow(
     try:
         for events in tail.runs():
             for event in shown(safe(events if terminal else as_terminal(events))):
-                draw(event, screen, reader.rest)
+                draw(event, screen, reader.rest, tail.late)
                 if tail.caught_up and event.code is Code.OUT:
                     show(event.data)
     finally:
@@ -80,7 +85,12 @@ class Tail:
         self._read = SLICE  # so that it looks ahead at once
         self._flood: int | None = None
         self._torn = self._ended = self._told = False
+        self._at_end = time.monotonic()
         self.caught_up = False
+
+    def late(self) -> bool:
+        """Whether it is too long ago that the end was come to."""
+        return time.monotonic() - self._at_end > LATE
 
     def runs(self) -> Iterator[Iterator[Event]]:
         """The events as text, in their order, until the session is over.
@@ -128,6 +138,11 @@ class Tail:
         """So much was told: whether it is time to see how much there is ahead."""
         self._reader.rest()
         self._read += size
+        if self.late():
+            self.caught_up = False
+            self._most = self._kept = LAST
+            self._show_flood()
+            return True
         if self._flood is not None:
             self._flood -= size
             if self._flood <= 0:
@@ -159,6 +174,7 @@ class Tail:
         self._catch_up()
         for _ in range(CALM):
             self._wait()
+        self._at_end = time.monotonic()
 
     def _pause(self) -> bool:
         """At the end of what there is: whether there will be no more than is there already."""
@@ -167,6 +183,7 @@ class Tail:
         over = self._ended or self._over()
         if not over:
             self._wait()
+        self._at_end = time.monotonic()
         return over
 
     def _catch_up(self) -> None:

@@ -92,8 +92,16 @@ class Screen:
         return drawn
 
 
-def draw(event: Event, screen: Screen, rest: Callable[[], object]) -> None:
-    """Have `screen` show what was shown, in pieces that are soon done, whatever they are."""
+def draw(
+    event: Event,
+    screen: Screen,
+    rest: Callable[[], object],
+    enough: Callable[[], bool] = lambda: False,
+) -> None:
+    """Have `screen` show what was shown, in pieces that are soon done, whatever they are.
+
+    `rest` is called between them; where `enough` says so, what is left of it is not drawn.
+    """
     if event.code is not Code.OUT:
         screen.resize(size_of(event.data))
         rest()
@@ -101,6 +109,8 @@ def draw(event: Event, screen: Screen, rest: Callable[[], object]) -> None:
     for at in range(0, len(event.data), PIECE):
         screen.show(event.data[at : at + PIECE])
         rest()
+        if enough():
+            return
 
 
 def size_of(text: str) -> Size:
