@@ -36,7 +36,7 @@ LARGEST_KEYFRAME: Final = 1024 * 1024
 """Bytes of a keyframe before it is compressed; a larger screen has none."""
 
 _LARGEST_POINTS = 16 * 1024 * 1024
-_LARGEST_TABLE = 12 * 2 * (MOST_FRAMES + 1)
+_LARGEST_TABLE = 16 * (MOST_FRAMES + 1)
 
 _OURS = 0x184D2A5B
 _TABLE = 0x184D2A5E
@@ -44,7 +44,6 @@ _TABLE_END = 0x8F92EAB1
 _SKIPPABLE = struct.Struct("<II")
 _LENGTHS = struct.Struct("<II")
 _FOOTER = struct.Struct("<IBI")
-_CHECKSUMS, _RESERVED = 0x80, 0x7C
 
 _WINDOW = 2**24
 _LARGEST = 2**63 - 1

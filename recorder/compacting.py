@@ -18,6 +18,8 @@ from recorder.compaction import SMALLEST, Done, aside_of
 from recorder.compactor import LONGEST, answer, job
 from recorder.errors import NotCompacted
 from recorder.index import Index
+from recorder.plain import ZST
+from recorder.seal import MANIFEST
 from recorder.session import Compaction, Session
 from recorder.space import Space
 
@@ -28,6 +30,9 @@ SLOWEST: Final = 256 * 1024
 FIRST: Final = timedelta(minutes=1)
 LAST: Final = timedelta(hours=1)
 """How long one that could not be compacted is left alone: at first, and at most."""
+
+MOST_TOLD: Final = 20
+"""Sentences of one round."""
 
 _PAGE = 100
 _MOST_WAITING = 10_000
@@ -78,7 +83,7 @@ class Compacting:
                         problems.append(problem)
         finally:
             await self._stop()
-        return problems
+        return _in_short(problems)
 
     def _due(self, last: int) -> list[Session]:
         return self._index.uncompacted(self._now() - self._after, limit=_PAGE, after=last)
@@ -94,7 +99,14 @@ class Compacting:
             for each in page
             if each.recording.size > SMALLEST
             and (each.id not in self._waiting or self._waiting[each.id][0] <= now)
+            and self._lies_here(each)
         ]
+
+    def _lies_here(self, session: Session) -> bool:
+        """Whether there is anything of it: another machine's recordings lie there."""
+        plain = self._directory / session.recording.path
+        names = (plain.name, f"{plain.name}{ZST}", plain.with_suffix(MANIFEST).name)
+        return any(plain.with_name(name).exists() for name in names)
 
     async def _compact(self, session: Session) -> str | None:
         """Compact one; what there is to say of it, if anything."""
@@ -171,6 +183,11 @@ class Compacting:
         if session is not None:
             with contextlib.suppress(OSError):
                 aside_of(self._directory / session.recording.path).unlink(missing_ok=True)
+
+
+def _in_short(problems: list[str]) -> list[str]:
+    more = len(problems) - MOST_TOLD
+    return problems if more <= 0 else [*problems[:MOST_TOLD], f"and so are {more} more"]
 
 
 async def _said(process: Process, asked: bytes) -> bytes:

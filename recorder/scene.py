@@ -8,6 +8,7 @@ before that and stood untouched is not seen. So it is where the nearest keyframe
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -68,8 +69,10 @@ def scene_at(reader: Reader, time: float) -> Scene:
 
     Raises RecordingMissing, CorruptRecording.
     """
-    header = reader.header()
-    begins = _nearby(reader, header, time) if time and reader.seeks else None
+    header, begins = reader.header(), None
+    if time and reader.seeks:
+        with suppress(RecordingMissing):  # compacted just now: it is read from the beginning
+            begins = _nearby(reader, header, time)
     if begins is None:
         begins = _Beginning(Picture.first(header, reader.rest), reader.events())
     events, picture = begins.events, begins.picture
@@ -87,11 +90,13 @@ def _nearby(reader: Reader, header: Header, time: float) -> _Beginning | None:
     lying = lying_path(reader.path)
     if lying.suffix == ZST:
         return _at_point(reader, lying, header, time)
-    with opened_plain(lying) as file:
-        place = _place_before(file, time)
+    file = opened_plain(lying)
+    place = _place_before(file, time)
     if place is None:
+        file.close()
         return None
-    events = reader.parsed(_lines_at(lying, place, torn=True), None)
+    file.seek(place)
+    events = reader.parsed(_lines(file, torn=True), None)
     return _Beginning(Picture.first(header, reader.rest), events, whole=False)
 
 
@@ -103,7 +108,7 @@ def _at_point(reader: Reader, lying: Path, header: Header, time: float) -> _Begi
     if found is None:
         return None
     point, keyframe = found
-    events = reader.parsed(_lines_at(lying, point.offset), point.events)
+    events = reader.parsed(_lines(opened_plain(lying, point.offset)), point.events)
     try:
         first = next(events, None)
     except CorruptRecording:
@@ -169,9 +174,9 @@ def _line_after(file: BinaryIO, place: int) -> tuple[int, float | None]:
         return begins, None
 
 
-def _lines_at(lying: Path, place: int, *, torn: bool = False) -> Iterator[bytes]:
-    """The lines from a place on; without the first one where that is `torn`."""
-    with opened_plain(lying, place) as file:
+def _lines(file: BinaryIO, *, torn: bool = False) -> Iterator[bytes]:
+    """The lines of a file from where it is, and its end; without the first where that is `torn`."""
+    with file:
         lines = whole_lines(file)
         if torn:
             next(lines, None)

@@ -152,6 +152,26 @@ async def test_a_corrupt_one_keeps_no_other_and_is_told_of_once(
     assert b"line 8 " in changed.read_bytes()
 
 
+async def test_what_lies_on_another_machine_is_no_matter_here(
+    archive: Archive,
+    index: Index,
+    compacting: Compacting,
+    clock: Clock,
+    recordings: Path,
+    *,
+    log: Log,
+) -> None:
+    """One database, several machines, each with its own recordings."""
+    session = await recorded(archive, index)
+    clock.seconds += 61
+    path = recordings / session.recording.path
+    for file in path.parent.iterdir():
+        file.unlink()
+    assert await compacting.run() == []
+    assert state(index, session.id) == [None]
+    assert log.heard == []
+
+
 async def test_on_a_disk_without_room_it_waits(
     archive: Archive, index: Index, clock: Clock, recordings: Path, log: Log
 ) -> None:
