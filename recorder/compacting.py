@@ -7,6 +7,7 @@ sessions end, nor that none begins; on a disk that is short of room it is what m
 
 import asyncio
 import contextlib
+import re
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
@@ -76,20 +77,23 @@ class Compacting:
         problems: list[str] = []
         last = 0
         try:
-            while page := await asyncio.to_thread(self._due, last):
-                last = page[-1].id
-                for session in await asyncio.to_thread(self._worth, page):
+            while numbers := await asyncio.to_thread(self._due, last):
+                last = numbers[-1]
+                for session in await asyncio.to_thread(self._worth, numbers):
                     if (problem := await self._compact(session)) is not None:
                         problems.append(problem)
         finally:
             await self._stop()
         return _in_short(problems)
 
-    def _due(self, last: int) -> list[Session]:
+    def _due(self, last: int) -> list[int]:
         return self._index.uncompacted(self._now() - self._after, limit=_PAGE, after=last)
 
-    def _worth(self, page: Sequence[Session]) -> list[Session]:
-        """Those that would be smaller; the others are done with."""
+    def _worth(self, numbers: Sequence[int]) -> list[Session]:
+        """Those that would be smaller; the small ones are done with. A row that can't be read is
+        told of by `verify`."""
+        read = self._index.read(numbers)
+        page = [each for number in numbers if (each := read.get(number)) is not None]
         small = [each.id for each in page if each.recording.size <= SMALLEST]
         if small:
             self._index.compacted(small, Compaction.KEPT)
@@ -103,7 +107,13 @@ class Compacting:
         ]
 
     def _lies_here(self, session: Session) -> bool:
-        """Whether there is anything of it: another machine's recordings lie there."""
+        """Whether there is anything of it: another machine's recordings lie there.
+
+        A row is not sealed: what does not name a file of its own is none of ours.
+        """
+        own = rf"[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}}/{session.name}(-[0-9]{{1,2}})?\.cast"
+        if re.fullmatch(own, session.recording.path) is None:
+            return False
         plain = self._directory / session.recording.path
         names = (plain.name, f"{plain.name}{ZST}", plain.with_suffix(MANIFEST).name)
         return any(plain.with_name(name).exists() for name in names)

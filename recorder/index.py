@@ -292,18 +292,18 @@ class Index:
                 connection.execute(statement.order_by(began, number).limit(limit)).scalars()
             )
 
-    def uncompacted(self, ended_before: datetime, *, limit: int, after: int) -> list[Session]:
+    def uncompacted(self, ended_before: datetime, *, limit: int, after: int) -> list[int]:
         """Sessions that ended before that time and are sealed, whose recording nobody has looked
         at to compact it, and that was not let go: the oldest first, after the number `after`."""
         columns = sessions.c
-        statement = select(sessions).where(
+        statement = select(columns.id).where(
             is_uncompacted,
             is_kept,
             columns.sealed,
             columns.ended_at < ended_before,
             columns.id > after,
         )
-        return self._fetch(statement.order_by(columns.id).limit(limit))
+        return self._numbers(statement.order_by(columns.id).limit(limit))
 
     def compacted(
         self,

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from bastion.actor import Actor
 from bastion.authority.sshsig import sign
+from bastion.compacting import compacting
 from bastion.errors import Unavailable
 from recorder import Session
 from recorder.manifest import NAMESPACE, sha256_of
+from recorder.space import Marks, Space
 from tests.bastion.forger import relink
 from tests.bastion.logs import GUARDED
 from tests.cli.desks import Installation
@@ -198,6 +201,33 @@ async def test_a_corrupt_recording_blocks_no_other(
     assert [row["id"] for row in admin(world)("sessions", "--json").json] == ["S-2"]
     assert all(sentence.startswith("S-1") for sentence in findings(world))
     assert await world.services.archive.recover() == []
+
+
+async def test_a_corrupt_recording_keeps_no_other_from_being_compacted(world: World) -> None:
+    """The same: it is told of once and stays as it is, and so does one whose row can't be read."""
+    sessions = await ran(world, *(f"seq 1 {20_000 + number}" for number in range(3)))
+    services = world.services
+    file = cast(world, sessions[1])
+    file.write_bytes(file.read_bytes().replace(b"19999", b"99991"))
+    with closing(database(world)) as raw:
+        raw.execute("UPDATE sessions SET kind = 'unheard-of' WHERE id = 1")
+    made = compacting(
+        services.settings.recordings(services.home),
+        services.index,
+        Space(services.home.directory, Marks(0, 0, 0)),
+        after=timedelta(0),
+        journal=services.journal,
+        service=Actor("bastion"),
+        now=lambda: world.now + timedelta(minutes=1),
+    )
+    corrupt = "its content has another SHA-256 than its row"
+    assert await made.run() == [f"S-2 is corrupt and stays as it is: {corrupt}"]
+    assert await made.run() == []
+    kinds = ("*.cast", "*.cast.zst")
+    lie = [sorted(file.name for file in services.home.directory.rglob(kind)) for kind in kinds]
+    assert lie == [["S-1.cast", "S-2.cast"], ["S-3.cast.zst"]]
+    told = admin(world)("audit", "--what", "recording.corrupt", "--json").out.splitlines()
+    assert [json.loads(line)["why"] for line in told] == [corrupt]
 
 
 # Root signs anew
