@@ -3,7 +3,7 @@
     --quick          small sizes, under a minute: to see that all of it works
     --megabytes N    how much a bulk transfer carries
     --only PART…     some parts only: connecting keystrokes bulk files idle signing
-                     years ending asking templates recordings
+                     years ending asking templates recordings verifying
     --json FILE      the figures for a program
 
 It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
@@ -37,6 +37,7 @@ from tests.bench import (
     recordings,
     signing,
     templates,
+    verifying,
 )
 from tests.bench.figures import Row, document, table
 from tests.bench.stage import Stage, stage
@@ -45,7 +46,7 @@ from tests.bench.years import Years
 LONGEST = 14 * 60
 """Seconds after which it gives up."""
 
-BY_ITSELF = ("signing", "years", "ending", "asking", "templates", "recordings")
+BY_ITSELF = ("signing", "years", "ending", "asking", "templates", "recordings", "verifying")
 """What is not beside ProxyJump, and makes its own bastion."""
 
 SESSIONS = 5
@@ -161,6 +162,8 @@ def _everything(sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
         yield "templates", templates.measure(sizes.doors)
     if "recordings" in parts:
         yield "recordings", recordings.measure(sizes.recorded)
+    if "verifying" in parts:
+        yield "verifying", verifying.measure(2 * sizes.megabytes, sizes.small // 10)
 
 
 def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
