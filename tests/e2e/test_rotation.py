@@ -1,5 +1,6 @@
 """Keys are changed while people work: a real sshd, a stock client, a server that goes on."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.revoking import RevokingSshd, fingerprint
 from tests.e2e.warm import Warm
+from tests.e2e.watching import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +106,21 @@ async def test_the_user_ca(own: Bastion, person: Contractor) -> None:
     await person.certified()
     assert person.certificate.read_text() != before
     assert (await person.jump("echo two")).out == "two\n"
+
+
+async def test_the_seal(own: Bastion, person: Contractor) -> None:
+    """Changed between sessions and beside them: each is sealed by the key of its moment, all are
+    sound, and the public halves of all keys are told."""
+    await person.jump("echo one")
+    await own.admin("ca", "rotate", "seal")
+    async with asyncio.TaskGroup() as group:
+        for word in ("two", "three"):
+            group.create_task(person.jump(f"echo {word}"))
+        group.create_task(own.admin("ca", "rotate", "seal"))
+    await person.jump("echo four")
+    async with asyncio.timeout(PATIENCE):
+        while not all(row["recording"]["sealed"] for row in await own.rows("sessions")):
+            pass
+    done = await own.admin("verify", "--all")
+    assert done.out.startswith("4 recordings: nothing was changed")
+    assert len((await own.admin("ca", "show", "seal")).out.splitlines()) == 3
