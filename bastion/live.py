@@ -193,6 +193,7 @@ class Live:
 
     async def watch(self) -> None:
         """Look at the store and at the clock until cancelled; the clock waits for no store."""
+        self._looked = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._repeat(self.look))
             group.create_task(self._repeat(self._glance))
@@ -206,9 +207,15 @@ class Live:
             await asyncio.sleep(TICK)
 
     async def _glance(self) -> None:
-        """Where the store does not answer, what it said last is judged by the clock."""
-        if asyncio.get_running_loop().time() - self._looked > SILENCE:
+        """Where the store does not answer, what it said last is judged by the clock.
+
+        One that says nothing at all, not even that it is away, is lost after a while as well.
+        """
+        silence = asyncio.get_running_loop().time() - self._looked
+        if silence > SILENCE:
             self._judge(self._clock.now())
+        if silence > self._without_store.total_seconds():
+            self._lose()
 
     async def look(self) -> None:
         """One look."""
@@ -315,6 +322,9 @@ class Live:
         if silence < self._without_store:
             return
         log.error("no answer from the store for %s: %s", silence, error)
+        self._lose()
+
+    def _lose(self) -> None:
         self.cut_all(EndReason.LOST, "the bastion has lost its database; this session is over.")
 
 

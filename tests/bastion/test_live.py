@@ -1,6 +1,7 @@
 """What ends a live session: told from outside of it, by the clock and the store."""
 
 import asyncio
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -250,6 +251,21 @@ async def test_without_the_store_sessions_go_on_for_a_while_and_then_end(
     world.shelf.away = True
     await world.look_at(NOON + timedelta(minutes=minutes))
     assert bool(world.session.cuts) == ended
+
+
+async def test_a_store_that_hangs_is_lost_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not even say that it is away, as on a disk that does not answer."""
+    monkeypatch.setattr("bastion.live.TICK", 0.01)
+    world, goes_on = World(), threading.Event()
+    world.live._without_store = timedelta(seconds=0.3)
+    monkeypatch.setattr(world.shelf, "version", lambda: goes_on.wait(10) and 1)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        watching = group.create_task(world.live.watch())
+        while not world.session.cuts:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        goes_on.set()
+        watching.cancel()
+    assert world.session.cuts[0][0] is EndReason.LOST
 
 
 async def test_expiry_is_felt_without_the_store() -> None:
