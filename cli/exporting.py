@@ -18,7 +18,7 @@ from bastion.workers import Stay
 from cli.arguments import SESSION
 from cli.desk import Desk
 from cli.identities import AWAY, HERE, demand_opened, identity_option, read_identity
-from cli.redacting import demanded_redactor, redact_option, redacted_note
+from cli.redacting import demanded_redactor, redact_option, redacted_note, redactor_of
 from cli.sessions import looked_at, wanted_session
 from cli.verb import Verb
 from recorder import Reader, RecorderError, Stream
@@ -97,13 +97,13 @@ def export(
     """A recording for other programs: an asciicast, plain text, or exact bytes.
 
     It is evidence and holds everything that was shown, escape sequences too: look at it with
-    replay. Only plain text has none. With --redact it is a copy for others, marked as such: what
-    the patterns of [recording] redact find is left out. Bytes are never redacted.
+    replay. Only plain text has none; what the patterns of [recording] redact find is left out of
+    it. With --redact that is left out of an asciicast too: a copy for others, marked as such.
     """
     if raw == STDIN and identity is None:
         raise BadInput("--raw stdin needs --identity FILE, the auditors' private key.")
     wanted = _wanted(raw, form)
-    redactor = _redactor(desk, raw) if redact else None
+    redactor = _redactor(desk, raw, form, redact=redact)
     key = None if identity is None else read_identity(identity)
     _demand_lying(desk, session, raw, key, HERE)
     reader = desk.services.archive.open(looked_at(desk, session, _how(raw, redact)), key=key)
@@ -163,7 +163,7 @@ def export_away(
     wanted = _wanted(raw, form)
     wanted_session(desk.services, session)
     desk.settle(Stay.READING)
-    redactor = _redactor(desk, raw) if redact else None
+    redactor = _redactor(desk, raw, form, redact=redact)
     _demand_lying(desk, session, raw, None, AWAY)
     found = looked_at(desk, session, _how(raw, redact))
     reader = desk.services.archive.open(found, desk.breathe)
@@ -182,7 +182,14 @@ def _how(raw: str | None, redact: bool) -> str:
     return f"export{'' if raw is None else f' {raw}'}{' redacted' if redact else ''}"
 
 
-def _redactor(desk: Desk, raw: str | None) -> Redactor:
+def _redactor(desk: Desk, raw: str | None, form: str | None, *, redact: bool) -> Redactor | None:
+    """What redacts: always of text, which is for reading; else where it is asked for.
+
+    Raises BadInput, Conflict.
+    """
+    if not redact:
+        redactor = redactor_of(desk)
+        return redactor if form == "text" and redactor.active else None
     if raw is not None:
         raise BadInput("Exact bytes are never redacted: leave out --redact or --raw.")
     return demanded_redactor(desk)

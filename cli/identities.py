@@ -46,6 +46,14 @@ def read_identity(file: Path) -> str:
         raise BadInput(f"{ascii(str(file))[1:-1]} can't be read: {error.strerror}.") from None
 
 
+def demand_key_for(*, typed: bool, unmask: bool, identity: Path | None) -> None:
+    """Raises BadInput where options are missing that --input or --unmask need."""
+    if typed and identity is None:
+        raise BadInput("--input needs --identity FILE, the auditors' private key.")
+    if unmask and not typed:
+        raise BadInput("--unmask goes with --input.")
+
+
 def demand_opened(desk: Desk, number: int, key: str | None, instead: str) -> None:
     """Raises Conflict for a session whose recording is encrypted, where nobody brings a key.
 

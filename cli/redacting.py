@@ -7,8 +7,15 @@ from cli.desk import Desk
 from recorder.redaction import Redaction, Redactor
 
 redact_option = click.option(
-    "--redact", is_flag=True, help="An asciicast without what the patterns find: no evidence."
+    "--redact",
+    is_flag=True,
+    help="Without what the patterns find, also of an asciicast: no evidence.",
 )
+
+
+def redactor_of(desk: Desk) -> Redactor:
+    """What leaves out what the settings say, for one text."""
+    return Redactor(Redaction(desk.services.settings.recording.redact))
 
 
 def demanded_redactor(desk: Desk) -> Redactor:

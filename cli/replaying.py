@@ -18,7 +18,15 @@ from bastion.errors import BadInput
 from bastion.workers import Stay
 from cli.arguments import MOMENT, OFFSET, SESSION
 from cli.desk import Desk
-from cli.identities import AWAY, HERE, demand_content, demand_opened, identity_option, read_identity
+from cli.identities import (
+    AWAY,
+    HERE,
+    demand_content,
+    demand_key_for,
+    demand_opened,
+    identity_option,
+    read_identity,
+)
 from cli.sessions import looked_at, wanted_session
 from cli.verb import Verb
 from recorder import Session
@@ -89,10 +97,7 @@ def replay(
     terminal did not echo, as a password, is masked: that is a guess. Nothing is masked of what was
     piped in, without a terminal.
     """
-    if typed and identity is None:
-        raise BadInput("--input needs --identity FILE, the auditors' private key.")
-    if unmask and not typed:
-        raise BadInput("--unmask goes with --input.")
+    demand_key_for(typed=typed, unmask=unmask, identity=identity)
     services = desk.services
     key = None if identity is None else read_identity(identity)
     how = f"replay{' input' if typed else ''}{' unmasked' if unmask else ''}"

@@ -7,7 +7,10 @@ which keys were echoed.
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from heapq import merge
+from itertools import takewhile
+from math import inf
 from operator import attrgetter
 from typing import TextIO
 
@@ -25,20 +28,27 @@ from recorder.timeline import (
     Line,
     merged,
     piped_lines,
-    shown_lines,
+    told_lines,
     typed,
     typed_lines,
     typed_so_far,
 )
+from recorder.transcript import Redact, Transcripts, as_it_is
 
 _time = attrgetter("time")
 
 
 class Beside:
-    """A recording, and its track of what was sent. `unmask` tells also what was not echoed."""
+    """A recording, and its track of what was sent. `unmask` tells also what was not echoed.
 
-    def __init__(self, reader: Reader, track: Track, *, unmask: bool) -> None:
+    `redact` has the last word on lines, as in transcripts; what is played is never redacted.
+    """
+
+    def __init__(
+        self, reader: Reader, track: Track, *, unmask: bool, redact: Redact = as_it_is
+    ) -> None:
         self._reader = reader
+        self._redact = redact
         self._track = track
         self._unmask = unmask
         self._header = reader.header()
@@ -59,13 +69,17 @@ class Beside:
         if self._track.problem is not None:
             raise self._track.problem
 
-    def lines(self) -> Iterator[Line]:
-        """Its timeline."""
+    def lines(self, until: float = inf) -> Iterator[Line]:
+        """Its timeline, up to that time."""
         if self._terminal:
             sent = typed_lines(self._typed(), unmask=self._unmask)
         else:
             sent = piped_lines(self._track.data())
-        return merged(sent, shown_lines(self._shown()))
+        if self._redact is not as_it_is:
+            sent = (replace(line, text=self._redact(line.text)) for line in sent)
+        events = takewhile(lambda event: event.time <= until, self._reader.events())
+        shown = Transcripts(self._redact).lines(self._header, events)
+        return merged(takewhile(lambda line: line.time <= until, sent), told_lines(shown))
 
     def _typed(self) -> Iterator[Typed]:
         return typed(self._track.data(), _as_far_as_it_goes(self._shown()))

@@ -97,6 +97,11 @@ class Redactor:
         self._redaction = redaction
         self._inside = 0
 
+    @property
+    def active(self) -> bool:
+        """Whether there is any pattern."""
+        return bool(self._redaction)
+
     def another(self) -> "Redactor":
         """One by the same patterns, for another text."""
         return Redactor(self._redaction)

@@ -22,6 +22,8 @@ from typing import Final
 from recorder.asciicast import STREAM_OF, Event
 from recorder.echo import PAUSE, Shown, Typed, judged
 from recorder.keys import Key, Keys, Kind, spelled, spelled_text
+from recorder.lines import Line as TranscriptLine
+from recorder.lines import Place
 from recorder.sent_reader import SentChunk
 
 MASK: Final = "********"
@@ -35,15 +37,26 @@ LONGEST_LINE: Final = 4096
 _NO_TEXT_FROM = 0.3
 _ODD = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\udc80-\udcff]")
 _time = attrgetter("time")
-_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]")
 
 
 class What(StrEnum):
-    """What a line tells of."""
+    """What a line tells of: what the target showed, what was typed or piped in, the command line
+    that was run, what became of a file, what the bastion said itself."""
 
     SHOWN = "shown"
     TYPED = "typed"
     PIPED = "piped"
+    RAN = "ran"
+    FILE = "file"
+    SAID = "said"
+
+
+_WHAT = {
+    Place.SCREEN: What.SHOWN,
+    Place.COMMAND: What.RAN,
+    Place.FILE: What.FILE,
+    Place.BASTION: What.SAID,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,7 @@ class Line:
     text: str
 
     def __str__(self) -> str:
-        return f"[{clock(self.time)}] {self.what}  {self.text}"
+        return f"[{clock(self.time)}] {self.what:<5}  {self.text}"
 
 
 def clock(seconds: float) -> str:
@@ -109,21 +122,10 @@ def piped_lines(sent: Iterable[SentChunk]) -> Iterator[Line]:
         yield Line(time, What.PIPED, _piped(begun))
 
 
-def shown_lines(events: Iterable[Event]) -> Iterator[Line]:
-    """Each line of what was shown, without what moves and colours: text events."""
-    begun, time = "", 0.0
-    for event in events:
-        if event.code not in STREAM_OF:
-            continue
-        time = time if begun else event.time
-        *whole, begun = (begun + _SEQUENCE.sub("", event.data)).split("\n")
-        for line in whole:
-            yield from _shown(time, line)
-            time = event.time
-        while len(begun) > LONGEST_LINE:
-            yield from _shown(time, begun[:LONGEST_LINE])
-            begun = begun[LONGEST_LINE:]
-    yield from _shown(time, begun)
+def told_lines(told: Iterable[TranscriptLine]) -> Iterator[Line]:
+    """Each line of a transcript."""
+    for line in told:
+        yield Line(line.time, _WHAT[line.place], line.text)
 
 
 def merged(*lines: Iterable[Line]) -> Iterator[Line]:
@@ -167,9 +169,3 @@ def _piped(line: bytes) -> str:
     if len(_ODD.findall(text)) > len(text) * _NO_TEXT_FROM:
         return f"({len(line):,} bytes that are no text)"
     return spelled_text(text)
-
-
-def _shown(time: float, line: str) -> Iterator[Line]:
-    text = "".join(each for each in line if each.isprintable() or each == "\t").expandtabs()
-    if text.strip():
-        yield Line(time, What.SHOWN, text.rstrip())

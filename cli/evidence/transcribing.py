@@ -9,7 +9,7 @@ from bastion.app import Services
 from cli.evidence.facts import Held
 from cli.evidence.tarball import Tarball
 from cli.transcripts import told
-from recorder import Kind, RecorderError, RecordingMissing
+from recorder import Covered, Kind, RecorderError, RecordingMissing
 
 CUT_SHORT: Final = "(here the recording can't be read any further)"
 """The last line of a transcript, then."""
@@ -39,7 +39,7 @@ class Transcribing:
             reader = services.archive.open(session)
             for line in services.transcripts.lines(reader.header(), reader.events()):
                 yield told(line)
-        except RecordingMissing:
+        except (Covered, RecordingMissing):
             return
         except RecorderError:
             yield CUT_SHORT

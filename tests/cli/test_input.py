@@ -59,10 +59,10 @@ def replayed(capsys: pytest.CaptureFixture[str]) -> Replays:
 def test_an_auditor_sees_what_was_typed(busy: Installation, replayed: Replays) -> None:
     """Beside what was shown; a password is masked, and told to who asks for it."""
     identity = ("--input", "--identity", str(busy.home.auditor))
-    assert replayed(busy, "S-1", *identity).splitlines() == [
+    assert sorted(replayed(busy, "S-1", *identity).splitlines()) == [
+        "[0:00:00] shown  $",
         "[0:00:00] shown  Password:",
         "[0:00:00] typed  ********\\r (not echoed: masked, a guess)",
-        "[0:00:00] shown  $",
     ]
     assert "typed  hunter2\\r" in replayed(busy, "S-1", *identity, "--unmask")
     assert "piped  hunter2\\r" in replayed(busy, "S-2", *identity)
@@ -180,6 +180,21 @@ async def test_a_redacted_export_is_a_copy_that_says_so(
     assert '"how":"export redacted"' in furnished("audit", "--what", "recording", "--json").out
 
 
+async def test_plain_text_is_redacted_as_transcripts_are(
+    furnished: Installation, tmp_path: Path
+) -> None:
+    """It is for reading; only where there are no patterns it is whole."""
+    await showing_a_secret(furnished)
+    text, whole = tmp_path / "redacted.txt", tmp_path / "whole.txt"
+    said = furnished("export", "S-1", "--format", "text", "-o", str(text))
+    assert "mysql --password [redacted] db" in text.read_text()
+    assert "redacted: patterns find what they know" in said.err
+    settings = furnished.home.settings
+    settings.write_text(settings.read_text().replace('["set:all"]', "[]"))
+    furnished("export", "S-1", "--format", "text", "-o", str(whole))
+    assert "hunter2" in whole.read_text()
+
+
 async def test_patterns_are_settings(furnished: Installation, tmp_path: Path) -> None:
     """One's own, none, and one that is no pattern: a sentence with its line."""
     await showing_a_secret(furnished)
@@ -287,3 +302,59 @@ def test_encrypting_to_nobody_is_refused(furnished: Installation) -> None:
     said = furnished("sessions", status=1).err
     assert "encrypt needs auditors: name their public keys" in said
     assert said.count("\n") == 1
+
+
+# Transcripts
+
+
+def test_a_transcript_tells_what_was_typed_too(busy: Installation) -> None:
+    """Behind a mark of its own; by an identity, and each look is told."""
+    identity = ("--input", "--identity", str(busy.home.auditor))
+    lines = busy("transcript", "S-1", *identity).out.splitlines()
+    assert "[0:00:00] > ********\\r (not echoed: masked, a guess)" in lines
+    assert "[0:00:00]   Password:" in lines
+    places = {
+        each["place"]: each["text"] for each in busy("transcript", "S-1", *identity, "--json").json
+    }
+    assert places.keys() == {"screen", "typed"}
+    assert "> hunter2\\r" in busy("transcript", "S-1", *identity, "--unmask").out
+    script = busy("transcript", "S-2", *identity, "--json").json
+    found = [(each["place"], each["text"]) for each in script]
+    assert found[0] == ("command", "bash -s")
+    assert ("piped", "hunter2\\r") in found
+    told = busy("audit", "--what", "recording.looked_at", "--json").out
+    assert '"how":"transcript input"' in told
+    assert '"how":"transcript input unmasked"' in told
+    assert "hunter2" not in busy("transcript", "S-1").out
+    assert "--input needs --identity" in busy("transcript", "S-1", "--input", status=2).err
+
+
+async def test_a_transcript_is_redacted(furnished: Installation) -> None:
+    """As the settings say, and how often is said; what was typed is redacted, too."""
+    await showing_a_secret(furnished)
+    said = furnished("transcript", "S-1")
+    assert "mysql --password [redacted] db" in said.out
+    assert "$ x --token [redacted]" in said.out
+    assert said.err == "2 places redacted: patterns find what they know.\n"
+    identity = ("--input", "--identity", str(furnished.home.auditor))
+    with furnished.services() as services:
+        info = SessionInfo(31, "alice", 1, "web-1", "deploy", Kind.EXEC, "192.0.2.7", "sh")
+        async with services.archive.record(info) as recording:
+            recording.sent(b"psql --password hunter2\n")
+    assert "> psql --password [redacted]" in furnished("transcript", "S-2", *identity).out
+    settings = furnished.home.settings
+    settings.write_text(settings.read_text().replace('["set:all"]', "[]"))
+    assert "hunter2" in furnished("transcript", "S-1").out
+
+
+def test_a_transcript_of_an_encrypted_recording_needs_an_identity(
+    encrypted: Installation,
+) -> None:
+    """Here and over SSH it is said what can be done."""
+    assert "--identity FILE opens it" in encrypted("transcript", "S-1", status=1).err
+    identity = ("--identity", str(encrypted.home.auditor))
+    assert "Password:" in encrypted("transcript", "S-1", *identity).out
+    assert "> hunter2" in encrypted("transcript", "S-1", *identity, "--input", "--unmask").out
+    with encrypted.services() as services:
+        said = Remote(services, "olga")("transcript", "S-1", status=1)
+    assert "ssh bastion export S-1 --raw encrypted fetches it" in said.err

@@ -106,6 +106,7 @@ async def test_a_script_that_is_piped_in_is_told(alice: Contractor, bastion: Bas
     newest = (await bastion.rows("sessions", "--user", alice.name))[0]["id"]
     await ended(bastion, newest)
     assert await timeline(bastion, newest) == [
+        "ran    bash -s",
         "piped  umask 077\\n",
         "piped  x=42\\n",
         "piped  exit 7\\n",

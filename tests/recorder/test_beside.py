@@ -77,8 +77,8 @@ async def test_a_pipe_gets_a_timeline(desk: Desk) -> None:
     reader = await desk.recorded(*LOGGING_IN)
     text, track = printed(reader)
     assert text.splitlines() == [
-        "[0:00:01] shown  $ sudo id",
         "[0:00:02] typed  sudo id\\r",
+        "[0:00:03] shown  $ sudo id",
         "[0:00:03] shown  Password:",
         "[0:00:04] typed  ********\\r (not echoed: masked, a guess)",
         "[0:00:05] shown  uid=0",
@@ -92,6 +92,7 @@ async def test_what_is_piped_in_is_told_as_it_is(desk: Desk) -> None:
     """Without a terminal there is no echo whose absence would mean anything."""
     moments = (("typed", b"echo hi\nexit\n"), ("shown", b"hi\n"))
     assert printed(await desk.recorded(*moments, info=exec_of("bash -s")))[0].splitlines() == [
+        "[0:00:00] ran    bash -s",
         "[0:00:01] piped  echo hi\\n",
         "[0:00:01] piped  exit\\n",
         "[0:00:02] shown  hi",

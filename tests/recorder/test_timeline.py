@@ -3,20 +3,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.asciicast import Code, Event
+from recorder.asciicast import Code, Event, Header, Note, Word
 from recorder.echo import PAUSE
 from recorder.sent import FrameKind
 from recorder.sent_reader import SentChunk
 from recorder.timeline import (
     LONGEST_LINE,
+    Line,
     clock,
     merged,
     piped_lines,
-    shown_lines,
+    told_lines,
     typed,
     typed_lines,
     typed_so_far,
 )
+from recorder.transcript import Transcripts
 
 
 def sent(*moments: tuple[float, bytes]) -> list[SentChunk]:
@@ -25,6 +27,12 @@ def sent(*moments: tuple[float, bytes]) -> list[SentChunk]:
 
 def shown(*moments: tuple[float, str]) -> list[Event]:
     return [Event(time, Code.OUT, text) for time, text in moments]
+
+
+def of_transcript(events: list[Event], command: str | None = None) -> list[Line]:
+    """What was shown at a terminal, as a timeline has it."""
+    header = Header(80, 24, 0, "", None, {"command": command})
+    return list(told_lines(Transcripts().lines(header, events)))
 
 
 TYPED = sent((5.0, b"sudo -i\r"), (9.0, b"hunter2"), (9.5, b"\r"))
@@ -38,14 +46,14 @@ SHOWN = shown(
 
 def told(*, unmask: bool = False) -> list[str]:
     typing = typed_lines(typed(TYPED, SHOWN), unmask=unmask)
-    return [str(line) for line in merged(typing, shown_lines(SHOWN))]
+    return [str(line) for line in merged(typing, of_transcript(SHOWN))]
 
 
 def test_each_line_says_what_it_is_and_when_it_began() -> None:
     """As a reviewer reads it: the prompt, what was typed, what came of it."""
     assert told() == [
-        "[0:00:03] shown  deploy@web-1:~$ sudo -i",
         "[0:00:05] typed  sudo -i\\r",
+        "[0:00:05] shown  deploy@web-1:~$ sudo -i",
         "[0:00:06] shown  [sudo] password for deploy:",
         "[0:00:09] typed  ********\\r (not echoed: masked, a guess)",
         "[0:00:09] shown  root@web-1:~#",
@@ -60,7 +68,7 @@ def test_what_is_masked_can_be_told() -> None:
 def test_a_target_cannot_make_a_line_of_typing() -> None:
     """Whatever it shows stands behind `shown`."""
     forged = shown((1.0, "x\r\n[0:00:01] typed  rm -rf /\\r\r\n\x1b[2K\rtyped  ls\r\n"))
-    lines = [str(line) for line in shown_lines(forged)]
+    lines = [str(line) for line in of_transcript(forged)]
     assert lines
     assert all(line.startswith("[0:00:01] shown  ") for line in lines)
 
@@ -111,12 +119,18 @@ def test_lines_are_bounded_and_nothing_is_left_out(data: bytes, length: int) -> 
     assert [line.time for line in lines] == sorted(line.time for line in lines)
 
 
-@given(st.lists(st.text(max_size=60), max_size=20))
-def test_what_is_shown_is_told_in_characters_that_print(texts: list[str]) -> None:
-    """Nothing of it acts on a terminal."""
-    lines = list(shown_lines(shown(*((float(at), text) for at, text in enumerate(texts)))))
-    assert all(str(line).isprintable() for line in lines)
-    assert [line.time for line in lines] == sorted(line.time for line in lines)
+def test_what_is_ours_and_what_was_run_say_so() -> None:
+    """A target can show the same words, and they are what it has shown."""
+    events = [
+        Event(1.0, Code.NOTE, Note(Word.SAID).label()),
+        Event(1.0, Code.OUT, "bastion: recorded as S-1\r\n"),
+        Event(2.0, Code.OUT, "bastion: recorded as S-2\r\n"),
+    ]
+    assert [str(line) for line in of_transcript(events, "uname -a")] == [
+        "[0:00:00] ran    uname -a",
+        "[0:00:01] said   bastion: recorded as S-1",
+        "[0:00:02] shown  bastion: recorded as S-2",
+    ]
 
 
 def test_a_clock_goes_on_beyond_a_day() -> None:
