@@ -32,6 +32,10 @@ TICK = 0.2
 SILENCE = 2 * TICK
 """Seconds without an answer of the store after which its last one is judged by the clock."""
 
+UNTOLD = 5.0
+"""Seconds for which it is believed that every write tells of itself: what somebody has changed in
+the database by hand is felt by then."""
+
 LAST_LINE = 0.4
 """Seconds from the last line in a session to the end of the connection that carries it."""
 
@@ -82,9 +86,14 @@ class _Open:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked of the store: everything about these, unless `version` is still its own."""
+    """What is asked of the store: everything about these, unless `version` is still its own.
+
+    Where only its version has moved, and no event was told after the one numbered `told`, nothing
+    that ends a session was written: then only who watches is asked. `told` is None where all is.
+    """
 
     version: Hashable | None
+    told: int | None
     last_kill: int
     grants: frozenset[int]
     names: frozenset[str]
@@ -93,9 +102,10 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """What the store says about what is open, at its `version`."""
+    """What the store says about what is open, at its `version`; `told` is its newest event."""
 
     version: Hashable
+    told: int | None = None
     grants: dict[int, Grant] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     kills: dict[int, str] = field(default_factory=dict)
@@ -123,6 +133,8 @@ class Live:
         self._sessions: dict[int, _Open] = {}
         self._people: dict[object, tuple[Identity, Callable[[str], None]]] = {}
         self._version: Hashable | None = None
+        self._told: int | None = None
+        self._asked = 0.0
         self._joined = False
         self._prompts = 0
         self._thread = ThreadPoolExecutor(1, "live")
@@ -232,15 +244,19 @@ class Live:
             self._hear(news)
             if news.sights is not None:
                 self._lookout.heard(news.sights, now)
-            self._version = None if self._joined else news.version
             self._looked = loop.time()
+            self._version = None if self._joined else news.version
+            if news.told != question.told:
+                self._told, self._asked = news.told, self._looked
         self._judge(now)
 
     def _question(self) -> "_Question":
         watched = (entry.session for entry in self._sessions.values() if entry.watched is not None)
         grants = frozenset(entry.grant.id for entry in self._sessions.values())
         names, numbers = self._names(), frozenset(watched)
-        return _Question(self._version, self._last_kill, grants, names, numbers)
+        believed = asyncio.get_running_loop().time() - self._asked < UNTOLD
+        told = self._told if self._version is not None and believed else None
+        return _Question(self._version, told, self._last_kill, grants, names, numbers)
 
     def _names(self) -> frozenset[str]:
         people = {identity.user.name for identity, _ in self._people.values()}
@@ -250,15 +266,20 @@ class Live:
         """What has changed in the store since the last look, in a thread."""
         version = self._store.version()
         if version == question.version:
-            return _News(version, last_kill=question.last_kill)
+            return _News(version, question.told, last_kill=question.last_kill)
+        told = self._store.last_event()  # before what it tells of
+        sights = self._lookout.ask(question.watched) if question.watched else None
+        if told == question.told:
+            return _News(version, told, last_kill=question.last_kill, sights=sights)
         kills = self._store.kills_since(question.last_kill)
         return _News(
             version,
+            told,
             grants=self._store.live_grants_state(sorted(question.grants)),
             users=self._store.users_called(question.names),
             kills={kill.session: kill.reason for kill in kills},
             last_kill=max((kill.id for kill in kills), default=question.last_kill),
-            sights=self._lookout.ask(question.watched) if question.watched else None,
+            sights=sights,
         )
 
     def _hear(self, news: _News) -> None:

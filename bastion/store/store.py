@@ -460,6 +460,11 @@ class Store:
 
     # What happened
 
+    def last_event(self) -> int:
+        """The number of the newest event, 0 where there is none."""
+        with self.read() as connection:
+            return events.last(connection)
+
     def tell(self, happened: Happened, now: datetime) -> Event:
         """Keep an event of something that changes nothing else here."""
         with self._write(now) as connection:

@@ -49,6 +49,8 @@ class Shelf:
     kills: list[Kill] = field(default_factory=list)
     watchers: tuple[Watcher, ...] = ()
     written: int = 0
+    untold: int = 0
+    asked: int = 0
     away: bool = False
 
     def last_kill(self) -> int:
@@ -59,10 +61,15 @@ class Shelf:
             raise Unavailable("The database is away.")
         return self.written
 
+    def last_event(self) -> int:
+        """Each write tells of itself, but for those that are `untold`."""
+        return self.written - self.untold
+
     def users_called(self, names: Collection[str]) -> dict[str, User]:
         return {name: user for name, user in self.users.items() if name in names}
 
     def live_grants_state(self, ids: Sequence[int]) -> dict[int, Grant]:
+        self.asked += 1
         return {number: self.grants[number] for number in ids}
 
     def sights(self, sessions: Collection[int]) -> Sights:
@@ -326,3 +333,19 @@ async def test_without_the_store_nobody_watches() -> None:
     world.shelf.away = True
     await world.look_at(NOON + LEASE)
     assert (eyed.last, session.cuts) == ("", [])
+
+
+async def test_what_tells_nothing_has_only_watchers_looked_for() -> None:
+    """Each watcher beats once a second: that must not have everything read anew."""
+    world, eyed = World(), Eyed()
+    world.live.open(32, Heard(), GRANT, WHO, eyed)
+    await world.live.look()
+    asked = world.shelf.asked
+    for beats in range(1, 10):
+        world.shelf.watchers = (watcher("rita", beats, NOON, 32),)
+        world.shelf.written += 1
+        world.shelf.untold += 1
+        await world.live.look()
+    assert (eyed.last, world.shelf.asked) == ("rita", asked)
+    await world.look_after(replace(GRANT, revoked_at=NOON))
+    assert [reason for reason, _ in world.session.cuts] == [EndReason.REVOKED]
