@@ -275,10 +275,13 @@ def of_watch(
     )
 
 
-def of_watch_over(watcher: Watcher, why: str) -> Happened:
-    """Somebody watches no more: `left`, or `lost` where she went without a word."""
+def of_watch_over(watcher: Watcher, why: str, **whose: object) -> Happened:
+    """Somebody watches no more: `left`, or `lost` where she went without a word.
+
+    `whose` are the columns that say whose session it was.
+    """
     seconds = int((watcher.seen_at - watcher.began).total_seconds())
-    return Happened(
+    told = Happened(
         What.WATCH_ENDED,
         watcher.name,
         watcher.source,
@@ -287,6 +290,7 @@ def of_watch_over(watcher: Watcher, why: str) -> Happened:
         why=why,
         details={"seconds": seconds},
     )
+    return replace(told, **whose)  # type: ignore[arg-type]
 
 
 def of_corruption(actor: Actor, session: Session, why: str) -> Happened:

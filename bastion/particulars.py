@@ -65,6 +65,7 @@ def about_grant(grant: Grant) -> Fields:
         ("until", clock(grant.ends_at)),
         ("hours", grant.window or ""),
         ("only from", listed(grant.sources)),
+        ("watched", "only while somebody watches" if grant.watch else ""),
         ("why", quoted(grant.reason)),
         ("ticket", quoted(grant.ticket)),
         ("request", "" if grant.request is None else f"R-{grant.request}"),

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bastion.approvals import Bench, barred_from, in_words
+from bastion.approvals import NOBODY, Bench, barred_from, in_words
 from bastion.cautions import cautions
 from bastion.durations import LONGEST, format_duration
 from bastion.inventory import Host, Role, User
 from bastion.looks import Way, listed
 from bastion.rules import Kind, Mode, Party, Rule, Rules
 from bastion.shadows import shadows
+from bastion.watchers import may_not_watch
 
 LONG = timedelta(days=1)
 """More than this is long for an emergency."""
@@ -65,7 +66,7 @@ def lint(
     found: list[Finding] = []
     for number, rule in enumerate(rules.rules):
         found += _shadowed(rule, rules.rules[:number], world)
-        for look in (_who, _hosts, _approvers, _enough, _hardware, _commands, _unlimited):
+        for look in _LOOKS:
             found += look(rule, world)
     return found
 
@@ -223,6 +224,23 @@ def _hardware(rule: Rule, world: _World) -> Iterator[Finding]:
         yield _error(rule, what, "bastion-admin user key add NAME FILE (ssh-keygen -t ed25519-sk)")
 
 
+def _watchers(rule: Rule, world: _World) -> Iterator[Finding]:
+    """Whether there is somebody to watch each who may ask."""
+    if not rule.watch:
+        return
+    asking = [user for user in world.users if rule.is_for(user)]
+    alone = [user.name for user in asking if not _anybody_watches(user, world)]
+    mend = "Give somebody else the role: bastion-admin user set NAME --role auditor"
+    if alone and len(alone) == len(asking):
+        yield _error(rule, "Somebody has to watch, and there is nobody who could.", mend)
+    elif alone:
+        yield _warning(rule, f"There is nobody who could watch {listed(alone)}.", mend)
+
+
+def _anybody_watches(user: User, world: _World) -> bool:
+    return any(may_not_watch(each, user.name, NOBODY, world.now) is None for each in world.users)
+
+
 def _commands(rule: Rule, _: _World) -> Iterator[Finding]:
     if Mode.SHELL in rule.modes or Mode.COMMAND not in rule.modes:
         return
@@ -247,3 +265,6 @@ def _unlimited(rule: Rule, _: _World) -> Iterator[Finding]:
     if anybody and (rule.automatic or rule.emergency):
         what = "Everybody who has an account gets it without being asked."
         yield _warning(rule, what, "Name users or @groups.")
+
+
+_LOOKS = (_who, _hosts, _approvers, _enough, _hardware, _watchers, _commands, _unlimited)

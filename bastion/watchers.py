@@ -62,19 +62,10 @@ class Eyes:
         user = self.users.get(watcher.name)
         if user is None:
             return f"{watcher.name} is nobody that the bastion knows: map the account to a user."
-        if user.name == contractor:
-            return "Nobody watches herself: somebody else has to."
-        if not user.may_sign_in(now):
-            return f"The account {user.name} is closed."
-        if not user.roles & _ROLES:
-            return f"{user.name} is no auditor."
-        return self._let_in(user, watcher.fingerprint, contractor)
+        refused = may_not_watch(user, contractor, self.people, now)
+        return refused or self._by_key(user, watcher.fingerprint, contractor)
 
-    def _let_in(self, user: User, fingerprint: str | None, contractor: str) -> str | None:
-        """Whoever was let in by the contractor may be the contractor."""
-        enrolled_by = None if user.enrolled_by is None else self.people.person(user.enrolled_by)
-        if contractor in (user.sponsor, enrolled_by):
-            return f"{contractor} let {user.name} in here, so somebody else has to watch."
+    def _by_key(self, user: User, fingerprint: str | None, contractor: str) -> str | None:
         if fingerprint is None:
             return None
         if all(key.fingerprint != fingerprint for key in user.keys):
@@ -82,6 +73,23 @@ class Eyes:
         if contractor in self.people.persons(self.givers.get(fingerprint, ())):
             return f"{contractor} gave {user.name} that key: sign in with another one."
         return None
+
+
+def may_not_watch(user: User, contractor: str, people: People, now: datetime) -> str | None:
+    """Why `user` watching `contractor` would not count, as a sentence; None where it would.
+
+    Whoever was let in by the contractor may be the contractor.
+    """
+    if user.name == contractor:
+        return "Nobody watches herself: somebody else has to."
+    if not user.may_sign_in(now):
+        return f"The account {user.name} is closed."
+    if not user.roles & _ROLES:
+        return f"{user.name} is no auditor."
+    enrolled_by = None if user.enrolled_by is None else people.person(user.enrolled_by)
+    if contractor in (user.sponsor, enrolled_by):
+        return f"{contractor} let {user.name} in here, so somebody else has to watch."
+    return None
 
 
 class Leases:

@@ -11,7 +11,7 @@ from datetime import datetime
 from bastion.actor import Actor
 from bastion.people import People
 from bastion.store.watchers import Sights, Watchers
-from bastion.watchers import BEAT, Eyes, Watcher
+from bastion.watchers import BEAT, Eyes, Watcher, may_not_watch
 from recorder.session import Session
 
 
@@ -65,6 +65,11 @@ class Watching:
     def begin(self, by: Actor, session: Session, now: datetime) -> Look:
         """Begin to watch. Raises Conflict where too many do."""
         return Look(self._book, session, by, now)
+
+    def anybody_for(self, contractor: str, now: datetime) -> bool:
+        """Whether there is anybody whose watching `contractor` would count."""
+        everybody = self._book.users()
+        return any(may_not_watch(u, contractor, self._people, now) is None for u in everybody)
 
     def forget(self, now: datetime) -> None:
         """End the looks of those who went without a word, long ago."""

@@ -90,7 +90,7 @@ def grant(
         watch=watch,
     )
     given = services.access.grant(desk.actor, proposal, now, override=override)
-    for warning in (*given.warnings, *_warnings(given.grant)):
+    for warning in (*given.warnings, *_warnings(desk, given.grant)):
         desk.output.note(f"{desk.program}: {warning}")
     if json:
         desk.output.document(shapes.grant(given.grant, now))
@@ -110,11 +110,17 @@ def _end(start: datetime, duration: timedelta | None, until: datetime | None) ->
         raise BadInput("That ends after the year 9999: give a shorter --for.") from None
 
 
-def _warnings(grant: Grant) -> list[str]:
+def _warnings(desk: Desk, grant: Grant) -> list[str]:
     """What a grant's giver should know of how it was given."""
     told = []
     if grant.override:
         told.append(f"The rules were not asked for {grant}: that is kept, and others are told.")
     if grant.watch:
         told.append(f"{grant} starts nothing until an auditor watches.")
+        services = desk.services
+        if not services.watching.anybody_for(grant.user, services.clock.now()):
+            told.append(
+                f"Nobody could watch {grant.user} as things are: give somebody else the role "
+                f"auditor ({desk.program} user set NAME --role auditor)."
+            )
     return told

@@ -77,7 +77,7 @@ def _row(given: Grant, at: datetime) -> tuple[object, ...]:
         given.user,
         [str(each) for each in given.hosts],
         given.logins,
-        shapes.allows(given.allows),
+        shapes.gives(given),
         given.state(at),
         given.starts_at,
         _over(given),

@@ -107,7 +107,7 @@ def _grant_row(given: Grant, now: datetime) -> tuple[object, ...]:
         str(given),
         [str(each) for each in given.hosts],
         given.logins,
-        shapes.allows(given.allows),
+        shapes.gives(given),
         given.state(now),
         given.starts_at,
         given.ends_at,

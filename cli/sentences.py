@@ -20,7 +20,7 @@ def about_grant(grant: Grant, now: datetime) -> str:
     return (
         f"{grant.user} may reach {', '.join(map(str, grant.hosts))} as "
         f"{', '.join(sorted(grant.logins))} {begins}until {shown(grant.ends_at)} UTC{window}: "
-        f"{shapes.allows(grant.allows)}."
+        f"{shapes.gives(grant)}."
     )
 
 

@@ -143,6 +143,11 @@ def grant(given: Grant, at: datetime) -> Shape:
     }
 
 
+def gives(given: Grant) -> str:
+    """What a grant allows, in a few words, and whether only while somebody watches."""
+    return allows(given.allows) + (" (while somebody watches)" if given.watch else "")
+
+
 def allows(given: Allows) -> str:
     """What may be run, in a few words."""
     parts = ["shell"] if given.shell else [str(command) for command in given.commands]

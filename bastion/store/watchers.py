@@ -20,6 +20,7 @@ from bastion.store import events, users
 from bastion.store.store import Store
 from bastion.tables import watchers
 from bastion.watchers import MOST, Watcher
+from recorder.index_tables import sessions
 from recorder.session import Session
 
 FORGOTTEN: Final = timedelta(minutes=2)
@@ -28,7 +29,7 @@ FORGOTTEN: Final = timedelta(minutes=2)
 MOST_SESSIONS: Final = 500
 """Sessions in one statement."""
 
-_w = watchers.c
+_w, _s = watchers.c, sessions.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,28 @@ class Watchers:
             names = {each.name for each in found}
             return Sights(found, users.called(connection, names), users.givers(connection, names))
 
+    def users(self) -> list[User]:
+        """Everybody, with what it is judged from whether they may watch."""
+        return self._store.users()
+
     def _end(self, which: ColumnElement[bool], why: str, now: datetime) -> None:
         with self._store.writing(now) as connection:
-            gone = map(
-                _watcher, connection.execute(delete(watchers).where(which).returning(watchers))
-            )
-            told = [(happenings.of_watch_over(each, why), now) for each in gone]
+            ended = connection.execute(delete(watchers).where(which).returning(watchers))
+            gone = list(map(_watcher, ended))
+            whose = _whose(connection, {each.session for each in gone})
+            told = [
+                (happenings.of_watch_over(each, why, **whose.get(each.session, {})), now)
+                for each in gone
+            ]
             events.append_all(connection, self._store.chain, told)
+
+
+def _whose(connection: Connection, numbers: Collection[int]) -> dict[int, dict[str, object]]:
+    """Whose sessions these are, as events have it."""
+    names = ("user", "host", "login", "connection")
+    columns = (_s.id, _s.grant_id.label("grant"), *(_s[name] for name in names))
+    rows = connection.execute(select(*columns).where(_s.id.in_(numbers)))
+    return {row["id"]: {k: row[k] for k in ("grant", *names)} for row in rows.mappings()}
 
 
 def _of(connection: Connection, sessions: Collection[int]) -> list[Watcher]:

@@ -65,6 +65,7 @@ def test_no_rules() -> None:
         ('longest = "3653d"', "warning", "gives access alone (automatic), for any", "longest"),
         ('emergency = true\nlongest = "2d"', "warning", "2d is long for an emergency.", "1h"),
         ('keys = "hardware"', "error", "nobody whom it is for has one", "ed25519-sk"),
+        ("watch = true", "error", "Somebody has to watch, and there is nobody", "--role auditor"),
         ('allow = ["command"]', "warning", "It allows any command, a shell among", "commands ="),
         (
             'allow = ["command"]\ncommands = ["vi x"]',
@@ -189,3 +190,16 @@ def test_many_rules_and_people_take_a_moment() -> None:
     begun = time.process_time()
     lint(rules(*texts), people, hosts, NOW)
     assert time.process_time() - begun < 10
+
+
+def test_an_auditor_is_watched_by_another() -> None:
+    """Whoever may watch everybody else is alone where she asks herself."""
+    ada = User("ada", frozenset({Role.AUDITOR}), frozenset({"web"}), keys=(a_key("ada", False),))
+    watched = rules(WELL + "watch = true")
+    (finding,) = lint(watched, [*USERS, ada], HOSTS, NOW)
+    assert (finding.severity, finding.what) == (
+        Severity.WARNING,
+        "There is nobody who could watch ada.",
+    )
+    other = replace(ada, name="max", groups=frozenset(), roles=frozenset({Role.ADMIN}))
+    assert lint(watched, [*USERS, ada, other], HOSTS, NOW) == []

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import pty
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -123,3 +125,29 @@ def test_bytes_go_where_text_goes_and_are_not_touched(tmp_path: Path) -> None:
     assert file.read_bytes() == b"text\n\xff\x00\r\nmore\n"
     with pytest.raises(BadInput, match="Bytes can't be shown here"):
         Output(print, print).data(b"")
+
+
+def test_what_a_stopped_terminal_is_shown_is_not_taken() -> None:
+    """ctrl-s stops it, ctrl-q lets it go on: whoever watches has taken nothing in between."""
+    master, slave = pty.openpty()
+    with os.fdopen(master, "wb", buffering=0) as typed, os.fdopen(slave, "w") as terminal:
+        shown = of_process(terminal)
+        assert shown.taken()
+        typed.write(b"\x13")
+        assert not shown.taken()
+        typed.write(b"\x11")
+        assert shown.taken()
+
+
+def test_what_lies_in_a_pipe_is_not_taken() -> None:
+    """A pager that waits for a key has not shown it yet."""
+    read, write = os.pipe()
+    with os.fdopen(read, "rb", buffering=0) as reader, os.fdopen(write, "w") as pipe:
+        shown = of_process(pipe)
+        assert shown.taken()
+        shown.out("one\n")
+        assert not shown.taken()
+        assert reader.read(3) == b"one"
+        assert not shown.taken()
+        assert reader.read(1) == b"\n"
+        assert shown.taken()

@@ -15,8 +15,10 @@ import asyncssh
 import pytest
 
 from bastion.actor import Actor
+from bastion.events import What
 from bastion.grants import Allows
 from bastion.inventory import Role, User
+from bastion.store.journal import Journal
 from bastion.store.watchers import Watchers
 from tests.corpus.world import (
     OPERATOR,
@@ -111,6 +113,12 @@ async def test_her_own_eyes_do_not_count(world: World, mark: Path) -> None:
                 await seen(world)
         assert not _made(mark)
         assert "it begins" not in session.heard
+    events = Journal(world.services.store).after(0)
+    ends = [each.happened for each in events if each.happened.what is What.WATCH_ENDED]
+    assert [(end.actor, end.user, end.grant, end.session) for end in ends] == [
+        ("alice", "alice", 1, 1),
+        ("alice", "alice", 1, 1),
+    ]
 
 
 @pytest.mark.parametrize("how", ["enrolled", "sponsored", "key"])
