@@ -60,7 +60,7 @@ class Room:
     waiting_each: int = 8
     in_all: int = 256
     each: int = 64
-    reading: Stays = Stays(at_once=1, in_all=16, each=4, rest=0.2)
+    reading: Stays = Stays(at_once=1, in_all=16, each=4, rest=0.5)
     watching: Stays = Stays(at_once=4, in_all=48, each=8, rest=3)
     verifying: Stays = Stays(at_once=1, in_all=1, each=1, rest=1)
 

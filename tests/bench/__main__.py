@@ -2,7 +2,7 @@
 
     --quick          small sizes, under a minute: to see that all of it works
     --megabytes N    how much a bulk transfer carries
-    --only PART…     some parts only: connecting keystrokes bulk files idle signing
+    --only PART…     some parts only: connecting keystrokes bulk files idle auditing signing
                      years ending asking templates recordings verifying
     --json FILE      the figures for a program
 
@@ -27,6 +27,7 @@ from typing import NoReturn
 
 from tests.bench import (
     asking,
+    auditing,
     bulk,
     connecting,
     ending,
@@ -52,7 +53,7 @@ BY_ITSELF = ("signing", "years", "ending", "asking", "templates", "recordings", 
 SESSIONS = 5
 """Of each of the people whose grants end."""
 
-PARTS = ("connecting", "keystrokes", "bulk", "files", "idle", *BY_ITSELF)
+PARTS = ("connecting", "keystrokes", "bulk", "files", "idle", "auditing", *BY_ITSELF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +175,17 @@ def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -
         yield "connecting", connecting.measure(made, sizes.connections)
     if "keystrokes" in parts:
         yield "keystrokes", keystrokes.measure(made, sizes.keys)
-    payloads = bulk.payloads(made.place, megabytes) if {"bulk", "files"} & set(parts) else []
+    payloads = (
+        bulk.payloads(made.place, megabytes) if {"bulk", "files", "auditing"} & set(parts) else []
+    )
     if "files" in parts:
         yield "files", files.measure(made, payloads[0], sizes.rounds, sizes.small)
     if "bulk" in parts:
         yield "bulk", bulk.measure(made, payloads, sizes.rounds)
         beside = keystrokes.measure_beside_bulk(made, sizes.keys // 3, payloads[1].file)
         yield "keystrokes", beside
+    if "auditing" in parts:
+        yield "auditing", auditing.measure(made, payloads[1].file, sizes.keys // 3)
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
