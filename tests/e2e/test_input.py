@@ -86,7 +86,7 @@ async def test_what_is_written_in_an_editor_is_told(alice: Contractor, bastion: 
             terminal.send(key)
             await terminal.expect(key)
         terminal.send("\x03")
-        await typed(terminal, ":X\r", "")
+        await typed(terminal, ":X\r", r"\x1b\[24;1H\x1b\[K")  # -- INSERT -- is gone
         await typed(terminal, "topsecret\r", "encryption key")
         await typed(terminal, "topsecret\r", "same key again")
         await typed(terminal, ":q!\r", "")
