@@ -14,7 +14,7 @@ from bastion.policy import Run
 from bastion.relay import Relay
 from bastion.tunnel import Tunnel
 from bastion.watched import Watched
-from recorder import Recording, Session, SessionInfo
+from recorder import Kind, Recording, Session, SessionInfo
 
 
 class Lasting:
@@ -37,7 +37,7 @@ class Lasting:
                 session = recording.session
                 begun = happenings.of_session_begun
                 self._parts.crew.start(self._tell_of(session, begun), f"S-{session} begins")
-                watched = self._watched(info, side, session) if run.watched else None
+                watched = self._watched(info, side, recording) if run.watched else None
                 self._parts.live.open(session, side, run.grant, run.identity, watched)
                 yield recording
         finally:
@@ -46,10 +46,17 @@ class Lasting:
                 over = happenings.of_session_over
                 self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
 
-    def _watched(self, info: SessionInfo, side: Relay | Tunnel, session: int) -> Watched:
+    def _watched(self, info: SessionInfo, side: Relay | Tunnel, recording: Recording) -> Watched:
         parts = self._parts
-        tell, now = parts.chronicle.tell_soon, parts.clock.now()
-        return Watched(session, info, side, parts.watch_wait, tell=tell, now=now)
+        return Watched(
+            recording.session,
+            info,
+            side,
+            parts.watch_wait,
+            hides=lambda: info.kind is not Kind.FORWARD and recording.hides,
+            tell=parts.chronicle.tell_soon,
+            now=parts.clock.now(),
+        )
 
     async def _tell_of(self, session: int, what: Callable[[Session], Happened]) -> None:
         """As the index has it. What can't be told now is told when the bastion starts again."""

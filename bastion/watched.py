@@ -30,7 +30,8 @@ class Freezable(Protocol):
 class Watched:
     """The session `S-<session>`, with its client's `side`; nobody watches it yet, at `now`.
 
-    `patience` is how long it may wait, each time. `tell` keeps an event.
+    `patience` is how long it may wait, each time. `tell` keeps an event. Where its recording
+    `hides` something, nobody can watch it any more, and it ends.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Watched:
         side: Freezable,
         patience: timedelta,
         *,
+        hides: Callable[[], bool],
         tell: Callable[[Happened], None],
         now: datetime,
     ) -> None:
@@ -47,12 +49,20 @@ class Watched:
         self._info = info
         self._side = side
         self._patience = patience
+        self._hides = hides
         self._tell = tell
         self._vigil = Vigil(patience, now)
-        self._told(What.SESSION_WAITING)
+        self._announced = False
 
     def heed(self, watchers: Sequence[str], now: datetime) -> None:
         """These are there, as far as they count."""
+        if self._hides():
+            full = f"the recording of {session_name(self._session)} is full, so nobody can watch on"
+            self._side.cut(EndReason.LIMIT, f"{full}; this session is over.")
+            return
+        if not self._announced:  # not before: that it has begun is told first
+            self._announced = True
+            self._told(What.SESSION_WAITING)
         since, begun, name = self._vigil.alone_since, self._vigil.begun, session_name(self._session)
         match self._vigil.judge(watched=bool(watchers), now=now):
             case Change.GO_ON:

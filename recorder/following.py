@@ -67,6 +67,11 @@ def follow(
         show(RESET)
 
 
+def _more(note: Note) -> str:
+    """What is known of what is not kept: a forward's bytes, and those beyond a session's limit."""
+    return f"bastion: {note.facts.get('bytes')} bytes, which are not kept, have come by now.\r\n"
+
+
 class Tail:
     """The events of a growing recording. `present` is called where what there was is all told."""
 
@@ -111,6 +116,8 @@ class Tail:
             note = Note.of(event)
             self._ended = note is not None and note.word is Word.ENDED
             yield event
+            if note is not None and note.word is Word.DROPPED:
+                yield Event(event.time, Code.OUT, _more(note))
         self._told = True
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:

@@ -91,6 +91,11 @@ class Recording:
         return self._full
 
     @property
+    def hides(self) -> bool:
+        """Whether something is not told in it any more, so that who follows it misses that."""
+        return self._full or self._unlisted > 0
+
+    @property
     def elapsed(self) -> float:
         """Seconds since the start."""
         return round(self._clock() - self._start, 6)

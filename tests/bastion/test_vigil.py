@@ -1,5 +1,6 @@
 """A vigil: a session goes on only while somebody watches, and waits no longer than it may."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from hypothesis import given
@@ -56,11 +57,14 @@ class Side:
         self.told.append(f"{reason}: {sentence}")
 
 
-def watched() -> tuple[Watched, Side, list[Happened]]:
+def watched(
+    hides: Callable[[], bool] = lambda: False,
+) -> tuple[Watched, Side, list[Happened]]:
     """S-31, which nobody watches yet."""
     side, events = Side(), list[Happened]()
     info = SessionInfo(7, "alice", 8, "web-1", "deploy", Kind.SHELL, "192.0.2.7")
-    return Watched(31, info, side, PATIENCE, tell=events.append, now=NOW), side, events
+    session = Watched(31, info, side, PATIENCE, hides=hides, tell=events.append, now=NOW)
+    return session, side, events
 
 
 def test_the_person_hears_each_change_and_the_log_too() -> None:
@@ -99,3 +103,15 @@ def test_one_that_nobody_comes_for_is_over() -> None:
     session.heed([], NOW + PATIENCE)
     session.heed([], NOW + 2 * PATIENCE)
     assert side.told[-1] == "limit: nobody came to watch S-31 for 10m, so this session is over."
+
+
+def test_one_that_nobody_can_follow_any_more_is_over() -> None:
+    """Beyond its limit a recording tells no more what is shown: whoever watches would miss it."""
+    full: list[bool] = []
+    session, side, _ = watched(lambda: bool(full))
+    session.heed(["rita"], NOW)
+    full.append(True)
+    session.heed(["rita"], NOW + SECOND)
+    assert side.told[1:] == [
+        "limit: the recording of S-31 is full, so nobody can watch on; this session is over."
+    ]

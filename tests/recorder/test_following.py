@@ -4,11 +4,13 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
-from recorder import Archive, EndReason, Recording, Size
+from recorder import Archive, EndReason, Kind, Recording, Size
 from recorder.following import FLOOD, LAST, LONGEST, follow
+from recorder.remainder import EVERY_BYTES
 from recorder.screen import CLEAR
 from recorder.screen_filter import RESET
 from tests.recorder.places import exec_of, shell
@@ -226,3 +228,16 @@ async def test_the_last_line_of_a_recording_ends_it(archive: Archive, recording:
         recording.shown(b"bye")
         await archive.finish(recording)
     assert "bye" in watching.result()
+
+
+async def test_of_what_is_not_kept_the_amount_is_shown(archive: Archive) -> None:
+    """As of a forward, whose bytes are nobody's to see."""
+    forward = replace(exec_of("db-1:5432"), kind=Kind.FORWARD)
+    recording = await archive.begin(forward)
+    watcher = Watcher(archive, recording)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(watcher.run))
+        await watcher.sees(CLEAR)
+        recording.shown(bytes(EVERY_BYTES))
+        await watcher.sees(f"bastion: {EVERY_BYTES} bytes, which are not kept, have come by now.")
+        await archive.finish(recording)
