@@ -22,7 +22,8 @@ PIECE = 32 * 1024
 """Bytes that the loop takes at once."""
 
 BLINK = 0.05
-"""Seconds that a verb waits for its reader before others get its turn."""
+"""Seconds that a verb waits for its reader before others get its turn; one that stays waits for
+its reader most of the time, so there it would be others who wait."""
 
 ANSWERED = 2.0
 """Seconds for which an answer of the client is good."""
@@ -183,8 +184,9 @@ class Conversation:
         return plain.encode(errors="replace")
 
     def _put(self, data: bytes, aside: bool) -> None:
+        patience = BLINK if self._placed().stay is None else 0.0
         with self._news:
-            soon = self._news.wait_for(lambda: self._has_room() or self.gone(), BLINK)
+            soon = self._news.wait_for(lambda: self._has_room() or self.gone(), patience)
         if not soon:
             self._wait(self._has_room, LONGEST_WAIT)
         with self._news:

@@ -36,7 +36,7 @@ from cli.show import show, show_asked
 from cli.transcripts import transcript_away
 from cli.verb import Noun, Verb, run
 from cli.verifying import verify_away
-from cli.watching import watch
+from cli.watching import watch_away
 
 PROGRAM = "ssh bastion"
 
@@ -74,7 +74,7 @@ EVERYBODY = (status, hosts, cert, trust, explain)
 
 _APPROVERS = (requests, approve, deny, grants, show_asked, extend, revoke)
 _AUDITORS = (
-    *(sessions, show, files, transcript_away, replay_away, watch, export_away, verify_away),
+    *(sessions, show, files, transcript_away, replay_away, watch_away, export_away, verify_away),
     *(grants, certificates),
     *(requests, review, own_policy, own_audit),
     *(hold, release, holds),

@@ -152,7 +152,6 @@ def replay_away(
     if paced:
         with suppress(KeyboardInterrupt):
             perform(reader, pace, out, key=desk.key, clock=time.monotonic, note=desk.output.note)
-        desk.output.line()
     else:
         for text in printed(reader, pace.start):
             out(text)

@@ -42,8 +42,7 @@ def watch(desk: Desk, *, session: int) -> None:
 
     The session does not notice, unless its grant is one that is used only while somebody watches:
     an auditor or an admin, other than the person in it. Then it goes on for as long as you watch,
-    and take what is shown. ctrl-c ends the watching (over SSH, give ssh -t). What could harm your
-    terminal is left out.
+    and take what is shown. ctrl-c ends the watching. What could harm your terminal is left out.
     """
     found = wanted_session(desk.services, session)
     demand_kept(desk.services, found)
@@ -54,6 +53,16 @@ def watch(desk: Desk, *, session: int) -> None:
         _say_who(desk, found, look)
         _follow(desk, found, look)
         desk.output.note(f"{found.name} is over.")
+
+
+watch_away = Verb(
+    "watch",
+    callback=watch.callback,
+    params=watch.params,
+    help=watch.help,
+    examples=["ssh -t bastion watch S-31", "[program] watch S-31 | tee seen.txt"],
+)
+"""The same over SSH, with how it is typed there."""
 
 
 def _follow(desk: Desk, session: Session, look: Look) -> None:

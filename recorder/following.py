@@ -16,7 +16,7 @@ from recorder.errors import CorruptRecording
 from recorder.reader import SLICE, Reader
 from recorder.replay import safe, shown
 from recorder.screen import CLEAR, Screen, draw
-from recorder.screen_filter import RESET
+from recorder.screen_filter import LEAVE
 from recorder.session import Size
 
 BEHIND = 256 * 1024
@@ -64,7 +64,7 @@ def follow(
                 if tail.caught_up and event.code is Code.OUT:
                     show(event.data)
     finally:
-        show(RESET)
+        show(LEAVE)
 
 
 def _more(note: Note) -> str:

@@ -14,7 +14,7 @@ from recorder.asciicast import Code, Event
 from recorder.reader import Reader
 from recorder.replay import NOT_WHOLE, Pace, paced
 from recorder.scene import scene_at
-from recorder.screen_filter import RESET
+from recorder.screen_filter import LEAVE
 
 PAUSE, STEP, QUIT = " ", ".", frozenset("qQ\x03\x04")
 
@@ -45,7 +45,7 @@ def perform(
     try:
         player.play(event for event in paced(scene.drawn(), pace) if event.code is Code.OUT)
     finally:
-        show(RESET)
+        show(LEAVE)
     if not scene.whole:
         note(NOT_WHOLE)
 

@@ -54,6 +54,9 @@ RESET = (
 )
 """What leaves a reviewer's terminal as usual after a replay that ended anywhere."""
 
+LEAVE = f"{RESET}\x1b[999;1H\r\n"
+"""The same, and below all that was shown, wherever its cursor was."""
+
 
 class ScreenFilter:
     """One terminal's worth of state: give it the stream in any pieces.

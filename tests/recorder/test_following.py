@@ -12,7 +12,7 @@ from recorder import Archive, EndReason, Kind, Recording, Size
 from recorder.following import FLOOD, LAST, LONGEST, follow
 from recorder.remainder import EVERY_BYTES
 from recorder.screen import CLEAR
-from recorder.screen_filter import RESET
+from recorder.screen_filter import LEAVE
 from tests.recorder.places import exec_of, shell
 
 
@@ -113,7 +113,7 @@ async def test_it_begins_with_the_screen_and_goes_on(
         assert "99 %" in seen
         assert "title" not in seen
         assert "é end" in seen
-        assert seen.endswith(RESET)
+        assert seen.endswith(LEAVE)
 
 
 async def test_a_torn_line_is_waited_for(archive: Archive, recording: Recording) -> None:
@@ -145,7 +145,7 @@ async def test_whoever_leaves_leaves_the_session_alone(
         group.create_task(watch())
         await watcher.sees(CLEAR)
         watcher.leave()
-    await watcher.sees(RESET)
+    await watcher.sees(LEAVE)
     recording.shown(b"still")
     assert not recording.broken
 

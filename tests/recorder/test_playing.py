@@ -6,7 +6,7 @@ from recorder import Archive, EndReason, Index, Reader, Size
 from recorder.playing import LONGEST_WAIT, perform
 from recorder.replay import Pace
 from recorder.screen import CLEAR
-from recorder.screen_filter import RESET
+from recorder.screen_filter import LEAVE
 from tests.recorder.places import Clock, exec_of, shell
 
 Seen = list[tuple[float, str]]
@@ -27,7 +27,7 @@ class Reviewer:
     def watch(self, reader: Reader, pace: Pace | None = None) -> Seen:
         """What she sees and when; her terminal is put right at the end."""
         perform(reader, pace or Pace(), self._show, key=self._key, clock=lambda: self._now)
-        assert self.seen.pop()[1] == RESET
+        assert self.seen.pop()[1] == LEAVE
         return self.seen
 
     def _show(self, text: str) -> None:
