@@ -147,7 +147,7 @@ def _about_session(session: Session, known: Beside) -> list[tuple[str, object]]:
         ("events", recording.events or None),
         ("sealed", recording.sealed),
         (
-            "encrypted to" if recording.compaction is Compaction.ENCRYPTED else "compacted to",
+            "encrypted size" if recording.compaction is Compaction.ENCRYPTED else "compacted to",
             recording.compacted_size,
         ),
     ]
