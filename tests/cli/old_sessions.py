@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bastion.actor import Actor
 from bastion.app import Services
-from bastion.sealing import sealing
+from bastion.sealing import covering, sealing
 from recorder import Archive, Kind, Session, SessionInfo
 from tests.cli.desks import Installation
 
@@ -25,12 +25,12 @@ async def ended_ago(
     services: Services, days: float, *, host: str = "web-1", text: bytes = b"hello\r\n"
 ) -> Session:
     """A session of alice's, sealed, that ended so many days ago."""
-    then = datetime.now(UTC) - days * DAY
+    then, wanted = datetime.now(UTC) - days * DAY, services.settings.recording
     recordings = services.settings.recordings(services.home)
     archive = Archive(
         recordings,
         services.index,
-        recipients=services.settings.recording.auditors,
+        recipients=wanted.auditors,
         limit=1 << 20,
         now=lambda: then,
         sealing=sealing(
@@ -41,6 +41,7 @@ async def ended_ago(
             journal=services.journal,
             service=Actor("bastion"),
             now=lambda: then,
+            covering=covering(wanted.auditors, wanted.marks) if wanted.encrypt else None,
         ),
     )
     info = SessionInfo(31, "alice", 1, host, "deploy", Kind.EXEC, "192.0.2.7", "uname")

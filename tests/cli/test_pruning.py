@@ -181,6 +181,19 @@ async def test_one_that_is_corrupt_stays_and_the_rest_goes(
     assert "S-1 stays: S-1.cast was changed.\n" in furnished("prune", "--yes", status=1).err
 
 
+async def test_one_that_is_encrypted_goes_as_any(furnished: Installation) -> None:
+    """Without a key: the tombstone has the hash of what lay there."""
+    settings = furnished.home.settings
+    settings.write_text(settings.read_text().replace("# encrypt = false", "encrypt = true"))
+    retain(furnished, "30d")
+    with furnished.services() as services:
+        session = await ended_ago(services, 40)
+    assert "S-1.cast.zst.age" in files_of(furnished, session)
+    furnished("prune", "--yes")
+    assert files_of(furnished, session) == left_of(session)
+    assert "nothing was changed" in furnished("verify", "--all").out
+
+
 async def test_what_was_never_sealed_stays(furnished: Installation) -> None:
     """Nobody can say what it was."""
     retain(furnished, "30d")
