@@ -5,6 +5,7 @@ a second here.
 """
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -189,6 +190,32 @@ async def test_what_was_typed_before_is_run_by_nobody(world: World, mark: Path) 
         async with watches(world, rita, session="S-2"):
             assert (await piping).exit_status == 0
     assert _text(mark) == "piped"
+
+
+async def test_nothing_gets_through_while_nobody_watches(world: World, mark: Path) -> None:
+    """Neither a signal, nor a line, nor an end of file; what can wait comes when somebody does."""
+    alice, rita = watched(world), world.enrol("rita", Role.AUDITOR)
+    line = f"trap 'echo caught' INT; echo ready; read line; echo $line > {mark}; cat; echo over"
+    async with begun(world, alice, f"sh -c {shlex.quote(line)}") as session:
+        async with watches(world, rita):
+            await session.hears("ready")
+        await session.hears("it waits until somebody does")
+        session.process.send_signal("INT")
+        session.process.stdin.write("typed\n\x04")
+        session.process.stdin.write_eof()
+        await seen_again(world)
+        assert not _made(mark)
+        async with watches(world, rita):
+            assert await session.status() == 0
+    assert _text(mark) == "typed\n"
+    assert "over" in session.heard
+    assert "caught" not in session.heard
+
+
+async def seen_again(world: World) -> None:
+    """Waits until the bastion has looked at what is open a few times more."""
+    latest = world.now
+    await until(lambda: world.now > latest + timedelta(seconds=1))
 
 
 @pytest.mark.parametrize("end", ["expired", "revoked", "killed"])
