@@ -17,6 +17,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from recorder.keys import Key, Kind
@@ -30,6 +31,9 @@ TRIES: Final = 3
 PAUSE: Final = 10.0
 """Seconds without a key after which another run begins."""
 
+AT_ONCE: Final = 8
+"""Keys that are tried against one piece of output: an echo skips no more."""
+
 LONGEST_RUN: Final = 1000
 """Keys in a run."""
 
@@ -40,7 +44,7 @@ MOST_OPEN: Final = 10_000
 """Characters, and runs, that may wait for an echo; where there are more, all are masked."""
 
 _LOOKED_AT = 4096
-_LINE = 512
+_LINE = 256
 _NO_TEXT = re.compile(
     r"\x08 \x08|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x09\x0c\x0e-\x1f\x7f-\x9f]"
 )
@@ -148,7 +152,7 @@ class _Judge:
         run = self._runs[-1] if self._runs and not self._runs[-1].closed else None
         if key.kind is Kind.TEXT:
             self._take(key, run)
-        elif key.kind is Kind.ERASE and run is not None:
+        elif key.kind is Kind.ERASE and run is not None and not run.is_apart(key):
             run.keys.append(key)
             run.echoes.append(True)
         else:
@@ -240,7 +244,7 @@ class _Judge:
         head = self._awaited[0]
         if head.run.entered:
             return self._echoed_late(head.run, text, at)
-        for number, awaited in enumerate(self._awaited):
+        for number, awaited in enumerate(islice(self._awaited, AT_ONCE)):
             if awaited.run.entered:
                 break
             after = _behind_echo(text, at, self._line, awaited.character)
@@ -282,7 +286,7 @@ def _behind_echo(text: str, at: int, line: str, character: str) -> int | None:
     if text.startswith(character, at):
         return at + 1
     again = 0
-    while at + again < len(text) and text[at : at + again + 1] in line:
+    while at + again < len(text) and again < _LINE and text[at : at + again + 1] in line:
         again += 1
         behind = at + again
         if line.endswith(text[at:behind]) and text.startswith(character, behind):

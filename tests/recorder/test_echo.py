@@ -166,6 +166,12 @@ def test_what_stays_open_is_masked() -> None:
     assert max(len(piece.keys) for piece in flood.pieces) <= LONGEST_RUN
 
 
+def test_a_run_has_an_end_whatever_it_is_of() -> None:
+    """Nobody fills memory with backspaces."""
+    pieces = Terminal().typed("x").shown("x").typed("\x7f" * (3 * LONGEST_RUN)).pieces
+    assert max(len(piece.keys) for piece in pieces) <= LONGEST_RUN
+
+
 def test_times_are_those_of_the_keys() -> None:
     """Pieces come in the order in which they were typed, with the times of their keys."""
     pieces = Terminal().echoed("ls\r").silent("pw\r").shown("\r\n").pieces
