@@ -21,6 +21,7 @@ from bastion.errors import BadInput, Misconfigured
 from bastion.inventory import Selector, parse_selector
 from bastion.names import free_text, group_name, host_name, user_name
 from bastion.notify import Channels, TellingSettings
+from bastion.objects import Bucket, parse_bucket
 from bastion.retention import Retention, Rule, parse_keep
 from bastion.syslog import Address, parse_address
 from bastion.text_files import read_text
@@ -61,18 +62,20 @@ def recipient(text: str) -> str:
     return text
 
 
-def anchor(line: str) -> Address | str:
-    """Who is told checkpoints: `notify:NAME` is a channel's name, else it is an address of syslog.
-
-    Raises BadInput.
+def anchor(line: str) -> Address | Bucket | str:
+    """Who is told checkpoints: `notify:NAME` is a channel's name, else it is an object store
+    (`s3://BUCKET/PREFIX`, `file:///DIRECTORY`) or an address of syslog. Raises BadInput.
     """
     kind, _, name = line.partition(":")
     try:
+        if kind in ("s3", "gs", "az", "file"):
+            return parse_bucket(line)
         return group_name(name) if kind == "notify" else parse_address(line)
     except BadInput:
         raise BadInput(
-            f"{line[:60]!a} is no anchor: write notify:NAME for a channel, or an address of "
-            "syslog (/dev/log, udp://HOST:514, tcp://HOST:601)."
+            f"{line[:60]!a} is no anchor: write notify:NAME for a channel, an object store "
+            "(s3://BUCKET/PREFIX, file:///DIRECTORY), or an address of syslog (/dev/log, "
+            "udp://HOST:514, tcp://HOST:601)."
         ) from None
 
 
@@ -95,7 +98,7 @@ Node = Annotated[str, text(lambda name: name and host_name(name))]
 Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$")]
 UserName = Annotated[str, text(user_name)]
 Recipient = Annotated[str, text(recipient)]
-AnchorAt = Annotated[Address | str, text(anchor)]
+AnchorAt = Annotated[Address | Bucket | str, text(anchor)]
 HostSelector = Annotated[Selector, text(parse_selector)]
 Keep = Annotated[timedelta | None, text(parse_keep)]
 Pattern = Annotated[str, text(pattern)]
@@ -214,7 +217,8 @@ class RetentionSettings(Part):
 class AuditSettings(Part):
     """`[audit]`: how often the log of events is sealed while the service runs; where it goes to
     (the file lies below the home, unless the path begins with /); and who is told the checkpoints:
-    addresses of syslog, and names of channels, these no more often than `anchor_every`."""
+    addresses of syslog, object stores, and names of channels, these no more often than
+    `anchor_every`."""
 
     checkpoint: Seconds = 60.0
     file: Annotated[str, Field(max_length=1000)] = ""

@@ -89,7 +89,8 @@ redact = ["set:all"]
 # checkpoint = "1m"         # so often is the log of events sealed
 # file = ""                 # the log as lines of JSON, as in "events.jsonl"
 # syslog = ""               # the log, as in "/dev/log", "udp://log:514", "tcp://log:601"
-# anchors = []              # who is told the checkpoints: addresses of syslog, "notify:CHANNEL"
+# anchors = []              # who is told the checkpoints: addresses of syslog, "notify:CHANNEL",
+#                           # "s3://BUCKET/PREFIX"
 # anchor_every = "1h"       # a channel is told the newest no more often than this
 
 [database]

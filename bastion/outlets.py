@@ -19,6 +19,7 @@ from bastion.checkpoints import Sealed
 from bastion.errors import BastionError, Misconfigured
 from bastion.events import Event, What
 from bastion.notices import Group, Notice, Subscription, drafts
+from bastion.objects import Bucket, CheckpointSink
 from bastion.sinks import FileSink, Item, Sink, SyslogSink
 from bastion.store.journal import Journal
 from bastion.store.outbox import Outbox
@@ -101,7 +102,7 @@ class EventOutlet:
 
 
 @dataclass(frozen=True, slots=True)
-class SyslogAnchor:
+class SinkAnchor:
     """The newest checkpoint to a sink, each time that there is one: it speaks for all before."""
 
     journal: Journal
@@ -221,12 +222,12 @@ class _Lane:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the settings want the log and its checkpoints: `anchors` are addresses of syslog, and
-    names of `channels`. `node` is what this machine is called in syslog."""
+    """Where the settings want the log and its checkpoints: `anchors` are addresses of syslog,
+    object stores, and names of `channels`. `node` is what this machine is called in syslog."""
 
     file: Path | None
     syslog: Address | None
-    anchors: Sequence[Address | str]
+    anchors: Sequence[Address | Bucket | str]
     anchor_every: timedelta
     channels: Sequence[Subscription]
     node: str
@@ -242,8 +243,9 @@ class Places:
             if isinstance(anchor, str):
                 channel = self._channel(anchor)
                 found.append(ChannelAnchor(journal, outbox, channel, self.anchor_every))
-            else:
-                found.append(SyslogAnchor(journal, SyslogSink(anchor), self.node))
+                continue
+            sink = CheckpointSink(anchor) if isinstance(anchor, Bucket) else SyslogSink(anchor)
+            found.append(SinkAnchor(journal, sink, self.node))
         return found
 
     def _channel(self, name: str) -> Subscription:

@@ -20,7 +20,7 @@ from bastion.outlets import (
     Outlet,
     Outlets,
     Places,
-    SyslogAnchor,
+    SinkAnchor,
     cursor_name,
 )
 from bastion.sinks import FileSink, Item, SyslogSink
@@ -216,7 +216,7 @@ def seal(journal: Journal) -> None:
 async def test_syslog_is_told_each_checkpoint(journal: Journal, tmp_path: Path) -> None:
     """Its number, its SHA-256, its signature; an auditor can name it to `verify` afterwards."""
     path = tmp_path / "log"
-    anchor = SyslogAnchor(journal, SyslogSink(parse_address(str(path))), "web-1")
+    anchor = SinkAnchor(journal, SyslogSink(parse_address(str(path))), "web-1")
     seal(journal)
     seal(journal)
     with datagrams(receivers.unix(path)) as received:
@@ -240,7 +240,7 @@ async def test_syslog_is_told_each_checkpoint(journal: Journal, tmp_path: Path) 
 async def test_an_anchor_that_was_away_is_told_the_newest(journal: Journal, tmp_path: Path) -> None:
     """It speaks for all before."""
     path = tmp_path / "log"
-    anchor = SyslogAnchor(journal, SyslogSink(parse_address(str(path))), "web-1")
+    anchor = SinkAnchor(journal, SyslogSink(parse_address(str(path))), "web-1")
     async with passing(journal, anchor):
         for _ in range(3):
             seal(journal)
