@@ -263,10 +263,10 @@ print(json.dumps(told))
 
 @pytest.fixture
 async def old(installation: Installation) -> list[Session]:
-    """Twenty whose time is over."""
+    """Sixteen whose time is over."""
     retain(installation, "30d")
     with installation.services() as services:
-        return [await ended_ago(services, 40) for _ in range(20)]
+        return [await ended_ago(services, 40) for _ in range(16)]
 
 
 def test_a_kill_at_any_moment_loses_nothing(installation: Installation, old: list[Session]) -> None:
