@@ -90,9 +90,12 @@ def main(directory: Path) -> None:
         if os.getppid() != parent:
             raise SystemExit("whoever started it is gone")
 
-    while line := sys.stdin.buffer.readline(LONGEST):
-        sys.stdout.buffer.write(answered(line, directory, pause))
-        sys.stdout.buffer.flush()
+    try:
+        while line := sys.stdin.buffer.readline(LONGEST):
+            sys.stdout.buffer.write(answered(line, directory, pause))
+            sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os._exit(0)  # nobody is left to hear it, not even at the end
 
 
 def _step_back() -> None:
