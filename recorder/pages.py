@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from recorder.allowance import Allowance
 from recorder.asciicast import Stream
 from recorder.lines import Line, Place, lines_of
+from recorder.screen import fitting
 from recorder.screen_filter import ScreenFilter
 from recorder.session import Size
 from recorder.sheet import Change, Sheet, Standing
@@ -80,7 +81,7 @@ class Pages:
 
     def cost(self, since: float, text: str) -> int:
         """About how many cells of the screen are touched by `text`, shown from `since` on."""
-        columns, rows = min(self._size.columns, 1000) or 80, min(self._size.rows, 500) or 24
+        columns, rows = fitting(self._size)
         sequences = text.count("\x1b") + text.count("\x9b")
         dear = 0
         if sequences:
@@ -115,8 +116,10 @@ class Pages:
 
     def pending(self) -> list[Line]:
         """What stands there and was not told yet; it may become something else."""
-        sheets = [self._main] if self._other is None else [self._main, self._other]
-        return list(_lines(line for sheet in sheets for line in sheet.untold()))
+        lines = list(_lines(self._main.glimpse(self._last)))
+        if self._other is not None:
+            lines += _lines(self._other.glimpse(self._last))
+        return lines
 
     def end(self) -> list[Line]:
         """All that was not told yet."""

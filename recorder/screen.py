@@ -1,7 +1,8 @@
 """A terminal's screen, fed with what was shown: what stands on it now.
 
 The terminal itself is asciinema's own (`avt`, in Rust); here and in `scroll` alone it is known.
-Whatever is fed to it, it raises nothing, and it holds no more than one screen.
+Whatever is fed to it, it holds no more than one screen. It fails at nothing that we know: should
+the engine, that says CorruptRecording, as its own error would end more than who asked.
 
 It holds Python's lock while it works, so everything else in the process waits. A hostile program
 can make that long: 8 KiB that clear a screen of 500 000 cells again and again took four seconds.
@@ -9,9 +10,10 @@ So it gets little at once, and a screen has a bounded area.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from avt import Cell, Color, Pen, Vt  # type: ignore[attr-defined]
+from avt import Cell, Color, Line, Pen, Vt  # type: ignore[attr-defined]
 
 from recorder.asciicast import Code, Event
 from recorder.errors import CorruptRecording
@@ -49,16 +51,17 @@ class Screen:
         """The program writes `text`; the rows, from 0, that are not as before."""
         changed: set[int] = set()
         for piece in _PIECE.findall(text):
-            changed.update(self._terminal.feed_str(piece)[0])
+            changed.update(fed(self._terminal, piece)[0])
         return sorted(changed)
 
     def take(self, text: str) -> None:
         """The program writes `text`; all of it at once, for whoever lets nobody wait."""
-        self._terminal.feed_str(text)
+        fed(self._terminal, text)
 
     def resize(self, size: Size) -> None:
         """The terminal has another size."""
-        self._terminal.resize(*fitting(size))
+        with engine():
+            self._terminal.resize(*fitting(size))
 
     @property
     def size(self) -> Size:
@@ -86,10 +89,7 @@ class Screen:
 
         In 7-bit sequences. It may end inside of one, where the program did.
         """
-        drawn = _REPEATED.sub(_spelt, self._terminal.dump())
-        for theirs, usual in _USUAL:
-            drawn = drawn.replace(theirs, usual)
-        return drawn
+        return dumped(self._terminal)
 
 
 def draw(
@@ -121,13 +121,42 @@ def size_of(text: str) -> Size:
     return Size(int(found[1]), int(found[2]))
 
 
+@contextmanager
+def engine() -> Iterator[None]:
+    """Where the terminal's engine fails, raises CorruptRecording."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # PyO3's, which is no Exception
+            raise
+        raise CorruptRecording("the terminal's engine fails at what was shown") from error
+
+
+def fed(terminal: Vt, text: str) -> tuple[Sequence[int], Sequence[Line]]:
+    """Which rows are not as before, and which scrolled out. Raises CorruptRecording."""
+    with engine():
+        changed, out = terminal.feed_str(text)
+    return changed, out
+
+
+def dumped(terminal: Vt) -> str:
+    """What draws its screen, see `Screen.dump`."""
+    drawn = _REPEATED.sub(_spelt, terminal.dump())
+    for theirs, usual in _USUAL:
+        drawn = drawn.replace(theirs, usual)
+    return drawn
+
+
 def _spelt(repeated: re.Match[str]) -> str:
     return repeated[1] * (1 + min(int(repeated[2]), _COLUMNS))
 
 
 def fitting(size: Size) -> tuple[int, int]:
-    """Of a terminal without a size 80 times 24 is believed, as programs do."""
-    columns = min(size.columns, _COLUMNS) if size.columns > 0 else 80
+    """Of a terminal without a size 80 times 24 is believed, as programs do.
+
+    One of a single column has two: `avt` fails at a wide character that has no room at all.
+    """
+    columns = max(2, min(size.columns, _COLUMNS)) if size.columns > 0 else 80
     rows = min(size.rows, _ROWS) if size.rows > 0 else 24
     return columns, min(rows, _CELLS // columns)
 

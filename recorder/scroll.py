@@ -1,7 +1,6 @@
 """A terminal's screen row by row, and the rows that scroll out of it at the top.
 
-The terminal is the one of `screen`. Whatever is fed to it, it raises nothing, and it holds no more
-than one screen.
+The terminal is the one of `screen`, and holds no more than one screen, whatever is fed to it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from avt import Line, Vt  # type: ignore[attr-defined]
 from avt.util import TextUnwrapper  # type: ignore[attr-defined]
 
-from recorder.screen import fitting
+from recorder.screen import dumped, engine, fed, fitting
 from recorder.session import Size
 
 
@@ -27,32 +26,34 @@ class Scroll:
 
     def __init__(self, size: Size, drawn: str = "") -> None:
         self._terminal = Vt(*fitting(size), 0)
-        self._terminal.feed_str(drawn)
+        fed(self._terminal, drawn)
         self._rows: list[Row] = []
         self._touched: set[int] = set()
 
     def write(self, text: str) -> Iterator[Row]:
         """The program writes `text`: the rows that scrolled out at the top."""
-        touched, out = self._terminal.feed_str(text)
+        touched, out = fed(self._terminal, text)
         self._touched.update(touched)
         return map(_row, out)
 
     def resize(self, size: Size) -> Iterator[Row]:
         """The terminal has another size: the rows that have no room any more."""
-        _, out = self._terminal.resize(*fitting(size))
+        with engine():
+            _, out = self._terminal.resize(*fitting(size))
         self._rows.clear()
         self._touched.clear()
         return map(_row, out)
 
     def rows(self) -> Sequence[Row]:
         """What stands there, row by row; only what was touched since is looked at again."""
-        if not self._rows:
-            self._rows = [_row(line) for line in self._terminal.view()]
-            self._touched.clear()
-        for number in self._touched:
-            # Whether the row above goes on may have changed with this one.
-            for each in (number - 1, number) if number else (number,):
-                self._rows[each] = _row(self._terminal[each])
+        with engine():
+            if not self._rows:
+                self._rows = [_row(line) for line in self._terminal.view()]
+                self._touched.clear()
+            for number in self._touched:
+                # Whether the row above goes on may have changed with this one.
+                for each in (number - 1, number) if number else (number,):
+                    self._rows[each] = _row(self._terminal[each])
         self._touched.clear()
         return self._rows
 
@@ -64,7 +65,7 @@ class Scroll:
 
     def dump(self) -> str:
         """What draws it on a terminal that is as it was when it was switched on."""
-        return str(self._terminal.dump())
+        return dumped(self._terminal)
 
 
 def _row(line: Line) -> Row:

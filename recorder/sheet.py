@@ -84,6 +84,14 @@ class Sheet:
         """The lines that stand there and were not told."""
         return [line for line in self.standing if line.text and not line.told]
 
+    def glimpse(self, time: float) -> list[Standing]:
+        """What a look at `time` would find untold; nothing is different after it."""
+        begun, out = self._begun, self._out
+        texts, _, _ = self._texts()
+        self._begun, self._out = begun, out
+        lines = [self._line(number, text, time, frozenset()) for number, text in enumerate(texts)]
+        return [line for line in lines if line.text and not line.told]
+
     def sleep(self) -> None:
         """Take little memory until something is written."""
         if self._screen is not None:

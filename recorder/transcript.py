@@ -6,13 +6,15 @@ for searching. The evidence is the recording. Pure: it knows no file, no clock.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from typing import Protocol
 
 from recorder.allowance import Allowance
 from recorder.asciicast import STREAM_OF, Code, Event, Header, Note, Stream, Word
 from recorder.characters import Characters
-from recorder.errors import RecorderError
+from recorder.errors import CorruptRecording, RecorderError
 from recorder.lines import Line, Place, lines_of, offset
 from recorder.pages import STEP, Pages
 from recorder.session import Size
@@ -44,6 +46,7 @@ _TORN = "(the recorder ended here, without closing the recording)"
 _PLACES = {Word.SAID: Place.BASTION, Word.FILE: Place.FILE}
 
 Redact = Callable[[str], str]
+"""What is told in place of a line; it hears the lines of one transcript in their order."""
 
 
 def as_it_is(text: str) -> str:
@@ -98,7 +101,10 @@ class Transcriber:
 
     def pending(self) -> list[Line]:
         """What stands there and was not told yet; it may become something else. After `draw`."""
-        return [] if self._lost else self._redacted(self._surface.pending())
+        standing = [] if self._lost else self._tried(self._surface.pending)
+        before, self._redact = self._redact, copy(self._redact)
+        lines, self._redact = self._redacted(standing), before
+        return lines
 
     def end(self) -> list[Line]:
         """The lines that are left when there are no more events."""
@@ -107,7 +113,7 @@ class Transcriber:
             lines += self._shown(stream, text)
         lines += self._drawn()
         if not self._lost:
-            lines += self._surface.end()
+            lines += self._tried(self._surface.end)
         if self._unlisted:
             lines += self._remark(f"({self._unlisted} more files went over, and are not listed)")
         return self._redacted(lines)
@@ -153,7 +159,7 @@ class Transcriber:
             count = note.facts.get("count")
             self._unlisted = count if isinstance(count, int) else self._unlisted
         remark = {Word.LIMIT: _FULL, Word.INTERRUPTED: _TORN}.get(self._word or Word.ENDED)
-        return [] if remark is None else [*self._surface.end(), *self._remark(remark)]
+        return [] if remark is None else [*self._tried(self._surface.end), *self._remark(remark)]
 
     def _resized(self, size: str) -> None:
         columns, _, rows = size.partition("x")
@@ -164,7 +170,8 @@ class Transcriber:
     def _said(self, text: str, place: Place) -> list[Line]:
         if self._lost:
             return [line for each in text.splitlines() for line in self._remark(each, place)]
-        return self._surface.said(self._time, text, place)
+        surface, time = self._surface, self._time
+        return self._tried(lambda: surface.said(time, text, place))
 
     def _shown(self, stream: Stream, text: str) -> list[Line]:
         """Hold what was shown for a moment: much of it at once is drawn faster."""
@@ -192,7 +199,18 @@ class Transcriber:
         cost = _EVENT * events + self._surface.cost(self._since, text)
         if not self._work.take(self._until, cost):
             return lines + self._lose()
-        return lines + self._kept(self._surface.write(self._since, self._until, self._stream, text))
+        surface, since, until, stream = self._surface, self._since, self._until, self._stream
+        return lines + self._kept(self._tried(lambda: surface.write(since, until, stream, text)))
+
+    def _tried(self, work: Callable[[], list[Line]]) -> list[Line]:
+        """Lines of the surface; where it fails at what was shown, that is left out."""
+        try:
+            return work()
+        except CorruptRecording:
+            surface, self._surface = self._surface, self._fresh()
+            with suppress(CorruptRecording):
+                return surface.end() + self._lose()
+            return self._lose()
 
     def _kept(self, lines: list[Line]) -> list[Line]:
         for number, line in enumerate(lines):
@@ -202,7 +220,7 @@ class Transcriber:
 
     def _lose(self) -> list[Line]:
         """Leave out what comes, until it comes slower. What is drawn meanwhile is not known."""
-        lines = self._surface.end()
+        lines = self._tried(self._surface.end)
         self._lost = self.left_out = True
         self._surface = self._fresh()
         return lines + self._remark(LEFT_OUT)
@@ -216,21 +234,26 @@ class Transcriber:
 
 
 class Transcripts:
-    """Makes transcripts; `redact` has the last word on the text of each line of all of them."""
+    """Makes transcripts; `redact` has the last word on the lines."""
 
     def __init__(self, redact: Redact = as_it_is) -> None:
         self._redact = redact
 
     def begun(self, header: Header) -> Transcriber:
-        """That of one recording, whose events come bit by bit."""
-        return Transcriber(header, self._redact)
+        """That of one recording among others, whose events come bit by bit."""
+        return Transcriber(header, copy(self._redact))
+
+    def redacted(self, lines: Iterable[Line]) -> list[Line]:
+        """Lines that came another way, as those of a recording."""
+        redact = copy(self._redact)
+        return [replace(line, text=redact(line.text)) for line in lines]
 
     def lines(self, header: Header, events: Iterable[Event]) -> Iterator[Line]:
-        """The lines of a recording, in the order in which one reads them.
+        """The lines of the one recording, in the order in which one reads them.
 
         What the events raise is raised after what there was until then.
         """
-        transcriber = self.begun(header)
+        transcriber = Transcriber(header, self._redact)
         try:
             for event in events:
                 yield from transcriber.feed(event)

@@ -2,13 +2,14 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import Size
-from recorder.screen import Screen
+from recorder import CorruptRecording, Size
+from recorder.screen import Screen, fed
 
 SMALL = Size(20, 4)
 
@@ -91,3 +92,26 @@ def test_nothing_that_is_drawn_stops_the_process(sequence: str) -> None:
     with Ticker() as other:
         screen.show(sequence * 4000)
     assert other.longest < 1
+
+
+def test_a_wide_character_without_room_breaks_nothing() -> None:
+    """On a terminal of one column that does not wrap, the engine used to end its thread."""
+    for columns in (0, 1, 2):
+        drawn("\x1b[?7l日本\U0001f600", Size(columns, 1)).resize(Size(1, 1))
+
+
+def test_a_failure_of_the_engine_is_an_error_like_others() -> None:
+    """PyO3's own is no Exception: it would end the thread, and the service with it."""
+
+    class PanicException(BaseException):
+        pass
+
+    class Engine:
+        def feed_str(self, text: str) -> object:
+            raise PanicException if text else KeyboardInterrupt
+
+    engine: Any = Engine()
+    with pytest.raises(CorruptRecording):
+        fed(engine, "text")
+    with pytest.raises(KeyboardInterrupt):
+        fed(engine, "")

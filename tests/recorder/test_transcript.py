@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from recorder import CorruptRecording, Line, Reader, Transcripts
 from recorder.asciicast import Code, Event, Note, Word
 from recorder.lines import LONGEST
+from recorder.screen import fed
 from recorder.transcript import GOES_ON, LEFT_OUT, TEXT, TEXT_RATE
 from tests.recorder.tellings import header, lines, ours, shown, texts
 
@@ -55,7 +57,7 @@ _PIECES = st.sampled_from(
         *("\x1b[9S", "\x1b[65535b", "\x1b]0;", "\x07", "\x1bP", "\u202e", "\ue000", "7;1"),
     ]
 )
-_SIZES = st.sampled_from(["80x24", "0x0", "60000x60000", "3x2", "1x1", "nonsense", "9" * 30])
+_SIZES = st.sampled_from(["80x24", "0x0", "60000x60000", "3x2", "1x1", "1x9", "nonsense", "9" * 30])
 _EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("o"), st.lists(_PIECES, max_size=12).map("".join)),
@@ -112,9 +114,25 @@ def test_bit_by_bit_it_is_the_same(
         made += transcriber.feed(event)
         if rest:
             made += transcriber.draw()
-            transcriber.pending()
+            standing = transcriber.pending()
+            assert transcriber.pending() == standing
             transcriber.sleep()
     assert [*made, *transcriber.end()] == lines(events, head)
+
+
+def test_what_stands_there_can_be_had_before_it_is_told() -> None:
+    """Of a live session; it is told later as what it became."""
+    transcriber = Transcripts().begun(header())
+    made = [
+        line for event in shown((0, "$ ls\r\n"), (9, "10 %")) for line in transcriber.feed(event)
+    ]
+    assert made + transcriber.draw() == []
+    assert [line.text for line in transcriber.pending()] == ["$ ls", "10 %"]
+    for event in shown((20, "\x1b[?1049hmenu")):
+        made += transcriber.feed(event)
+    made += transcriber.draw()
+    assert [line.text for line in made] == ["$ ls", "10 %"]
+    assert [line.text for line in transcriber.pending()] == ["menu"]
 
 
 def test_of_a_flood_something_is_left_out_and_said() -> None:
@@ -146,6 +164,19 @@ def test_hostile_output_has_an_end(piece: str, size: tuple[int, int]) -> None:
     made += transcriber.end()
     assert transcriber.left_out
     assert LEFT_OUT in ours(made)
+
+
+def test_where_the_terminal_fails_something_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the rest is told: no target can keep a whole session from being found."""
+
+    def failing(terminal: Any, text: str) -> object:  # noqa: ANN401 (the engine's)
+        if "poison" in text:
+            raise CorruptRecording("the terminal's engine fails")
+        return fed(terminal, text)
+
+    monkeypatch.setattr("recorder.scroll.fed", failing)
+    events = shown((0, "before\r\n"), (9, "poison\r\n"), (60, "after\r\n"))
+    assert texts(events) == ["before", LEFT_OUT, GOES_ON, "after"]
 
 
 def test_sizes_that_never_stop_changing_have_an_end() -> None:
