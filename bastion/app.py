@@ -31,7 +31,9 @@ from bastion.upstream import Connector
 from bastion.watching import Watching
 from bastion.wire.packets import Turn
 from recorder import Archive, Covering, Index, Seals, Transcripts
+from recorder.fts import SqliteTexts
 from recorder.inspection import Inspection
+from recorder.redaction import Redaction, Redactor
 from recorder.removal import Removal
 from recorder.tombstones import Tombstones
 
@@ -57,6 +59,7 @@ class Services:
     pruning: Pruning
     archive: Archive
     transcripts: Transcripts
+    texts: SqliteTexts
     access: Access
     approving: Approving
     inbox: Inbox
@@ -75,6 +78,7 @@ def opened(home: Home) -> Iterator[Services]:
     """The services of a home, until the end of the block. Raises Misconfigured, Unavailable."""
     settings = Settings.read(home)
     store = Store.open(settings.database_url(home), node=settings.node or None)
+    texts = SqliteTexts(home.texts)
     try:
         authority = Authority.load(home.keys)
         index, seals = Index(store.database, store.chain.boot), Seals(store.database)
@@ -82,7 +86,7 @@ def opened(home: Home) -> Iterator[Services]:
         journal = Journal(store)
         recordings, tombstones = settings.recordings(home), Tombstones(store.database)
         keeping = Keeping(store)
-        removal = Removal(recordings, index, tombstones, node=journal.node)
+        removal = Removal(recordings, index, tombstones, [texts.forget], node=journal.node)
         inspection = inspecting(
             *(recordings, index, seals),
             authority=authority,
@@ -119,7 +123,8 @@ def opened(home: Home) -> Iterator[Services]:
                     covering=_covering(settings.recording),
                 ),
             ),
-            transcripts=Transcripts(),
+            transcripts=_transcripts(settings),
+            texts=texts,
             access=Access(store, authority, access.certificate_lifetime, rulebook.current, people),
             approving=Approving(store, inbox, rulebook.current, people, access.request_lifetime),
             inbox=inbox,
@@ -144,11 +149,18 @@ def opened(home: Home) -> Iterator[Services]:
             failures=Failures(),
         )
     finally:
+        texts.close()
         store.close()
 
 
 def _covering(recording: RecordingSettings) -> Covering | None:
     return covering(recording.auditors, recording.marks) if recording.encrypt else None
+
+
+def _transcripts(settings: Settings) -> Transcripts:
+    """Without what the settings want to be left out of them."""
+    redaction = Redaction(settings.recording.redact)
+    return Transcripts(Redactor(redaction)) if redaction else Transcripts()
 
 
 def _sealed(authority: Authority, body: bytes) -> str:

@@ -53,6 +53,7 @@ class What(StrEnum):
     SESSION_RESUMED = "session.resumed"
     WATCH_ENDED = "watch.ended"
     RECORDING_LOOKED_AT = "recording.looked_at"
+    RECORDING_SEARCHED = "recording.searched"
     RECORDING_FAILED = "recording.failed"
     RECORDING_SEALED = "recording.sealed"
     RECORDING_LET_GO = "recording.let_go"

@@ -3,7 +3,7 @@
 Pure. One function for each kind of thing that is kept, so that no write is without its event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -373,6 +373,12 @@ def of_trust(actor: Actor, leap: Leap) -> Happened:
     """The clock was taken for right, though nothing was kept for long before it."""
     details = {"since": leap.since.isoformat(), "until": leap.until.isoformat()}
     return by(actor, What.CLOCK_TRUSTED, details=details)
+
+
+def of_search(actor: Actor, text: str, wanted: Mapping[str, Details], hits: int) -> Happened:
+    """Somebody has searched recordings for a text: where, and how many lines were found."""
+    narrowed = {name: value for name, value in wanted.items() if value is not None}
+    return by(actor, What.RECORDING_SEARCHED, details={"text": text, **narrowed, "hits": hits})
 
 
 def of_evidence(

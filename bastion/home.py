@@ -190,6 +190,11 @@ class Home:
         return self.directory / "bastion.db"
 
     @property
+    def texts(self) -> Path:
+        """The text index of what was recorded. It can be made anew from the recordings."""
+        return self.directory / "search.db"
+
+    @property
     def recordings(self) -> Path:
         """The recordings, where the settings do not say otherwise."""
         return self.directory / "recordings"

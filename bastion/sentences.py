@@ -314,6 +314,12 @@ def _looked_at(happened: Happened) -> str:
     return f"{happened.actor} looked at S-{happened.session}{_of(happened)}{how}"
 
 
+def _searched(happened: Happened) -> str:
+    count = _number(happened, "hits")
+    text = _text(happened, "text", " for ")
+    return f"{happened.actor} searched recordings{text}: {count} line{'' if count == 1 else 's'}"
+
+
 def _evidence(verb: str) -> Words:
     def said(happened: Happened) -> str:
         about = named("S", happened.session) or named("G", happened.grant) or "a grant"
@@ -454,6 +460,7 @@ _SAID: Mapping[What, Words] = {
     What.SESSION_RESUMED: _resumed,
     What.WATCH_ENDED: _watch_ended,
     What.RECORDING_LOOKED_AT: _looked_at,
+    What.RECORDING_SEARCHED: _searched,
     What.RECORDING_FAILED: _recording_failed,
     What.RECORDING_SEALED: _recording_sealed,
     What.RECORDING_LET_GO: _let_go,

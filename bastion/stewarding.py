@@ -1,12 +1,14 @@
 """Stewarding: what has to be done once, however many processes and machines there are.
 
-For a home: what processes that are gone left open, seals and compaction of the recordings that lie
-here, what is let go. For all homes on one database: the log is sealed and passed on, and people are
-told; where the database is a server, by the one machine that leads, until it is gone.
+For a home: what processes that are gone left open, seals, compaction and text index of the
+recordings that lie here, what is let go. For all homes on one database: the log is sealed and
+passed on, and people are told; where the database is a server, by the one machine that leads,
+until it is gone.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +25,7 @@ from bastion.duties import (
 )
 from bastion.errors import BastionError
 from bastion.events import What
+from bastion.indexing import Indexing, Rests, in_plain
 from bastion.outlets import Outlets
 from bastion.presence import Presence
 from bastion.pruner import Pruner, keep_time
@@ -30,6 +33,7 @@ from bastion.recovering import Recovering
 from bastion.revocation import Revocation, RevocationKeeper
 from bastion.telling import Teller
 from recorder.compacting import Compacting
+from recorder.indexing import Indexer
 from recorder.space import Space
 
 log = logging.getLogger(__name__)
@@ -126,6 +130,7 @@ def _of_home(services: Services, recovering: Recovering) -> Chores:
         keep_sealing_recordings(services.archive),
         keep_time(services.store, services.clock),
         Pruner(services.pruning, SERVICE, services.clock).keep(),
+        _indexing(services).keep(),
     ]
     krl = services.settings.krl(services.home)
     if krl is not None:
@@ -149,10 +154,25 @@ def _compacting(services: Services, after: timedelta) -> Compacting:
     )
 
 
+def _indexing(services: Services) -> Indexing:
+    rests = Rests()
+    indexer = Indexer(
+        services.index,
+        services.archive,
+        services.texts,
+        services.transcripts,
+        clock=time.monotonic,
+        rest=rests.rest,
+        shows=in_plain(services.settings.recording.encrypt),
+    )
+    return Indexing(
+        indexer, rests, Space(services.home.directory, services.settings.recording.marks)
+    )
+
+
 def space_of(services: Services) -> Space:
     """The disk of the recordings, with the marks of the settings."""
-    marks = services.settings.recording.marks
-    return Space(services.settings.recordings(services.home), marks)
+    return Space(services.settings.recordings(services.home), services.settings.recording.marks)
 
 
 def _of_fleet(services: Services, office: _Office) -> Chores:

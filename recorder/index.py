@@ -202,6 +202,11 @@ class Index:
             statement = statement.where(sessions.c.id > after)
         return self._numbers(statement)
 
+    def live(self) -> set[int]:
+        """The numbers of the sessions that have not ended yet."""
+        with renamed(), self._database.read() as connection:
+            return set(connection.execute(select(sessions.c.id).where(is_live)).scalars())
+
     def read(self, numbers: Collection[int]) -> dict[int, Session | None]:
         """The sessions with these numbers, as far as there are; None is a row that can't be read.
 

@@ -71,6 +71,23 @@ class Reader:
                 raise CorruptRecording(f"{self.path.name}{place}: {error}") from error
             self.rest()
 
+    def events_from(self, position: int) -> Iterator[tuple[int, Event]]:
+        """The events behind the first `position` bytes, each with where it ends; 0 is the start."""
+        with self.opened() as file:
+            self._pass_over(file, position)
+            for line in whole_lines(file):
+                begun, position = position, position + len(line)
+                if begun:
+                    yield from ((position, event) for event in self.parsed(iter((line,)), None))
+
+    def _pass_over(self, file: BinaryIO, size: int) -> None:
+        if file.seekable():
+            file.seek(size)
+            return
+        while size > 0 and (data := file.read(min(size, SLICE))):
+            size -= len(data)
+            self.rest()
+
     def sent_bytes(self) -> Iterator[bytes]:
         """The track of what was sent, as it lies there: encrypted. Raises RecordingMissing."""
         with opened_plain(self.sent_path) as file:

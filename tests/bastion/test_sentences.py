@@ -129,6 +129,10 @@ SAID = [
         "alice looked at S-3 of carol (replay)",
     ),
     (
+        happened(What.RECORDING_SEARCHED, details={"text": "DROP TABLE", "hits": 1}),
+        "alice searched recordings for DROP TABLE: 1 line",
+    ),
+    (
         happened(What.RULES_CHANGED, details={"version": "ab" * 32}),
         "alice put rules in force: version abababababab",
     ),
