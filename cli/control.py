@@ -31,6 +31,7 @@ from cli.person import SignedIn
 from cli.policy import own_policy
 from cli.replaying import replay_away
 from cli.requests import approve, cancel, deny, requests
+from cli.search import search
 from cli.sessions import kill, sessions
 from cli.show import show, show_asked
 from cli.transcripts import transcript_away
@@ -74,7 +75,8 @@ EVERYBODY = (status, hosts, cert, trust, explain)
 
 _APPROVERS = (requests, approve, deny, grants, show_asked, extend, revoke)
 _AUDITORS = (
-    *(sessions, show, files, transcript_away, replay_away, watch_away, export_away, verify_away),
+    *(sessions, show, files, transcript_away, search),
+    *(replay_away, watch_away, export_away, verify_away),
     *(grants, certificates),
     *(requests, review, own_policy, own_audit),
     *(hold, release, holds),

@@ -58,6 +58,17 @@ _COLOURS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """A text with what is to stand out in it, from and until; it prints as it is."""
+
+    text: str
+    spans: Sequence[tuple[int, int]]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """Where a verb's answer goes. Both ways take text with its newlines.
 
@@ -106,9 +117,11 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Rows under headings."""
-        cells = [[shown(value) for value in row] for row in rows]
-        draw = self._drawn if self.terminal else _aligned
-        self.out(draw(columns, cells))
+        values = [list(row) for row in rows]
+        if self.terminal:
+            self.out(self._drawn(columns, values))
+        else:
+            self.out(_aligned(columns, [[shown(value) for value in row] for row in values]))
 
     def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
         """One thing, a line for each of its properties that has a value."""
@@ -135,11 +148,14 @@ class Output:
             return text
         return self._render(Text(text, style=style), len(text) + 1).rstrip("\n")
 
-    def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         """A table as wide as the terminal at most: nothing is cut."""
-        widths, room = _widths(columns, rows), self.columns
+        styled = [[_styled(value) for value in row] for row in rows]
+        widths, room = (
+            _widths(columns, [[cell.plain for cell in row] for row in styled]),
+            self.columns,
+        )
         headings = [Text(column.upper(), style="bold") for column in columns]
-        styled = [[Text(cell, style=_COLOURS.get(cell, "")) for cell in row] for row in rows]
         lines = _lines(widths, room)
         table = (
             _table(headings, styled, widths)
@@ -213,6 +229,16 @@ def exact(value: object) -> str:
     if isinstance(value, set | frozenset):
         return ", ".join(sorted(map(exact, value)))
     return printable(str(value))
+
+
+def _styled(value: object) -> Text:
+    """A cell of a table."""
+    cell = shown(value)
+    text = Text(cell, style=_COLOURS.get(cell, ""))
+    if isinstance(value, Marked) and cell == value.text:
+        for start, end in value.spans:
+            text.stylize("bold red", start, end)
+    return text
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -26,6 +26,7 @@ from cli.policy import policy
 from cli.pruning import prune
 from cli.replaying import replay
 from cli.requests import approve, deny, requests
+from cli.search import reindex, search
 from cli.sessions import kill, sessions
 from cli.setup import doctor, init, serve
 from cli.show import show
@@ -115,6 +116,8 @@ for verb in (
     files,
     replay,
     transcript,
+    search,
+    reindex,
     watch,
     export,
     verify,

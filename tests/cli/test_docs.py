@@ -75,6 +75,7 @@ CONTRACT = {
     "show": {"--json"},
     "files": {"--host", "--path", "--sha256", "--user", "--csv", "--json"},
     "replay": {"--speed", "--from", "--at", "--idle"},
+    "search": {"--user", "--host", "--since", "--until", "--json", "--csv"},
     "transcript": {"--from", "--until", "--json"},
     "kill": {"--reason"},
     "hold": {"--reason", "--json"},
