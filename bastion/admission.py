@@ -47,6 +47,16 @@ class Admission:
             if not self._by_source[source]:
                 del self._by_source[source]
 
+    @property
+    def signed_in_now(self) -> int:
+        """How many are somebody's."""
+        return len(self._open) - len(self._nobody)
+
+    @property
+    def nobodys(self) -> int:
+        """How many are still nobody's."""
+        return len(self._nobody)
+
     def leave(self, key: object) -> None:
         """Give its place back."""
         self.signed_in(key)

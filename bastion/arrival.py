@@ -9,8 +9,10 @@ from bastion.clock import Clock
 from bastion.crew import Crew
 from bastion.denials import Denial
 from bastion.live import Live
+from bastion.metrics import Meters
 from bastion.orders import Orders
 from bastion.policy import Identity, Reach
+from bastion.pulse import Traffic
 from bastion.store import Store
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
@@ -37,6 +39,8 @@ class Parts:
     chronicle: Chronicle
     orders: Orders
     watch_wait: timedelta
+    meters: Meters
+    traffic: Traffic
 
 
 @dataclass(frozen=True, slots=True)

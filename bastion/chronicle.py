@@ -50,7 +50,8 @@ class _Told:
 class Chronicle:
     """Tells events by `tell_all`, which blocks. `now` gives the time of each.
 
-    `keep` has to run as long as anybody tells; `close` writes what is left. For one loop.
+    `keep` has to run as long as anybody tells; `close` writes what is left. `lost` is how many
+    events were let go since the start. For one loop.
     """
 
     def __init__(self, tell_all: TellAll, now: Callable[[], datetime]) -> None:
@@ -63,6 +64,12 @@ class Chronicle:
         self._lost = 0
         self._first_lost: datetime | None = None
         self._closed = False
+        self.lost = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be written."""
+        return len(self._waiting)
 
     async def tell(self, happened: Happened) -> None:
         """Keep an event; it is on the disk when this returns. Raises Unavailable."""
@@ -77,6 +84,7 @@ class Chronicle:
         told = _Told(happened, self._now())
         if self._closed:
             log.error("an event came too late and was lost: %s", happened)
+            self.lost += 1
         else:
             self._put(told)
 
@@ -111,6 +119,7 @@ class Chronicle:
         if told.kept is None:
             log.error("an event was lost (%s): %s", error, told.happened)
             self._lost += 1
+            self.lost += 1
             self._first_lost = self._first_lost or told.at
 
     async def _write(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -92,6 +92,7 @@ Seconds = Annotated[float, text(lambda words: parse_duration(words).total_second
 Lifetime = Annotated[timedelta, text(parse_duration)]
 Size = Annotated[int, text(parse_size)]
 ListenAt = Annotated[Endpoint, text(parse_endpoint)]
+AskedAt = Annotated[Endpoint | None, text(lambda line: parse_endpoint(line) if line else None)]
 Name = Annotated[str, text(principal)]
 Line = Annotated[str, text(lambda line: line and free_text(line, "notice"))]
 Node = Annotated[str, text(lambda name: name and host_name(name))]
@@ -229,6 +230,21 @@ class AuditSettings(Part):
     anchor_every: Lifetime = timedelta(hours=1)
 
 
+class MetricsSettings(Part):
+    """`[metrics]`: where the numbers and the state are told by HTTP, to whoever asks; empty: to
+    nobody."""
+
+    listen: Annotated[
+        Endpoint | None, text(lambda line: parse_endpoint(line) if line else None)
+    ] = None
+
+
+class LogSettings(Part):
+    """`[log]`: whether the service's own log is for people, or lines of JSON."""
+
+    format: Literal["people", "json"] = "people"
+
+
 class DatabaseSettings(Part):
     """`[database]`: `sqlite:///FILE`; a FILE without a leading / lies below the home."""
 
@@ -246,6 +262,8 @@ class Settings(Part):
     retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()
     database: DatabaseSettings = DatabaseSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
     accounts: dict[Account, UserName] = Field(default_factory=dict)
     notify: Channels = ()
     telling: TellingSettings = TellingSettings()

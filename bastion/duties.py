@@ -40,6 +40,9 @@ DISK = 0.5
 FORGET = 15.0
 """Seconds between two looks for watchers that are gone."""
 
+COUNT = 15.0
+"""Seconds between two counts of what waits in the database."""
+
 ROOM = {
     Room.EVERYTHING: "there is room again",
     Room.WHAT_IS_LIVE: "no new session begins",
@@ -75,6 +78,11 @@ async def reread_rules(rulebook: Rulebook) -> None:
         log.info("the rules were read anew")
     else:
         log.error("the rules stay as they were: %s", rulebook.problem)
+
+
+async def keep_counting(count: Callable[[], None]) -> None:
+    """Ask the database how much waits there, by `count`, which blocks."""
+    await every(COUNT, lambda: asyncio.to_thread(count), "counting what waits")
 
 
 async def forget_watchers(watching: Watching, clock: Clock) -> None:

@@ -11,11 +11,12 @@ from datetime import datetime
 
 import asyncssh
 
+from bastion import metrics
 from bastion.arrival import Arrival, Parts
 from bastion.authority import Authority
 from bastion.denials import Denial, Reason
 from bastion.errors import BastionError
-from bastion.hop import NOT_KEPT, PROHIBITED, Hop
+from bastion.hop import NOT_KEPT, PROHIBITED, Hop, counted
 from bastion.jumps import Jump
 from bastion.policy import Identity, Knock, Reach, may_reach
 from bastion.wire.connections import ServerConnection
@@ -59,16 +60,19 @@ class Gate:
 
         Raises ChannelOpenError where the refusal would not be heard inside.
         """
-        port = wish.port
+        port, begun = wish.port, self._loop.time()
         try:
             knock, answer = await asyncio.to_thread(self._knock, wish)
             number = await asyncio.to_thread(self._write_down, knock, answer, wish.outer)
+            self._parts.meters.observe(metrics.DOOR, self._loop.time() - begun)
             if _silent(answer, port):
+                self._count(answer)
                 await self._left(number)
                 raise asyncssh.ChannelOpenError(PROHIBITED, f"bastion: port {port} is not granted")
         except BastionError as error:
             log.error("no one can jump: %s", error)
             number, answer = NOT_KEPT, Denial(Reason.UNAVAILABLE, _NOT_NOW)
+        self._count(answer)
         who = wish.identity.user.name
         log.info("C-%s %s to %s:%s: %s", number, who, wish.asked, port, _said(answer))
         if wish.outer.is_closed():  # meanwhile, so nothing inside will tell of an end
@@ -79,6 +83,9 @@ class Gate:
 
         identity, asked, prove_again = wish.identity, wish.asked, wish.prove_again
         return self._inside(Arrival(number, identity, asked, answer, prove_again, again))
+
+    def _count(self, answer: Reach | Denial) -> None:
+        self._parts.meters.count(metrics.ANSWERS, "1", counted(answer))
 
     def _knock(self, wish: Wish) -> tuple[Knock, Reach | Denial]:
         identity, clock = wish.identity, self._parts.clock

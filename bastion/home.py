@@ -93,6 +93,13 @@ redact = ["set:all"]
 #                           # "s3://BUCKET/PREFIX"
 # anchor_every = "1h"       # a channel is told the newest no more often than this
 
+# /metrics for Prometheus and /healthz, by HTTP: to whoever reaches the address, without a password.
+[metrics]
+# listen = ""               # as in "127.0.0.1:9322"
+
+[log]
+# format = "people"         # of what serve says on stderr: or "json", a line for each event
+
 [database]
 # A file for one machine, or a server for several: "postgresql://USER:PASSWORD@HOST/DATABASE".
 {database}

@@ -21,6 +21,7 @@ from asyncssh.constants import (
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey
 
+from bastion import metrics
 from bastion.arrival import Arrival, Parts
 from bastion.courses import Machine
 from bastion.denials import Denial, Reason
@@ -98,6 +99,7 @@ class Hop(Authenticator):
         if self._names > MOST_NAMES:
             raise DisconnectError(DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "bastion: too many names")
         answer = self._may_login(username)
+        self._count("2", answer)
         if isinstance(answer, Denial):
             self._spoken(answer, f"as {username!r}")
             self._connection.send_auth_banner(f"bastion: {answer.sentence}\r\n")
@@ -152,6 +154,7 @@ class Hop(Authenticator):
         """From a start request to the end of the session."""
         try:
             run = await self._may_run(permit, ask)
+            self._count("3", run)
             if isinstance(run, Run):
                 await self._carry(relay, permit, run)
             elif run.reason is Reason.MODE and ask.mode is Mode.SHELL and not relay.prompted:
@@ -258,10 +261,20 @@ class Hop(Authenticator):
 
     async def _upstream(self, run: Run) -> Upstream:
         """One for all shells of a jump, one for all forwards; for a forced command, its own."""
-        connect = partial(self._parts.connector.connect, run, self._arrival.connection)
+        connect = partial(self._connected, run)
         if run.ask.mode is Mode.FORWARD:
             return await self._forwards.connected(connect)
         return await (self._shells.connected(connect) if run.forced is None else connect())
+
+    async def _connected(self, run: Run) -> Upstream:
+        loop, meters = asyncio.get_running_loop(), self._parts.meters
+        begun, result = loop.time(), "failed"
+        try:
+            upstream = await self._parts.connector.connect(run, self._arrival.connection)
+            result = "connected"
+            return upstream
+        finally:
+            meters.observe(metrics.TARGET, loop.time() - begun, result)
 
     def _about(self, run: Run, kind: Kind, command: str) -> SessionInfo:
         return SessionInfo(
@@ -313,6 +326,7 @@ class Hop(Authenticator):
         """From a forward's request to its end; as `_attend`, without anybody to speak to."""
         try:
             run = await self._may_run(permit, ask)
+            self._count("3", run)
             if isinstance(run, Denial):
                 self._not_led(tunnel, run)
             else:
@@ -371,6 +385,9 @@ class Hop(Authenticator):
         """A tunnel device (PROTOCOL, 2.3)."""
         raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: tunnels are not granted")
 
+    def _count(self, door: str, answer: Permit | Run | Denial) -> None:
+        self._parts.meters.count(metrics.ANSWERS, door, counted(answer))
+
     def _spoken(self, denial: Denial, what: str) -> None:
         """Keep why somebody heard no. Door 1's own answer is with the connection already."""
         arrival = self._arrival
@@ -390,6 +407,11 @@ class Hop(Authenticator):
                 details={"what": what[:1000]},
             )
         )
+
+
+def counted(answer: object) -> str:
+    """A door's answer, as it is counted."""
+    return answer.reason if isinstance(answer, Denial) else metrics.GRANTED
 
 
 def _machine(run: Run, orders: Orders) -> Machine | None:

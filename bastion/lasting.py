@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from bastion import happenings
+from bastion import happenings, metrics
 from bastion.arrival import Parts
 from bastion.events import Happened
 from bastion.policy import Run
 from bastion.relay import Relay
 from bastion.tunnel import Tunnel
 from bastion.watched import Watched
-from recorder import Kind, Recording, Session, SessionInfo
+from recorder import EndReason, Kind, Recording, Session, SessionInfo
 
 
 class Lasting:
@@ -31,20 +31,34 @@ class Lasting:
 
         Where somebody has to watch, `side` is to wait for that.
         """
-        session = 0
+        kept: Recording | None = None
         try:
-            async with self._parts.archive.record(info) as recording:
-                session = recording.session
+            async with self._parts.archive.record(info) as kept:
+                session = kept.session
+                self._count_begin(kept, info)
                 begun = happenings.of_session_begun
                 self._parts.crew.start(self._tell_of(session, begun), f"S-{session} begins")
-                watched = self._watched(info, side, recording) if run.watched else None
+                watched = self._watched(info, side, kept) if run.watched else None
                 self._parts.live.open(session, side, run.grant, run.identity, watched)
-                yield recording
+                yield kept
         finally:
-            if session:
+            if kept is not None:
+                session = kept.session
+                self._count_end(kept, info)
                 self._parts.live.closed(session)
                 over = happenings.of_session_over
                 self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
+
+    def _count_begin(self, recording: Recording, info: SessionInfo) -> None:
+        self._parts.traffic.begins(recording)
+        self._parts.meters.count(metrics.BEGUN, info.kind)
+        self._parts.meters.count(metrics.LIVE, info.kind)
+
+    def _count_end(self, recording: Recording, info: SessionInfo) -> None:
+        self._parts.traffic.ends(recording)
+        reason = recording.reason or EndReason.CLOSED
+        self._parts.meters.count(metrics.ENDED, info.kind, reason)
+        self._parts.meters.count(metrics.LIVE, info.kind, by=-1)
 
     def _watched(self, info: SessionInfo, side: Relay | Tunnel, recording: Recording) -> Watched:
         parts = self._parts

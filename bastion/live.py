@@ -17,6 +17,7 @@ from bastion.denials import clock as clock_text
 from bastion.errors import BastionError
 from bastion.grants import Grant, State
 from bastion.inventory import User
+from bastion.jumps import Kill
 from bastion.lookout import Lookout
 from bastion.policy import Identity
 from bastion.store import Store
@@ -65,7 +66,8 @@ class _Open:
     """An open session, when it ends, and when it was last spoken to about that.
 
     `until` is worked out once: a window's close takes long to find, and it is asked for each
-    session many times a second. `watched` is there where somebody has to watch.
+    session many times a second. `watched` is there where somebody has to watch. `over` is set when
+    it was cut.
     """
 
     session: int
@@ -75,6 +77,7 @@ class _Open:
     until: datetime
     told: timedelta
     watched: Watchable | None = None
+    over: bool = False
 
     def take(self, grant: Grant, now: datetime) -> None:
         """The grant as it is by now; of another end the person is told anew."""
@@ -108,7 +111,7 @@ class _News:
     told: int | None = None
     grants: dict[int, Grant] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
-    kills: dict[int, str] = field(default_factory=dict)
+    kills: dict[int, Kill] = field(default_factory=dict)
     last_kill: int = 0
     sights: Sights | None = None
 
@@ -122,10 +125,19 @@ class Live:
 
     `without_store` is how long (seconds) sessions go on while the store can't be asked: after
     that they end, as no revocation could reach them. `closing` is set when the process is about to
-    end: then no session may begin. `room` is what the disk of the recordings has room for.
+    end: then no session may begin. `room` is what the disk of the recordings has room for. `felt`
+    hears of a session that is cut why, and how long after it was due.
     """
 
-    def __init__(self, store: Store, clock: Clock, lookout: Lookout, without_store: float):
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        lookout: Lookout,
+        without_store: float,
+        felt: Callable[[EndReason, timedelta], None] = lambda reason, after: None,
+    ):
+        self._felt = felt
         self._store = store
         self._lookout = lookout
         self._clock = clock
@@ -191,6 +203,11 @@ class Live:
     def leave(self, key: object) -> None:
         """That connection is gone."""
         self._people.pop(key, None)
+
+    @property
+    def silent(self) -> float:
+        """Seconds since the store has answered."""
+        return (self._clock.now() - self._heard).total_seconds()
 
     def cut_all(self, reason: EndReason, sentence: str) -> None:
         """End every session."""
@@ -277,7 +294,7 @@ class Live:
             told,
             grants=self._store.live_grants_state(sorted(question.grants)),
             users=self._store.users_called(question.names),
-            kills={kill.session: kill.reason for kill in kills},
+            kills={kill.session: kill for kill in kills},
             last_kill=max((kill.id for kill in kills), default=question.last_kill),
             sights=sights,
         )
@@ -291,9 +308,9 @@ class Live:
                 entry.take(fresh, now)
             entry.identity = news.renewed(entry.identity)
             if entry.session in news.kills:
-                why = news.kills[entry.session]
-                sentence = f"this session was ended by an operator: {why}"
-                entry.cuttable.cut(EndReason.KILLED, sentence)
+                kill = news.kills[entry.session]
+                sentence = f"this session was ended by an operator: {kill.reason}"
+                self._cut(entry, EndReason.KILLED, sentence, kill.at)
         for key, (identity, close) in list(self._people.items()):
             self._people[key] = (news.renewed(identity), close)
 
@@ -311,13 +328,14 @@ class Live:
         if shut_out is not None:
             entry.cuttable.cut(EndReason.REVOKED, f"{shut_out}; this session is over.")
         elif grant.revoked_at is not None:
-            entry.cuttable.cut(EndReason.REVOKED, f"{grant} was revoked; this session is over.")
+            sentence = f"{grant} was revoked; this session is over."
+            self._cut(entry, EndReason.REVOKED, sentence, grant.revoked_at)
         elif now >= grant.ends_at:
             sentence = f"{grant} ended at {clock_text(grant.ends_at)}; this session is over."
-            entry.cuttable.cut(EndReason.EXPIRED, sentence)
+            self._cut(entry, EndReason.EXPIRED, sentence, grant.ends_at)
         elif now >= entry.until:
             sentence = f"the hours of {grant} ({grant.window}) are over; this session is over."
-            entry.cuttable.cut(EndReason.EXPIRED, sentence)
+            self._cut(entry, EndReason.EXPIRED, sentence, entry.until)
         elif not self.room.goes_on(emergency=grant.emergency):
             sentence = "this session can't be recorded any more, so it is over."
             entry.cuttable.cut(EndReason.LIMIT, sentence)
@@ -327,6 +345,12 @@ class Live:
                 contractor = entry.identity.user.name
                 watchers = self._lookout.watchers(entry.session, contractor, now)
                 entry.watched.heed(watchers, now)
+
+    def _cut(self, entry: _Open, reason: EndReason, sentence: str, due: datetime) -> None:
+        entry.cuttable.cut(reason, sentence)
+        if not entry.over:
+            entry.over = True
+            self._felt(reason, self._clock.now() - due)
 
     def _warn(self, entry: _Open, now: datetime) -> None:
         left = entry.until - now

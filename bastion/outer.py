@@ -25,7 +25,7 @@ from asyncssh.constants import (
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey
 
-from bastion import names
+from bastion import metrics, names
 from bastion.admission import Admission
 from bastion.clock import Clock
 from bastion.console import Console, Verbs
@@ -34,6 +34,7 @@ from bastion.failures import Failures
 from bastion.gate import Gate, Wish
 from bastion.hop import PROHIBITED
 from bastion.live import Live
+from bastion.metrics import Meters
 from bastion.policy import Identity
 from bastion.signin import SignIn
 from bastion.wire.connections import Authenticator, ServerConnection
@@ -62,6 +63,7 @@ class Doors:
     failures: Failures
     live: Live
     clock: Clock
+    meters: Meters
     loop: asyncio.AbstractEventLoop
 
 
@@ -76,6 +78,7 @@ class Outer(Authenticator):
         self._offers: dict[tuple[str, bytes], tuple[SSHKey, Identity] | None] = {}
         self._proved: Identity | None = None
         self._identity: Identity | None = None
+        self._begun = doors.loop.time()
         self._in_vain = 0
         self._wrong_signatures = 0
 
@@ -86,6 +89,7 @@ class Outer(Authenticator):
         self._source = str(peer[0]) if peer else "unknown"
         if not self._doors.admission.arrive(self, self._source):
             log.warning("no place for a connection from %s", self._source)
+            self._doors.meters.count(metrics.TURNED_AWAY)
             self._doors.loop.call_soon(self._turn_away)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -97,6 +101,7 @@ class Outer(Authenticator):
             failed = max(1, failed + self._in_vain)
         if failed:
             self._doors.failures.count(self._source, self._doors.clock.now(), failed)
+            self._doors.meters.count(metrics.FAILED, by=failed)
 
     def _turn_away(self) -> None:
         """Say why, as soon as the version has gone out: no key exchange is spent on it."""
@@ -138,6 +143,7 @@ class Outer(Authenticator):
             return
         self._identity = replace(self._proved, signed_in_at=self._doors.clock.now())
         user = self._identity.user
+        self._doors.meters.observe(metrics.HANDSHAKE, self._doors.loop.time() - self._begun)
         self._doors.admission.signed_in(self)
         self._doors.live.enter(self, self._identity, self._close)
         log.info("%s signed in from %s", user.name, self._identity.source)

@@ -88,6 +88,7 @@ class Front:
             failures=failures,
             live=parts.live,
             clock=parts.clock,
+            meters=parts.meters,
             loop=loop,
         )
 

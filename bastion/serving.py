@@ -9,13 +9,17 @@ import logging
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 
+from bastion import metrics
 from bastion.admission import Admission, Places
 from bastion.app import Services, connector
 from bastion.arrival import Parts
+from bastion.bulletin import Wrong
 from bastion.chronicle import Chronicle
 from bastion.control import Control
 from bastion.crew import Crew
@@ -33,8 +37,10 @@ from bastion.duties import (
 from bastion.errors import Unavailable
 from bastion.live import Live
 from bastion.lookout import Lookout
+from bastion.metrics import Meters
 from bastion.orders import Orders
 from bastion.presence import Presence
+from bastion.pulse import Pulse, Traffic
 from bastion.rulebook import Rulebook
 from bastion.server import Front
 from bastion.stewarding import LAST_WORDS, Chores, Steward, space_of
@@ -43,6 +49,7 @@ from bastion.store.watchers import Watchers
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
 from recorder import EndReason
+from recorder.space import Space
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +57,11 @@ BACKLOG = 1024
 
 THREADS = 32
 """Threads for the doors' questions to the database, and for opening and closing recordings."""
+
+
+SILENT = 5.0
+"""Seconds without an answer of the database after which it counts as away; it is asked five times
+a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +80,34 @@ async def serve(
     services: Services,
     control: Control,
     ready: Callable[[str], None],
+    pulse: Pulse,
     share: Share | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends live sessions at once.
 
     Without a `share` this process does everything for its home: `steward`'s work too. `ready` is
-    called with the address once connections are taken. Raises Unavailable where the address
-    can't be used.
+    called with the address once connections are taken. What this process says of itself is in
+    `pulse`. Raises Unavailable where the address can't be used.
     """
     _prepare_loop()
-    steward = None if share is not None else Steward(services)
+    steward = None if share is not None else Steward(services, pulse)
     if steward is not None:
         await steward.recover()
     with Presence(services.home.run).held(services.store.chain.boot):
         await asyncio.to_thread(services.store.enter_runner, services.clock.now())
-        await _serve(services, control, ready, share, steward)
+        await _serve(services, control, ready, pulse, share=share, steward=steward)
 
 
-async def steward(services: Services, ready: Callable[[], None]) -> None:
+async def steward(services: Services, ready: Callable[[], None], pulse: Pulse) -> None:
     """What one process does for all that serve a home, until SIGTERM: see `stewarding`.
 
     `ready` is called when what was left open before has been ended.
     """
     _prepare_loop()
-    common = Steward(services)
+    common = Steward(services, pulse)
     await common.recover()
     async with asyncio.TaskGroup() as group:
-        chores = [group.create_task(chore) for chore in common.chores()]
+        chores = [group.create_task(chore) for chore in [*common.chores(), pulse.keep()]]
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, over.set)
@@ -111,11 +124,13 @@ async def _serve(
     services: Services,
     control: Control,
     ready: Callable[[str], None],
+    pulse: Pulse,
+    *,
     share: Share | None,
     steward: Steward | None,
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        hands = _hands(services, group)
+        hands = _hands(services, group, pulse)
         common = [] if steward is None else steward.chores()
         chores = [group.create_task(chore) for chore in [*_chores(services, hands), *common]]
         servers = await _listen(services, control, hands, share)
@@ -150,32 +165,74 @@ class _Hands:
     live: Live
     chronicle: Chronicle
     workers: Workers
+    space: Space
+    pulse: Pulse
+    traffic: Traffic
 
 
-def _hands(services: Services, group: asyncio.TaskGroup) -> _Hands:
+def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands:
     store, settings, clock = services.store, services.settings, services.clock
     lookout = Lookout(Watchers(store), services.people)
-    return _Hands(
+    meters = pulse.meters
+
+    def felt(reason: EndReason, after: timedelta) -> None:
+        meters.observe(metrics.FELT, max(0.0, after.total_seconds()), reason)
+
+    hands = _Hands(
         crew=Crew(group),
-        live=Live(store, clock, lookout, settings.limits.without_database),
+        live=Live(store, clock, lookout, settings.limits.without_database, felt),
         chronicle=Chronicle(services.journal.tell_all, clock.now),
         workers=Workers(),
+        space=space_of(services),
+        pulse=pulse,
+        traffic=Traffic(meters),
     )
+    pulse.measured_by(hands.traffic.look)
+    pulse.measured_by(partial(_measure, services, hands))
+    pulse.wrong_by(partial(_wrong, services, hands))
+    return hands
+
+
+def _measure(services: Services, hands: _Hands) -> None:
+    """What is looked at when it is asked for; the rest is counted where it happens."""
+    meters = hands.pulse.meters
+    meters.put(metrics.BEHIND, services.archive.behind)
+    meters.put(metrics.FREE, hands.space.free)
+    meters.put(metrics.ROOM, hands.live.room)
+    meters.put(metrics.EVENTS, hands.chronicle.waiting)
+    meters.put(metrics.EVENTS_LOST, hands.chronicle.lost)
+    meters.put(metrics.SILENT, hands.live.silent)
+
+
+def _measure_places(meters: Meters, admission: Admission) -> None:
+    meters.put(metrics.CONNECTIONS, admission.signed_in_now, "signed_in")
+    meters.put(metrics.CONNECTIONS, admission.nobodys, "nobody")
+
+
+def _wrong(services: Services, hands: _Hands) -> Iterator[Wrong]:
+    """Why no session can begin here."""
+    if hands.live.silent > SILENT:
+        yield Wrong.DATABASE
+    if not hands.live.room.begins(emergency=False):
+        yield Wrong.DISK
+    if services.clock.behind():
+        yield Wrong.CLOCK
+    if hands.live.closing:
+        yield Wrong.ENDING
 
 
 def _chores(services: Services, hands: _Hands) -> Chores:
     """What goes on beside serving, until the end."""
     recording = services.settings.recording
     chores: Chores = [
+        hands.pulse.keep(),
         hands.live.watch(),
         hands.chronicle.keep(),
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
         keep_syncing(services.archive, recording.sync),
         keep_marking(services.archive, recording.checkpoint),
-        watch_disk(
-            space_of(services), services.archive, recording.stall, hands.live, hands.chronicle
-        ),
+        watch_disk(hands.space, services.archive, recording.stall, hands.live, hands.chronicle),
     ]
     if is_server(services.settings.database.url):
         chores.append(keep_beating(services.store, services.index, hands.live, services.clock))
@@ -219,16 +276,20 @@ async def _listen(
         chronicle=hands.chronicle,
         orders=Orders(shared=None if share is None else services.home.turns),
         watch_wait=limits.watch_wait,
+        meters=hands.pulse.meters,
+        traffic=hands.traffic,
     )
     places = (limits.connections, limits.unauthenticated, limits.unauthenticated_per_source)
     if share is not None:
         places = share.part(places[0]), share.part(places[1]), share.part(places[2])
+    admission = Admission(Places(*places))
+    hands.pulse.measured_by(partial(_measure_places, hands.pulse.meters, admission))
     front = Front(
         parts,
         services.authority,
         control,
         workers=hands.workers,
-        admission=Admission(Places(*places)),
+        admission=admission,
         failures=services.failures,
         login_grace=limits.login_grace,
     )

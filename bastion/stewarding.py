@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bastion import happenings, outside
+from bastion import happenings, metrics, outside
 from bastion.app import SERVICE, Services
 from bastion.audit import keep_sealing
 from bastion.compacting import compacting
@@ -21,6 +21,7 @@ from bastion.duties import (
     forget_watchers,
     keep_calling,
     keep_compacting,
+    keep_counting,
     keep_sealing_recordings,
 )
 from bastion.errors import BastionError
@@ -29,8 +30,10 @@ from bastion.indexing import Indexing, Rests, in_plain
 from bastion.outlets import Outlets
 from bastion.presence import Presence
 from bastion.pruner import Pruner, keep_time
+from bastion.pulse import Pulse
 from bastion.recovering import Recovering
 from bastion.revocation import Revocation, RevocationKeeper
+from bastion.store.outbox import Outbox
 from bastion.telling import Teller
 from recorder.compacting import Compacting
 from recorder.indexing import Indexer
@@ -47,11 +50,22 @@ LEAD = 2.0
 Chores = list[Coroutine[object, object, None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many recordings wait to be sealed, and messages to be delivered."""
+
+    recordings: int = 0
+    messages: int = 0
+
+
 class Steward:
     """Does it for one home."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, pulse: Pulse) -> None:
         self._services = services
+        self._meters = pulse.meters
+        self._waiting = Waiting()
+        pulse.measured_by(self._measure)
         self._recovering = _recovering(services, Presence(services.home.run))
         self._office: _Office | None = None
         _office(services)  # settings that name somebody who can't be talked to are said at once
@@ -66,7 +80,8 @@ class Steward:
 
     def chores(self) -> Chores:
         """What goes on until the end."""
-        return [*_of_home(self._services, self._recovering), self._lead()]
+        common = _of_home(self._services, self._recovering)
+        return [*common, self._lead(), keep_counting(self._count)]
 
     async def put_away(self) -> None:
         """The last events are sealed, and passed on."""
@@ -77,6 +92,15 @@ class Steward:
             log.error("the last events are not sealed: %s", error)
         if self._office is not None:
             await self._office.outlets.finish(LAST_WORDS)
+
+    def _count(self) -> None:
+        """How much waits in the database. It blocks, in a thread."""
+        outbox = Outbox(self._services.store)
+        self._waiting = Waiting(self._services.seals.count_unsealed(), outbox.count_waiting())
+
+    def _measure(self) -> None:
+        self._meters.put(metrics.UNSEALED, self._waiting.recordings)
+        self._meters.put(metrics.MESSAGES, self._waiting.messages)
 
     async def _lead(self) -> None:
         """While this machine leads, do what only one may; begun anew each time."""

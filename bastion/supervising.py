@@ -5,23 +5,28 @@
       worker …   one loop each, taking connections from the one shared socket (`serving.serve`)
 
 The supervisor parses nothing that strangers send, and opens no database. Each of the others has a
-pipe to it: a byte when it is ready, and one each second while its loop turns. Whoever says nothing
-for too long is killed; whoever has ended is started again, later each time. The pipe's other way
-is silent: its end tells a process that the supervisor is gone.
+pipe to it: a sign when it is ready, and one each second while its loop turns, with what it says of
+itself (`bulletin`). Whoever says nothing for too long is killed; whoever has ended is started
+again, later each time. The pipe's other way is silent: its end tells a process that the supervisor
+is gone.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from bastion.config import Listen
+from bastion.addresses import Endpoint
+from bastion.bulletin import LONGEST as LONGEST_SIGN
+from bastion.bulletin import Bulletin, Said
 from bastion.errors import Unavailable
+from bastion.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +41,13 @@ FIRST, LONGEST = 0.5, 30.0
 STEADY: Final = 60.0
 """One that has lived for so many seconds is started again at once, as if it were the first time."""
 
+DYING: Final = 15.0
+"""Seconds that one has to be gone after it was killed; a disk that hangs can keep it."""
+
 STEWARD: Final = "steward"
+
+NOTHING: Final = b"."
+"""A sign that says no more than that it is one."""
 
 Argv = Callable[[str, Sequence[int], int], list[str]]
 """The command line of a process: what it is, the descriptors it listens on, that of its pipe."""
@@ -50,6 +61,7 @@ class _Child:
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     rest: float = FIRST
+    killed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +82,23 @@ class Supervisor:
         self._listening = listening
         self._children = [_Child(STEWARD), *(_Child(f"worker {n + 1}") for n in range(count))]
         self._patience = patience
+        self.bulletin = Bulletin([child.name for child in self._children])
         self._ending = asyncio.Event()
         self._again = asyncio.Event()
 
-    async def run(self, ready: Callable[[], None]) -> None:
+    async def run(
+        self, ready: Callable[[], None], beside: Sequence[Coroutine[object, object, None]] = ()
+    ) -> None:
         """Until SIGTERM or SIGINT; a second one ends live sessions at once.
 
-        `ready` is called once all processes are.
+        `ready` is called once all processes are; `beside` goes on until the last of them has ended.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_end)
         loop.add_signal_handler(signal.SIGHUP, self._pass_on, signal.SIGHUP)
         async with asyncio.TaskGroup() as group:
-            kept = [group.create_task(self._keep(self._children[0]))]
+            kept = [group.create_task(each) for each in [*beside, self._keep(self._children[0])]]
             await self._first(self._children[0].ready)
             kept += [group.create_task(self._keep(child)) for child in self._children[1:]]
             for child in self._children[1:]:
@@ -95,6 +110,12 @@ class Supervisor:
             await self._end(self._children[:1])
             for task in kept:
                 task.cancel()
+
+    def well(self) -> bool:
+        """Whether each process gives signs, or is started again; not where one can't be ended."""
+        now = asyncio.get_running_loop().time()
+        killed = (child.killed for child in self._children if child.killed is not None)
+        return all(now - at < DYING for at in killed)
 
     def _told_to_end(self) -> None:
         (self._again if self._ending.is_set() else self._ending).set()
@@ -131,7 +152,7 @@ class Supervisor:
 
     async def _live(self, child: _Child) -> int:
         """One life of it: its exit status."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with ours, theirs:
             fds = [] if child.name == STEWARD else [each.fileno() for each in self._listening]
             argv = self._argv(child.name, fds, theirs.fileno())
@@ -139,13 +160,15 @@ class Supervisor:
             child.process = await asyncio.create_subprocess_exec(
                 *argv, stdin=asyncio.subprocess.DEVNULL, pass_fds=[*fds, theirs.fileno()]
             )
+            self.bulletin.started(child.name)
             theirs.close()
             ours.setblocking(False)
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(self._watch(child, ours))
                 status = await child.process.wait()
                 watching.cancel()
-        child.process = None
+        self.bulletin.ended(child.name)
+        child.process = child.killed = None
         return status
 
     async def _watch(self, child: _Child, pipe: socket.socket) -> None:
@@ -154,14 +177,18 @@ class Supervisor:
         while True:
             try:
                 async with asyncio.timeout(patience):
-                    if not await loop.sock_recv(pipe, 1024):
-                        return
+                    said = await loop.sock_recv(pipe, LONGEST_SIGN)
+                if not said:
+                    return
             except TimeoutError:
                 log.error("%s gives no sign any more: it is killed", child.name)
                 _send(child, signal.SIGKILL)
+                child.killed = loop.time()
+                self.bulletin.ended(child.name)
                 return
             except OSError:
                 return
+            self.bulletin.heard(child.name, Said.decoded(said))
             child.ready.set()
             patience = self._patience.stalled
 
@@ -187,27 +214,28 @@ class Supervisor:
             await asyncio.sleep(0.05)
 
 
-def listening_on(listen: Listen) -> list[socket.socket]:
+def listening_on(address: Endpoint) -> list[socket.socket]:
     """Sockets that connections to an address come in by. Raises Unavailable."""
     made: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(
-            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        for family, _, _, _, address in dict.fromkeys(found):
-            made.append(socket.create_server(address, family=family, backlog=BACKLOG))
+        for family, _, _, _, name in dict.fromkeys(found):
+            made.append(socket.create_server(name, family=family, backlog=BACKLOG))
     except OSError as error:
         for each in made:
             each.close()
         reason = error.strerror or str(error)
-        raise Unavailable(f"{listen.address} can't be listened on: {reason}.") from error
+        raise Unavailable(f"{address} can't be listened on: {reason}.") from error
     return made
 
 
 class Sign:
     """What a supervised process tells of itself by its pipe."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, pulse: Pulse) -> None:
+        self._pulse = pulse
         self._pipe = socket.socket(fileno=descriptor)
         self._pipe.setblocking(False)
 
@@ -215,11 +243,13 @@ class Sign:
         """A sign each second, for as long as the supervisor lives; then this process ends too."""
         while True:
             try:
-                self._pipe.send(b".")
+                self._pipe.send(self._pulse.said().encoded())
             except BlockingIOError:
                 pass
-            except OSError:
-                break
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    break
+                self._pipe.send(NOTHING)
             await asyncio.sleep(1)
         log.error("the supervisor is gone: this process ends too")
         os.kill(os.getpid(), signal.SIGTERM)

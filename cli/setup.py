@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -12,9 +12,13 @@ import uvloop
 
 from bastion import app, serving, supervising
 from bastion.addresses import Endpoint
+from bastion.bulletin import Bulletin
 from bastion.config import Settings
 from bastion.doctor import Finding, Level, examine, visit
+from bastion.exposition import Exposition
 from bastion.home import Home, Made, create
+from bastion.metrics import Meters
+from bastion.pulse import Pulse
 from bastion.watchdog import Watchdog
 from cli import worker
 from cli.arguments import LISTEN
@@ -22,13 +26,17 @@ from cli.control import ControlPlane
 from cli.desk import Desk
 from cli.door import place
 from cli.listing import as_json
-from cli.logs import log_to_stderr, notify
+from cli.logs import log_to_stderr
 from cli.output import printable
+from cli.systemd import interval, keep_notifying, notify
 from cli.verb import Verb
 
 DEFAULT = Endpoint("127.0.0.1", 2222)
 
 MOST_WORKERS = 64
+
+ALONE = "server"
+"""What one process that does everything is called, where there are names for several."""
 
 
 @click.command(
@@ -110,37 +118,78 @@ def serve(desk: Desk, *, workers: int | None) -> None:
     count = workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
     if count > 1:
         with home.lock():
-            log_to_stderr()
             _supervise(desk, home, count)
     else:
         services = desk.services
         with services.home.lock():
-            log_to_stderr()
             _listen(desk, services)
     notify("STOPPING=1")
 
 
 def _supervise(desk: Desk, home: Home, count: int) -> None:
     settings = Settings.read(home)
-    listening = supervising.listening_on(settings.listen)
+    log_to_stderr("supervisor", settings.log.format)
+    listening = supervising.listening_on(settings.listen.address)
+    asked = _metrics(settings)
 
     def command(name: str, descriptors: Sequence[int], pipe: int) -> list[str]:
         return worker.command(home.directory, name, count, listening=descriptors, pipe=pipe)
 
     limits = settings.limits
     patience = supervising.Patience(stalled=limits.stalled, drain=limits.drain)
-    supervisor = supervising.Supervisor(command, listening, count, patience)
-    asyncio.run(supervisor.run(lambda: _ready(desk, serving.addresses(listening))))
+
+    async def supervised() -> None:
+        supervisor = supervising.Supervisor(command, listening, count, patience)
+        beside = _beside(asked, supervisor.bulletin, supervisor.well)
+        await supervisor.run(lambda: _ready(desk, serving.addresses(listening)), beside)
+
+    asyncio.run(supervised())
 
 
 def _listen(desk: Desk, services: app.Services) -> None:
-    control, patience = ControlPlane(services), services.settings.recording.stall
+    log_to_stderr(form=services.settings.log.format)
+    asked = _metrics(services.settings)
     with (
-        Watchdog(patience) as watchdog,
+        Watchdog(services.settings.recording.stall) as watchdog,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         watchdog.follow(runner.get_loop())
-        runner.run(serving.serve(services, control, lambda address: _ready(desk, address)))
+        runner.run(_alone(desk, services, asked))
+
+
+async def _alone(desk: Desk, services: app.Services, asked: Sequence[socket.socket]) -> None:
+    """One process for everything; it says itself how it is."""
+    pulse, bulletin = Pulse(Meters()), Bulletin([ALONE])
+    bulletin.started(ALONE)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in _beside(asked, bulletin, lambda: True)]
+
+        def ready(address: str) -> None:
+            tasks.append(group.create_task(_keep_saying(pulse, bulletin)))
+            _ready(desk, address)
+
+        await serving.serve(services, ControlPlane(services), ready, pulse)
+        for task in tasks:
+            task.cancel()
+
+
+async def _keep_saying(pulse: Pulse, bulletin: Bulletin) -> None:
+    while True:
+        bulletin.heard(ALONE, pulse.said())
+        await asyncio.sleep(1)
+
+
+def _metrics(settings: Settings) -> list[socket.socket]:
+    """Where metrics are asked for; nowhere where the settings name no address."""
+    address = settings.metrics.listen
+    return [] if address is None else supervising.listening_on(address)
+
+
+def _beside(
+    asked: Sequence[socket.socket], bulletin: Bulletin, well: Callable[[], bool]
+) -> list[Coroutine[object, object, None]]:
+    """What goes on beside serving: whoever asks how it is is answered, and systemd told."""
+    return [Exposition(bulletin).keep(asked), keep_notifying(bulletin, well, interval(os.environ))]
 
 
 def _ready(desk: Desk, address: str) -> None:

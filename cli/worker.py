@@ -16,6 +16,8 @@ from bastion import serving
 from bastion.app import Services, opened
 from bastion.errors import BastionError
 from bastion.home import Home
+from bastion.metrics import Meters
+from bastion.pulse import Pulse
 from bastion.supervising import STEWARD, Sign
 from bastion.watchdog import Watchdog
 from cli.control import ControlPlane
@@ -39,8 +41,9 @@ def main(words: Sequence[str]) -> int:
             Watchdog(services.settings.recording.stall) as watchdog,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
+            log_to_stderr(name, services.settings.log.format)
             watchdog.follow(runner.get_loop())
-            runner.run(_served(services, name, count, Sign(pipe), listening))
+            runner.run(_served(services, name, count, pipe, listening))
     except BastionError as error:
         print(f"bastion-admin: {name}: {error}", file=sys.stderr)  # noqa: T201 (no desk here)
         return 1
@@ -48,8 +51,10 @@ def main(words: Sequence[str]) -> int:
 
 
 async def _served(
-    services: Services, name: str, count: int, sign: Sign, listening: Sequence[int]
+    services: Services, name: str, count: int, pipe: int, listening: Sequence[int]
 ) -> None:
+    pulse = Pulse(Meters())
+    sign = Sign(pipe, pulse)
     async with asyncio.TaskGroup() as group:
         signs: list[asyncio.Task[None]] = []
 
@@ -57,11 +62,11 @@ async def _served(
             signs.append(group.create_task(sign.keep()))
 
         if name == STEWARD:
-            await serving.steward(services, ready)
+            await serving.steward(services, ready, pulse)
         else:
             sockets = [socket.socket(fileno=each) for each in listening]
             share = serving.Share(sockets, count)
-            await serving.serve(services, ControlPlane(services), ready, share)
+            await serving.serve(services, ControlPlane(services), ready, pulse, share)
         for task in signs:
             task.cancel()
 

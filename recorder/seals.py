@@ -155,6 +155,12 @@ class Seals:
         with renamed(), self._database.read() as connection:
             return list(connection.execute(statement).scalars())
 
+    def count_unsealed(self) -> int:
+        """How many sessions are over and not sealed."""
+        statement = select(func.count()).where(is_unsealed, ~is_live)
+        with renamed(), self._database.read() as connection:
+            return connection.execute(statement).scalar_one()
+
     # Checkpoints of what grows
 
     def mark(self, marked: Sequence[Prefix]) -> None:

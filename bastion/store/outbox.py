@@ -259,6 +259,12 @@ class Outbox:
         """What is still on its way, the newest first."""
         return self._listed(_n.done_at.is_(None), limit)
 
+    def count_waiting(self) -> int:
+        """How many are still on their way."""
+        statement = select(func.count()).where(_n.done_at.is_(None))
+        with self._store.read() as connection:
+            return connection.execute(statement).scalar_one()
+
     def troubled(self, limit: int = ATONCE) -> list[Waiting]:
         """What was given up, or has failed at least once and is tried again; the newest first."""
         return self._listed(_n.error.is_not(None), limit)

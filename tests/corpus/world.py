@@ -27,6 +27,8 @@ from bastion.control import Control
 from bastion.grants import Allows, Grant
 from bastion.home import Home, create
 from bastion.inventory import Host, PublicKey, Role, ShellType, User, parse_selector
+from bastion.metrics import Meters
+from bastion.pulse import Pulse
 from bastion.serving import serve
 from bastion.templates import parse_template
 from cli.control import ControlPlane
@@ -294,7 +296,10 @@ async def served(
         services = stack.enter_context(opened(home))
         ready = asyncio.Event()
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        serving = group.create_task(serve(services, control(services), lambda _: ready.set()))
+        pulse = Pulse(Meters())
+        serving = group.create_task(
+            serve(services, control(services), lambda _: ready.set(), pulse)
+        )
         await asyncio.wait_for(ready.wait(), PATIENCE)
         world = World(services, port, serving)
         try:

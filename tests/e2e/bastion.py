@@ -130,7 +130,8 @@ class Bastion:
 
 def environment() -> dict[str, str]:
     """What a command of the bastion gets of the tests' own environment."""
-    kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR")
+    systemd = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
+    kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", *systemd)
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 

@@ -1,0 +1,101 @@
+"""The pulse: what a process that serves says of itself, about once a second.
+
+Who has something to measure hands in how (`measured_by`), who knows when no session can begin, how
+to ask (`wrong_by`); both are asked on the loop, and must not block.
+"""
+
+import asyncio
+import logging
+import os
+import resource
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from bastion import metrics
+from bastion.bulletin import Said, Wrong
+from bastion.metrics import Meters
+from recorder import Recording
+
+log = logging.getLogger(__name__)
+
+TICK: Final = 0.25
+"""Seconds between two looks at how late the loop is."""
+
+STATM: Final = Path("/proc/self/statm")
+
+
+class Pulse:
+    """Of this process, with its meters. For one loop."""
+
+    def __init__(self, meters: Meters) -> None:
+        self.meters = meters
+        self._measures: list[Callable[[], None]] = [self._measure_process]
+        self._wrong: list[Callable[[], Iterable[Wrong]]] = []
+        self._late = 0.0
+
+    def measured_by(self, measure: Callable[[], None]) -> None:
+        """Call it before figures are said: it puts some in the meters."""
+        self._measures.append(measure)
+
+    def wrong_by(self, ask: Callable[[], Iterable[Wrong]]) -> None:
+        """Ask it why no session can begin."""
+        self._wrong.append(ask)
+
+    async def keep(self) -> None:
+        """See how late the loop is, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + TICK
+            await asyncio.sleep(TICK)
+            self._late = max(self._late, loop.time() - due)
+
+    def said(self) -> Said:
+        """How it is now."""
+        for measure in self._measures:
+            self._measured(measure)
+        self.meters.put(metrics.LAG, self._late)
+        self._late = 0.0
+        wrong = {word for ask in self._wrong for word in ask()}
+        return Said(self.meters.figures(), tuple(sorted(wrong)))
+
+    def _measured(self, measure: Callable[[], None]) -> None:
+        """What can't be measured must not end what goes on."""
+        try:
+            measure()
+        except Exception:
+            log.exception("something can't be measured")
+
+    def _measure_process(self) -> None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        self.meters.put(metrics.PROCESSOR, used.ru_utime + used.ru_stime)
+        pages = int(STATM.read_bytes().split()[1])
+        self.meters.put(metrics.MEMORY, pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+class Traffic:
+    """The bytes of sessions that go on: what their recordings have counted since the last look."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+        self._seen: dict[Recording, tuple[int, int]] = {}
+
+    def begins(self, recording: Recording) -> None:
+        """Count what it counts, from nothing."""
+        self._seen[recording] = (0, 0)
+
+    def ends(self, recording: Recording) -> None:
+        """Count the last of it."""
+        self._look(recording)
+        del self._seen[recording]
+
+    def look(self) -> None:
+        """Count what has come since the last look."""
+        for recording in list(self._seen):
+            self._look(recording)
+
+    def _look(self, recording: Recording) -> None:
+        sent, shown = self._seen[recording]
+        self._seen[recording] = recording.bytes_in, recording.bytes_out
+        self._meters.count(metrics.RELAYED, "sent", by=recording.bytes_in - sent)
+        self._meters.count(metrics.RELAYED, "shown", by=recording.bytes_out - shown)
