@@ -105,7 +105,16 @@ async def test_an_encrypted_one_is_sound_as_it_lies(
 
 
 def test_what_was_done_to_it_is_found(stranger: Stranger) -> None:
-    """A byte of a file, a file that is gone, a manifest, a manifest that is gone, another seal."""
+    """Two files that changed their names, a byte of a file, a file that is gone, a manifest, a
+    manifest that is gone, another seal."""
+    shown, sent = (stranger.place / f"S-1.{suffix}" for suffix in ("cast", "sent"))
+    shown.rename(aside := stranger.place / "aside")
+    sent.rename(shown)
+    aside.rename(sent)
+    assert stranger.runs(PLAIN).count("is not what was sealed") == 2
+    shown.rename(aside)
+    sent.rename(shown)
+    aside.rename(sent)
     stranger.change("S-1.cast", lambda content: content.replace(b"hello", b"hallo"))
     assert stranger.everything() == "S-1.cast is not what was sealed\n3 manifests\n"
     (stranger.place / "S-1.cast").unlink()
