@@ -93,9 +93,18 @@ class Bastion:
                 env=environment(),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + (1 + workers) * PATIENCE
+        try:
+            self._until_listening(self._process, begun, (1 + workers) * PATIENCE)
+        except BaseException:
+            self.kill9()
+            raise
+
+    def _until_listening(
+        self, process: subprocess.Popen[bytes], begun: int, patience: float
+    ) -> None:
+        deadline = time.monotonic() + patience
         while "listening" not in self.log[begun:].lower():
-            assert self._process.poll() is None, f"serve ended at once: {self.log}"
+            assert process.poll() is None, f"serve ended at once: {self.log}"
             assert time.monotonic() < deadline, f"serve does not listen: {self.log}"
             time.sleep(0.01)
 
