@@ -49,6 +49,9 @@ Told = Callable[[Collection[int]], Mapping[int, Sequence[str]]]
 Count = Callable[[int], object]
 """Hears of so many more bytes that were read; what it raises ends the work."""
 
+SLOWEST: Final = 4_000_000
+"""Bytes a second that are encrypted at least."""
+
 COVERING: Final = ZST + AGE
 _TRIES = 3
 
@@ -180,7 +183,7 @@ class Inspection:
                 yield from about_beginning(session, prefix, file.name, held)
         elif session.recording.sealed:
             yield Finding(Wrong.MISSING, session.name, f"{session.name}: its seal is missing.")
-        elif session.ended_at is not None and self._now() - session.ended_at > PATIENCE:
+        elif session.ended_at is not None and self._now() - session.ended_at > _patience(session):
             said = f"{session.name}: it is over and was never sealed."
             yield Finding(Wrong.UNSEALED, session.name, said)
 
@@ -235,6 +238,11 @@ class Inspection:
             yield from about_generation(Seal.judged(before, self._signed).generation, seal)
         if after is not None:
             yield from about_link(case.kept, after)
+
+
+def _patience(session: Session) -> timedelta:
+    """A large recording may be encrypted before it is sealed."""
+    return PATIENCE + timedelta(seconds=session.recording.size / SLOWEST)
 
 
 def _scenes(session: Session, stem: Path) -> Iterator[Finding]:
