@@ -159,7 +159,7 @@ def test_serve_says_when_it_listens_and_ends_in_peace(tmp_path: Path) -> None:
             command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
         ) as server,
     ):
-        assert notices.recv(100) == b"READY=1"
+        assert heard(notices) == b"READY=1"
         second = ran("--home", str(home), "serve")
         assert second.returncode == 1
         assert f"served already, by the process {server.pid}" in second.stderr
@@ -169,10 +169,17 @@ def test_serve_says_when_it_listens_and_ends_in_peace(tmp_path: Path) -> None:
         before = read_until(server.stderr, "the rules were read anew")
         server.send_signal(signal.SIGTERM)
         _, said = server.communicate(timeout=20)
-        assert notices.recv(100) == b"STOPPING=1"
+        assert heard(notices) == b"STOPPING=1"
     assert server.returncode == 0
     assert f"bastion-admin: listening on 127.0.0.1:{port}\n" in before
     assert "Traceback" not in said
+
+
+def heard(notices: socket.socket) -> bytes:
+    """What systemd is told next, but for how it is: that it hears again and again."""
+    while (said := notices.recv(1000)).startswith(b"STATUS="):
+        pass
+    return said
 
 
 def read_until(said: IO[str], wanted: str) -> str:
