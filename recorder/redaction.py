@@ -9,9 +9,10 @@ Source: https://github.com/google/re2/wiki/Syntax
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import re2  # type: ignore[import-untyped]
+if TYPE_CHECKING:
+    import re2  # type: ignore[import-untyped]
 
 from recorder.errors import BadPattern
 
@@ -154,6 +155,8 @@ def _expanded(pattern: str) -> tuple[str, ...]:
 
 def _any_of(patterns: Sequence[str]) -> "re2._Regexp | None":
     """What finds a text in which one of them finds something: most texts hold nothing."""
+    if not patterns:
+        return None
     try:
         return _compiled("|".join(f"(?:{each})" for each in patterns))
     except BadPattern:
@@ -161,6 +164,8 @@ def _any_of(patterns: Sequence[str]) -> "re2._Regexp | None":
 
 
 def _compiled(pattern: str) -> "re2._Regexp":
+    import re2  # noqa: PLC0415 - where there are no patterns it is not needed
+
     options = re2.Options()
     options.log_errors = False
     try:
