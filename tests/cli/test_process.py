@@ -225,7 +225,7 @@ def wait_until_reading(pid: int) -> None:
     """Until the process has imported what it needs, and sleeps in a read of a pipe."""
     process, deadline = Path(f"/proc/{pid}"), time.monotonic() + 20
     while not (
-        "uvloop" in (process / "maps").read_text() and "pipe" in (process / "wchan").read_text()
+        "avt" in (process / "maps").read_text() and "pipe" in (process / "wchan").read_text()
     ):
         assert time.monotonic() < deadline
         time.sleep(0.02)
