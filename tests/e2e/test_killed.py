@@ -127,35 +127,43 @@ async def test_nothing_is_lost_that_somebody_had(
     assert f"{ROUNDS * (DOWN + UP)} recordings: nothing was changed" in done.out
 
 
-@pytest.mark.parametrize("spoil", ["cut", "changed"])
 async def test_what_is_done_between_a_kill_and_the_next_start_is_found(
-    own: Bastion, bob: Contractor, spoil: str
+    own: Bastion, bob: Contractor
 ) -> None:
-    """The files lie there, written by nobody and not sealed yet."""
-    async with bob.jumping("echo guilty; exec cat") as running:
-        await running.stdout.expect("guilty\n")
+    """The files lie there, written by nobody and not sealed yet: one is cut, another changed."""
+    line = "echo guilty; exec cat"
+    async with bob.jumping(line) as one, bob.jumping(line) as other:
+        for running in (one, other):
+            await running.stdout.expect("guilty\n")
         async with asyncio.timeout(PATIENCE):
-            while (await known(own)) < len("guilty"):
+            while not all([await known(own, name) for name in ("S-1", "S-2")]):
                 pass
         await asyncio.to_thread(own.kill9)
-        await running.wait()
-    [cast] = own.home.rglob("S-1.cast")
-    content = cast.read_bytes()
-    lines = content.splitlines(keepends=True)
-    cast.write_bytes(lines[0] if spoil == "cut" else content.replace(b"guilty", b"honest"))
-    found = await own.admin("verify", "S-1", expect=1)
-    assert f"S-1.cast was {spoil} since its checkpoint" in found.out
+        for running in (one, other):
+            await running.wait()
+    first, second = cast(own, "S-1"), cast(own, "S-2")
+    first.write_bytes(first.read_bytes().splitlines(keepends=True)[0])
+    second.write_bytes(second.read_bytes().replace(b"guilty", b"honest"))
+    for name, spoilt in (("S-1", "cut"), ("S-2", "changed")):
+        found = await own.admin("verify", name, expect=1)
+        assert f"{name}.cast was {spoilt} since its checkpoint" in found.out
     await asyncio.to_thread(own.start)
     async with asyncio.timeout(PATIENCE):
-        while not (await own.rows("sessions"))[0]["recording"]["sealed"]:
+        while not all(row["recording"]["sealed"] for row in await own.rows("sessions")):
             pass
     found = await own.admin("verify", "--all", expect=1)
-    assert f"S-1: it was {spoil} before it was sealed: its checkpoint did not hold." in found.out
+    for name, spoilt in (("S-1", "cut"), ("S-2", "changed")):
+        said = f"{name}: it was {spoilt} before it was sealed: its checkpoint did not hold."
+        assert said in found.out
 
 
-async def known(own: Bastion) -> int:
-    """How many bytes of its recording the database knows, beside the first line."""
-    told = json.loads((await own.admin("verify", "S-1", "--json")).out)["checkpoint"]
-    [cast] = own.home.rglob("S-1.cast")
-    with cast.open("rb") as file:
-        return 0 if told is None else int(told["size"]) - len(file.readline())
+def cast(own: Bastion, name: str) -> Path:
+    """A session's recording."""
+    [found] = own.home.rglob(f"{name}.cast")
+    return found
+
+
+async def known(own: Bastion, name: str) -> bool:
+    """Whether the database knows of all that was shown so far."""
+    told = json.loads((await own.admin("verify", name, "--json")).out)["checkpoint"]
+    return told is not None and told["size"] == cast(own, name).stat().st_size
