@@ -44,8 +44,25 @@ def packed(chunk: Chunk) -> bytes:
 
 def unpacked(body: bytes) -> list[Line]:
     """What `packed` has made. Raises CorruptRecording for anything else."""
+    return [line_of(row) for row in rows_of(body)]
+
+
+Row = tuple[float, str, str]
+"""Time, place and text of a line."""
+
+
+def rows_of(body: bytes) -> list[Row]:
+    """The lines as they lie in a chunk's body. Raises CorruptRecording."""
     try:
         rows = zstandard.ZstdDecompressor().decompress(body, max_output_size=_LARGEST)
-        return [Line(time, text, Place(place)) for time, place, text in orjson.loads(rows)]
+        return [(time, place, text) for time, place, text in orjson.loads(rows)]
     except (zstandard.ZstdError, ValueError, TypeError) as error:
+        raise CorruptRecording("a part of the text index is damaged") from error
+
+
+def line_of(row: Row) -> Line:
+    """The line that a row is. Raises CorruptRecording."""
+    try:
+        return Line(row[0], row[2], Place(row[1]))
+    except ValueError as error:
         raise CorruptRecording("a part of the text index is damaged") from error

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from recorder.chunks import Chunk, filled, packed, unpacked
+from recorder.chunks import Chunk, Row, filled, line_of, packed, rows_of, unpacked
 from recorder.errors import IndexUnavailable
 from recorder.needle import BETWEEN, Needle, indexed
 from recorder.session import Session
@@ -29,7 +29,7 @@ from recorder.texts import MOST_OF_A_SESSION, Found, Hit, Standing, State, Updat
 VERSION: Final = 1
 """Of what is in the file. A file with another is made anew."""
 
-LOOKED_AT: Final = 5000
+LOOKED_AT: Final = 3000
 """Chunks that are read for one search at most."""
 
 PASSED: Final = 100_000
@@ -282,7 +282,7 @@ class _Search:
             self._passed += 1
         else:
             self._looked += 1
-            self._in(session, began, unpacked(body))
+            self._in(session, began, rows_of(body))
         if self._looked >= LOOKED_AT or self._passed >= PASSED:
             self._back_to = _moment(began)
 
@@ -296,16 +296,18 @@ class _Search:
             self._back_to,
         )
 
-    def _in(self, session: int, began: int, chunk: Chunk) -> None:
-        first = min(line.time for line in chunk)
-        for line in reversed(chunk):
-            at = _moment(began) + timedelta(seconds=line.time - first)
-            if self._is_wanted(at) and (spans := tuple(self._needle.spans(line.text))):
+    def _in(self, session: int, began: int, rows: Sequence[Row]) -> None:
+        may_be_in = self._needle.may_be_in
+        for row in reversed([row for row in rows if may_be_in(row[2])]):
+            spans = tuple(self._needle.spans(row[2]))
+            first = min(each[0] for each in rows) if spans else 0.0
+            at = _moment(began) + timedelta(seconds=row[0] - first)
+            if spans and self._is_wanted(at):
                 self._of[session] += 1
                 if self._of[session] > self._of_each:
                     self._more_in[session] = None
                     return
-                self._hits.append(Hit(session, at, line, spans))
+                self._hits.append(Hit(session, at, line_of(row), spans))
 
     def _is_wanted(self, at: datetime) -> bool:
         since, until = self._wanted.since, self._wanted.until

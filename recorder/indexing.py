@@ -24,7 +24,7 @@ from recorder.transcript import Transcriber, Transcripts
 
 log = logging.getLogger(__name__)
 
-AGAIN: Final = 20.0
+AGAIN: Final = 30.0
 """Seconds between two looks at a session that goes on."""
 
 PIECE: Final = 256 * 1024
@@ -294,7 +294,7 @@ class Indexer:
 
 def _listed(session: Session, files: Iterable[FileRow]) -> Iterator[Line]:
     for command in (session.command or "").splitlines():
-        yield from lines_of(0, command, Place.COMMAND)
+        yield from lines_of(0.0, command, Place.COMMAND)
     for row in files:
         time = offset((row.at - session.started_at).total_seconds())
         yield from lines_of(time, row.event.line(), Place.FILE)

@@ -57,9 +57,17 @@ class Needle:
         last = self.text[-BEGINNING:]
         return len(last) == BEGINNING and last.isalnum()
 
+    def may_be_in(self, line: str) -> bool:
+        """Whether it is worth looking for it in a line: that is fast."""
+        return not (line.isascii() and self.text.isascii()) or self._first in line.lower()
+
     def spans(self, line: str) -> Iterator[tuple[int, int]]:
         """Where in a line it is: from, until."""
         return (found.span() for found in self._pattern.finditer(line))
+
+    @cached_property
+    def _first(self) -> str:
+        return self.text.partition(" ")[0].lower()
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -78,4 +86,6 @@ def indexed(text: str) -> str:
     """Text as an index of words takes it: long words cut, scripts without blanks taken apart."""
     if not text.isascii():
         text = _UNSPACED.sub(r" \g<0> ", text)
+    if max(map(len, text.split()), default=0) <= _LONGEST_WORD:
+        return text
     return _LONG_WORD.sub(lambda found: found[0][:_LONGEST_WORD], text)

@@ -4,7 +4,7 @@ The terminal is the one of `screen`, and holds no more than one screen, whatever
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from avt import Line, Vt  # type: ignore[attr-defined]
 from avt.util import TextUnwrapper  # type: ignore[attr-defined]
@@ -13,8 +13,7 @@ from recorder.screen import dumped, engine, fed, fitting
 from recorder.session import Size
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of a screen; one that `goes_on` is continued by the next, as its line is longer."""
 
     text: str

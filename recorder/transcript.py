@@ -135,7 +135,9 @@ class Transcriber:
         command, self._command = self._command, None
         if not isinstance(command, str):
             return []
-        return [line for each in command.splitlines() for line in lines_of(0, each, Place.COMMAND)]
+        return [
+            line for each in command.splitlines() for line in lines_of(0.0, each, Place.COMMAND)
+        ]
 
     def _fed(self, event: Event) -> list[Line]:
         word, self._word = self._word, None

@@ -3,7 +3,7 @@
     --quick          small sizes, under a minute: to see that all of it works
     --megabytes N    how much a bulk transfer carries
     --only PART…     some parts only: connecting keystrokes bulk files idle auditing signing
-                     years ending asking templates recordings verifying
+                     years ending asking templates recordings verifying searching
     --json FILE      the figures for a program
 
 It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
@@ -36,6 +36,7 @@ from tests.bench import (
     keystrokes,
     questions,
     recordings,
+    searching,
     signing,
     templates,
     verifying,
@@ -44,10 +45,13 @@ from tests.bench.figures import Row, document, table
 from tests.bench.stage import Stage, stage
 from tests.bench.years import Years
 
-LONGEST = 14 * 60
+LONGEST = 25 * 60
 """Seconds after which it gives up."""
 
-BY_ITSELF = ("signing", "years", "ending", "asking", "templates", "recordings", "verifying")
+BY_ITSELF = (
+    *("signing", "years", "ending", "asking", "templates"),
+    *("recordings", "verifying", "searching"),
+)
 """What is not beside ProxyJump, and makes its own bastion."""
 
 SESSIONS = 5
@@ -73,6 +77,8 @@ class Sizes:
     people: int
     asked: int
     recorded: int
+    searched: int
+    live: int
 
 
 FULL = Sizes(
@@ -96,6 +102,8 @@ FULL = Sizes(
     people=100,
     asked=20,
     recorded=1000,
+    searched=10_000,
+    live=1000,
 )
 QUICK = Sizes(
     connections=5,
@@ -118,6 +126,8 @@ QUICK = Sizes(
     people=8,
     asked=4,
     recorded=20,
+    searched=100,
+    live=20,
 )
 
 
@@ -165,6 +175,8 @@ def _everything(sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
         yield "recordings", recordings.measure(sizes.recorded)
     if "verifying" in parts:
         yield "verifying", verifying.measure(2 * sizes.megabytes, sizes.small // 10)
+    if "searching" in parts:
+        yield "searching", searching.measure(sizes.searched, sizes.live)
 
 
 def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
