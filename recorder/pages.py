@@ -116,9 +116,9 @@ class Pages:
 
     def pending(self) -> list[Line]:
         """What stands there and was not told yet; it may become something else."""
-        lines = list(_lines(self._main.glimpse(self._last)))
+        lines = list(_lines(self._main.glimpse(self._begun)))
         if self._other is not None:
-            lines += _lines(self._other.glimpse(self._last))
+            lines += _lines(self._other.glimpse(self._begun))
         return lines
 
     def end(self) -> list[Line]:
@@ -137,7 +137,7 @@ class Pages:
 
     def _until(self, since: float, time: float) -> list[Line]:
         """What is to be told before something happens, from `since` to `time`."""
-        lines = self._look() if self._is_due(since) else []
+        lines = self._look(until=self._last) if self._is_due(since) else []
         self._begun, self._last = since, time
         if self._resized:
             self._resized = False
@@ -200,12 +200,13 @@ class Pages:
         self._other = None
         return lines
 
-    def _look(self, told: AbstractSet[str] = frozenset()) -> list[Line]:
+    def _look(self, told: AbstractSet[str] = frozenset(), until: float | None = None) -> list[Line]:
+        """What is to be told of all that was seen as one; `until` is when the last of it was."""
         if not self._touched:
             return []
         self._touched = False
         before = self._sheet.standing
-        look = self._sheet.look(self._last, told)
+        look = self._sheet.look(self._begun, self._begun if until is None else until, told)
         if self._other is not None:
             turned = any(self._was_read(each) for each in look.changed)
             page = [line for line in before if line.text and self._settled(line)] if turned else []
@@ -220,7 +221,7 @@ class Pages:
         return self._settled(before) and not change.after.startswith(before.text)
 
     def _settled(self, line: Standing) -> bool:
-        return self._begun - line.since >= SETTLED
+        return self._begun - line.stood >= SETTLED
 
     def _was_lost(self, change: Change, standing: AbstractSet[str]) -> bool:
         """Whether a line of the main screen that somebody has read is nowhere any more."""
@@ -237,7 +238,7 @@ class Pages:
         """Whether a line of a full-screen program is to be told."""
         if not self._seen.add(text):
             return False
-        return self._figures_seen.add(_letters(text)) or self._figures.take(self._last, len(text))
+        return self._figures_seen.add(_letters(text)) or self._figures.take(self._begun, len(text))
 
     def _flushed(self, sheet: Sheet) -> list[Line]:
         """What stands on the screen, told now and not again."""

@@ -13,10 +13,14 @@ from recorder.session import Size
 
 @dataclass(slots=True)
 class Standing:
-    """A line that stands on a screen, since when it has been as it is, and whether it was told."""
+    """A line that stands on a screen, and whether it was told.
+
+    It came to be what it is at `since` or a moment later; from `stood` on nothing happened to it.
+    """
 
     text: str
     since: float
+    stood: float
     told: bool = False
 
 
@@ -68,10 +72,13 @@ class Sheet:
         self._out += self._awake().resize(size)
         self._size = size
 
-    def look(self, time: float, told: AbstractSet[str] = frozenset()) -> Look:
-        """What has happened. Lines that are new since `time` and are among `told` were told."""
+    def look(self, since: float, until: float, told: AbstractSet[str] = frozenset()) -> Look:
+        """What has happened from `since` to `until`. New lines that are among `told` were told."""
         texts, finished, cursor = self._texts()
-        lines = [self._line(number, text, time, told) for number, text in enumerate(texts)]
+        lines = [
+            self._kept(number, text) or Standing(text, since, until, text in told)
+            for number, text in enumerate(texts)
+        ]
         changed = [
             Change(before, text, number in (self._cursor, cursor))
             for number, (before, text) in enumerate(zip(self.standing, texts, strict=False))
@@ -84,12 +91,15 @@ class Sheet:
         """The lines that stand there and were not told."""
         return [line for line in self.standing if line.text and not line.told]
 
-    def glimpse(self, time: float) -> list[Standing]:
-        """What a look at `time` would find untold; nothing is different after it."""
+    def glimpse(self, since: float) -> list[Standing]:
+        """What a look would find untold; nothing is different after it."""
         begun, out = self._begun, self._out
         texts, _, _ = self._texts()
         self._begun, self._out = begun, out
-        lines = [self._line(number, text, time, frozenset()) for number, text in enumerate(texts)]
+        lines = [
+            self._kept(number, text) or Standing(text, since, since)
+            for number, text in enumerate(texts)
+        ]
         return [line for line in lines if line.text and not line.told]
 
     def sleep(self) -> None:
@@ -103,10 +113,11 @@ class Sheet:
             self._dump = ""
         return self._screen
 
-    def _line(self, number: int, text: str, time: float, told: AbstractSet[str]) -> Standing:
+    def _kept(self, number: int, text: str) -> Standing | None:
+        """The line that has stood there and is the same."""
         if number < len(self.standing) and self.standing[number].text == text:
             return self.standing[number]
-        return Standing(text, time, text in told)
+        return None
 
     def _texts(self) -> tuple[list[str], int, int]:
         """All lines from the top of what scrolled out, how many of them did; the cursor's."""

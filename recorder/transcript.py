@@ -172,7 +172,7 @@ class Transcriber:
     def _said(self, text: str, place: Place) -> list[Line]:
         if self._lost:
             return [line for each in text.splitlines() for line in self._remark(each, place)]
-        surface, time = self._surface, self._time
+        surface, time, self._since = self._surface, self._time, -STEP
         return self._tried(lambda: surface.said(time, text, place))
 
     def _shown(self, stream: Stream, text: str) -> list[Line]:

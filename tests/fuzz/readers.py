@@ -41,7 +41,7 @@ from recorder.compacted import keyframe_at, read_keyframe, read_points
 from recorder.picture import Picture
 from recorder.scene import scene_at
 from recorder.transfers import escaped, unescaped
-from tests.fuzz import recordings, typing
+from tests.fuzz import reading, recordings, typing
 
 _HEADER = Header(80, 24, 0, "")
 _EVENT = Event(0.0, Code.OUT, "x\x1b[31m\r\n")
@@ -270,5 +270,6 @@ READERS: dict[str, Target] = {
         *(compacted, compacted_recording),
         *recordings.READERS,
         *typing.READERS,
+        *reading.READERS,
     )
 }

@@ -12,7 +12,7 @@ CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
 def test_output_is_told_line_by_line_with_its_time() -> None:
-    """A line's time is when it became what it is, not when it scrolled away."""
+    """A line's time is when it came to be what it is, not when it scrolled away."""
     events = shown((0, PROMPT), (3, "seq 1 40\r\n"), (3.1, "".join(f"{n}\r\n" for n in range(40))))
     made = lines([*events, *shown((60, PROMPT), (61, "exit\r\n"))])
     assert [line.text for line in made] == [
@@ -20,7 +20,7 @@ def test_output_is_told_line_by_line_with_its_time() -> None:
         *map(str, range(40)),
         f"{PROMPT}exit",
     ]
-    assert [line.time for line in made] == [3.1] * 41 + [61]
+    assert [line.time for line in made] == [3] * 41 + [61]
     assert {line.place for line in made} == {Place.SCREEN}
 
 
