@@ -133,6 +133,7 @@ def sealing(
         node=journal.node,
         now=now,
         covering=covering,
+        elsewhere=lambda runner: journal.node_of(runner) not in (None, journal.node),
     )
 
 

@@ -63,7 +63,7 @@ _PAGE = 100
 class Sealing:
     """Seals the recordings of one archive, in the name of `node`. It blocks; threads may share it.
 
-    `now` gives the wall clock's time.
+    `now` gives the wall clock's time. `elsewhere` says of a runner whether it is another machine's.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Sealing:
         node: str,
         now: Callable[[], datetime],
         covering: Covering | None = None,
+        elsewhere: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._directory = directory
         self._index = index
@@ -87,6 +88,7 @@ class Sealing:
         self._now = now
         self._turn = threading.Lock()
         self._covering = covering
+        self._elsewhere = elsewhere
 
     def takes_long(self, size: int) -> bool:
         """Whether to seal a recording of so many bytes is not to be waited for."""
@@ -108,6 +110,7 @@ class Sealing:
     def seal_pending(self) -> list[str]:
         """Seal all sessions that are over and are not sealed, the oldest first.
 
+        What another machine has recorded is for that one, which has its files.
         Gives a sentence for each that can't be, which never keeps the others. Raises
         IndexUnavailable.
         """
@@ -148,7 +151,9 @@ class Sealing:
 
     def _problem(self, session: int) -> str | None:
         try:
-            self.seal(session)
+            found = self._index.get(session)
+            if found is None or not (found.runner and self._elsewhere(found.runner)):
+                self.seal(session)
         except SomebodyIsAtIt:
             return None
         except (RecorderError, ValueError, TypeError) as error:

@@ -208,6 +208,11 @@ def all_heads(connection: Connection) -> list[Head]:
     return [_as_head(row) for row in connection.execute(select(heads).order_by(_h.node, _h.boot))]
 
 
+def node_of(connection: Connection, boot: str) -> str | None:
+    """The machine that the chain of a process was told on."""
+    return connection.execute(select(_h.node).where(_h.boot == boot).limit(1)).scalar()
+
+
 def cursor(connection: Connection, name: str) -> int | None:
     """How far `name` has come; None where it has not begun."""
     return connection.execute(select(_c.event).where(_c.name == name)).scalar()

@@ -29,6 +29,11 @@ class Journal:
         """The machine that events are told on."""
         return self._store.chain.node
 
+    def node_of(self, boot: str) -> str | None:
+        """The machine of a process, by the name of its chain; None for one that told nothing."""
+        with self._store.read() as connection:
+            return log.node_of(connection, boot)
+
     # Telling
 
     def tell(self, happened: Happened, now: datetime) -> Event:

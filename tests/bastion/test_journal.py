@@ -139,6 +139,8 @@ def test_a_chain_says_what_it_came_after(journal: Journal, store: Store) -> None
         first = other.tell(happened(2), NOW)
         second = other.tell(happened(3), NOW)
     assert first.chain != newest.chain
+    assert journal.node_of(first.chain.boot) == first.chain.node
+    assert journal.node_of("nobody") is None
     assert first.happened.details["after"] == [1, newest.hash]
     assert "after" not in second.happened.details
     assert [head.seq for head in journal.heads()] in ([1, 2], [2, 1])

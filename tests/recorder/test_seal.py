@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder import Archive, Index, Kept, NotSealed, Sealing, Seals, Session
+from recorder import Archive, EndReason, Index, Kept, NotSealed, Sealing, Seals, Session, Stored
 from recorder.manifest import read_manifest, sha256_of
+from recorder.session import Ending
 from tests.recorder.places import Clock, Sqlite, exec_of
 
 
@@ -49,6 +50,7 @@ def sealing(recordings: Path, index: Index, seals: Seals, notary: Notary, clock:
         told=notary.told,
         node="gate",
         now=clock.now,
+        elsewhere=lambda runner: runner == "other gate's",
     )
 
 
@@ -180,3 +182,15 @@ async def test_one_that_cannot_be_sealed_keeps_no_other(
     found = index.get(second.id)
     assert found is not None
     assert found.recording.sealed
+
+
+async def test_what_another_machine_recorded_is_for_that_one_to_seal(
+    archive: Archive, database: Sqlite, index: Index, notary: Notary, clock: Clock
+) -> None:
+    """Its files lie there: here it would be sealed without them."""
+    theirs = Index(database, "other gate's")
+    session = theirs.add(exec_of(), clock.now(), lambda number: f"2026/11/23/S-{number}.cast")
+    theirs.complete(session.id, Ending(EndReason.CLOSED, clock.now()), Stored("x", "0" * 64))
+    own = await recorded(archive, index)
+    assert await archive.seal_pending() == []
+    assert [name for name, _ in notary.heard] == [own.name]
