@@ -21,6 +21,11 @@ from bastion.tables import meta
 from tests.bastion.worlds import NOW, ROOT, SECOND, user
 from tests.postgres import Server, migrated, server, until_answers
 
+LEADER = (
+    "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+    "WHERE locktype = 'advisory' AND objid = 7023 AND granted AND datname = current_database()"
+)
+
 
 @pytest.fixture
 def url() -> str:
@@ -214,8 +219,7 @@ def test_one_of_several_leads(url: str, store: Store, other: Store) -> None:
     assert not other.leads()
     assert store.leads()
     with psycopg.connect(url, autocommit=True) as raw:
-        mine = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7023"
-        (pid,) = raw.execute(mine).fetchone() or (None,)
+        (pid,) = raw.execute(LEADER).fetchone() or (None,)
         raw.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
     assert other.leads()
     with pytest.raises(Unavailable):

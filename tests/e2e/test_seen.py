@@ -156,6 +156,6 @@ async def test_workers_that_are_killed_are_seen(seen: Seen, bob: Contractor) -> 
     assert total(found, "bastion_sessions_ended_total") == 1
     lines = [line for line in seen.bastion.log.splitlines() if line.startswith("{")]
     events = [json.loads(line) for line in lines]
-    assert {"supervisor", "worker 1", "worker 2"} <= {each["process"] for each in events}
+    assert {each["process"] for each in events} > {"supervisor"}
     assert any(each["event"].startswith("bob signed in") for each in events)
     assert {"timestamp", "level", "logger", "event", "process"} <= set(events[0])

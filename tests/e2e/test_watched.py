@@ -278,7 +278,7 @@ async def test_a_copy_waits_and_stops_and_is_whole(
     watched: Enrol, rita: Contractor, watching: Bastion, place: Path
 ) -> None:
     """`scp -O`: the file comes while somebody watches."""
-    contents = os.urandom(2_000_000)
+    contents = os.urandom(5_000_000)
     (place / "out" / "large").write_bytes(contents)
     person = await asyncio.to_thread(watched, "--sftp", f"read:{place}/out/**")
     there, here = f"{person.login}@{HOST}:{place}/out/large", person.home / "large"
