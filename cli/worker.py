@@ -27,7 +27,8 @@ from cli.logs import log_to_stderr
 def command(home: Path, name: str, count: int, *, listening: Sequence[int], pipe: int) -> list[str]:
     """The command line of one."""
     words = [str(home), name, str(count), str(pipe), *map(str, listening)]
-    return [sys.executable, "-m", "cli.worker", *words]
+    # -P: a package of that name in the directory that serve was started in is not ours.
+    return [sys.executable, "-P", "-m", "cli.worker", *words]
 
 
 def main(words: Sequence[str]) -> int:
