@@ -41,6 +41,9 @@ from bastion.wire.connections import Authenticator, ServerConnection
 
 log = logging.getLogger(__name__)
 
+LAST_WORD = 0.3
+"""Seconds that somebody whose account was closed gets to hear of it."""
+
 JUMP_ORIGIN = ("127.0.0.1", 65535)
 """The originator that OpenSSH's `-J` and `-W` send; `-L` and `-D` send a real one.
 
@@ -159,7 +162,7 @@ class Outer(Authenticator):
         return found
 
     def _close(self, sentence: str) -> None:
-        self._connection.disconnect(DISC_BY_APPLICATION, f"bastion: {sentence}")
+        self._connection.turn_away(DISC_BY_APPLICATION, f"bastion: {sentence}", LAST_WORD)
 
     # What somebody may ask for: a jump, or a verb
 

@@ -130,15 +130,16 @@ class ServerConnection(_Road, SSHServerConnection):
         """
         await self._make_global_request(b"keepalive@openssh.com")
 
-    def turn_away(self, code: int, sentence: str) -> None:
+    def turn_away(self, code: int, sentence: str, linger: float = 1.0) -> None:
         """Disconnect (RFC 4253 section 11.1) in a way that the sentence arrives.
 
         Closing a socket with something unread in it resets the connection, so what the client still
-        sends is read and dropped for a second.
+        sends is read and dropped for `linger` seconds. No channel is closed before: OpenSSH ends
+        with its last one, and looks no further.
         """
         self._send_disconnect(code, sentence, "en")
         self._recv_handler = self._drop
-        self._loop.call_later(1.0, self.abort)
+        self._loop.call_later(linger, self.abort)
 
     def _drop(self) -> bool:
         self._inpbuf = b""

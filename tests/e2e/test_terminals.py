@@ -115,9 +115,10 @@ async def test_operators_watch(alice: Contractor, bastion: Bastion) -> None:
             assert await watcher.wait() == 0
     refused = await bastion.admin("watch", session, expect=1)
     assert f"replay {session} shows it" in refused.err
-    looks = (await bastion.admin("audit", "--what", "recording", "--json")).out
+    of_it = ("--session", session, "--json")
+    looks = (await bastion.admin("audit", "--what", "recording", *of_it)).out
     assert looks.count('"how":"watch"') == 2
-    ends = (await bastion.admin("audit", "--what", "watch", "--json")).out
+    ends = (await bastion.admin("audit", "--what", "watch", *of_it)).out
     assert ends.count('"why":"left"') == 2
 
 
