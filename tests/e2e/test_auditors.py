@@ -140,6 +140,7 @@ async def test_slow_readers_cost_no_memory_and_keep_nobody_from_working(
     """Their exports stand still in a little memory; one more is refused with a sentence."""
     await alice.jump(f"head -c {24 * MEGABYTE} /dev/zero | tr '\\0' x", patience=30)
     session = await newest(bastion, alice)
+    assert (await rita.ssh("bastion", "export", session)).status == 0  # what it loads, it keeps
     async with AsyncExitStack() as stack:
         slow = [rita.unread("bastion", "export", session) for _ in range(4)]
         before = bastion.resident
