@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -121,7 +122,8 @@ def test_root_becomes_the_owner_of_the_home(admin: Installation) -> None:
     An owner who can't read the program is told so.
     """
     home = admin.home.directory
-    for directory in (home, *home.parents[:3]):
+    top = Path(tempfile.gettempdir())
+    for directory in (home, *(each for each in home.parents if top in each.parents)):
         directory.chmod(0o711 if directory != home else 0o700)
     for path in (home, *home.rglob("*")):
         shutil.chown(path, "nobody", "nogroup")
