@@ -45,7 +45,7 @@ async def test_commands_are_told_and_secrets_are_masked(
         await typed(terminal, "getpass\r", r"\$ ")
         await typed(terminal, "hunter2\r", r"l\rSecret: ")
         await typed(terminal, "read -sp 'PIN? ' p; echo\r", r"\$ ")
-        await typed(terminal, "0815\r", r"PIN\? ")
+        await typed(terminal, "0815\r", r"l\rPIN\? ")
         await typed(terminal, "exec env PS1='dash> ' dash -i\r", r"\$ ")
         await typed(terminal, "stty -echo\r", "\rdash> ")
         await typed(terminal, "echo in the $((1 - 1)) dark\r", "\ndash> ")
