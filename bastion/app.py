@@ -74,9 +74,12 @@ class Services:
 
 
 @contextmanager
-def opened(home: Home) -> Iterator[Services]:
-    """The services of a home, until the end of the block. Raises Misconfigured, Unavailable."""
-    settings = Settings.read(home)
+def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
+    """The services of a home, until the end of the block. Raises Misconfigured, Unavailable.
+
+    `settings` are what its file says, unless they are handed in.
+    """
+    settings = settings or Settings.read(home)
     store = Store.open(settings.database_url(home), node=settings.node or None)
     texts = SqliteTexts(home.texts)
     try:

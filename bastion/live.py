@@ -214,6 +214,11 @@ class Live:
         for entry in list(self._sessions.values()):
             entry.cuttable.cut(reason, sentence)
 
+    def warn_all(self, sentence: str) -> None:
+        """Tell everybody in a session what is about to happen."""
+        for entry in list(self._sessions.values()):
+            entry.cuttable.warn(sentence)
+
     async def empty(self) -> None:
         """Wait until no session is open."""
         while self._sessions:

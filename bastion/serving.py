@@ -23,6 +23,7 @@ from bastion.bulletin import Wrong
 from bastion.chronicle import Chronicle
 from bastion.control import Control
 from bastion.crew import Crew
+from bastion.durations import format_duration
 from bastion.duties import (
     MINUTE,
     keep_beating,
@@ -41,7 +42,7 @@ from bastion.metrics import Meters
 from bastion.orders import Orders
 from bastion.presence import Presence
 from bastion.pulse import Pulse, Traffic
-from bastion.rulebook import Rulebook
+from bastion.reloading import Started
 from bastion.server import Front
 from bastion.stewarding import LAST_WORDS, Chores, Steward, space_of
 from bastion.store.places import is_server
@@ -81,13 +82,16 @@ async def serve(
     control: Control,
     ready: Callable[[str], None],
     pulse: Pulse,
+    *,
     share: Share | None = None,
+    started: Started | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends live sessions at once.
 
     Without a `share` this process does everything for its home: `steward`'s work too. `ready` is
     called with the address once connections are taken. What this process says of itself is in
-    `pulse`. Raises Unavailable where the address can't be used.
+    `pulse`. Where it is the one to say at SIGHUP what has changed in the settings, it is told what
+    it was `started` with. Raises Unavailable where the address can't be used.
     """
     _prepare_loop()
     steward = None if share is not None else Steward(services, pulse)
@@ -95,7 +99,7 @@ async def serve(
         await steward.recover()
     with Presence(services.home.run).held(services.store.chain.boot):
         await asyncio.to_thread(services.store.enter_runner, services.clock.now())
-        await _serve(services, control, ready, pulse, share=share, steward=steward)
+        await _serve(services, control, ready, pulse, share=share, steward=steward, started=started)
 
 
 async def steward(services: Services, ready: Callable[[], None], pulse: Pulse) -> None:
@@ -128,6 +132,7 @@ async def _serve(
     *,
     share: Share | None,
     steward: Steward | None,
+    started: Started | None,
 ) -> None:
     async with asyncio.TaskGroup() as group:
         hands = _hands(services, group, pulse)
@@ -135,7 +140,7 @@ async def _serve(
         chores = [group.create_task(chore) for chore in [*_chores(services, hands), *common]]
         servers = await _listen(services, control, hands, share)
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, _heed_rules, services.rulebook, hands.crew)
+        loop.add_signal_handler(signal.SIGHUP, _heed, services, hands.crew, started)
         try:
             ready(addresses(sock for server in servers for sock in server.sockets))
             if steward is not None:
@@ -325,22 +330,27 @@ async def _drained(
     def hear() -> None:
         (second if first.is_set() else first).set()
 
+    shown = format_duration(timedelta(seconds=seconds))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, hear)
     await first.wait()
     _close(servers)
     live.closing = True
-    log.info("draining: %d live sessions", len(live))
+    log.info("draining: %d live sessions, for at most %s", len(live), shown)
+    live.warn_all(f"the bastion is going down: this session ends within {shown}.")
     ways = [group.create_task(live.empty()), group.create_task(_heard(second))]
     await asyncio.wait(ways, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for way in ways:
         way.cancel()
+    log.info("drained: %d of them are ended before their time", len(live))
 
 
-def _heed_rules(rulebook: Rulebook, crew: Crew) -> None:
+def _heed(services: Services, crew: Crew, started: Started | None) -> None:
     """SIGHUP: without this it would end the process."""
-    crew.start(reread_rules(rulebook), "reading the rules")
+    crew.start(reread_rules(services.rulebook), "reading the rules")
+    if started is not None:
+        crew.start(started.heed(), "reading the settings")
 
 
 async def _heard(event: asyncio.Event) -> None:

@@ -73,12 +73,21 @@ class Patience:
 
 
 class Supervisor:
-    """Serves a home by a steward and `count` workers, which take connections on `listening`."""
+    """Serves a home by a steward and `count` workers, which take connections on `listening`.
+
+    All of them get the descriptors `handed`.
+    """
 
     def __init__(
-        self, argv: Argv, listening: Sequence[socket.socket], count: int, patience: Patience
+        self,
+        argv: Argv,
+        listening: Sequence[socket.socket],
+        count: int,
+        patience: Patience,
+        handed: Sequence[int] = (),
     ) -> None:
         self._argv = argv
+        self._handed = handed
         self._listening = listening
         self._children = [_Child(STEWARD), *(_Child(f"worker {n + 1}") for n in range(count))]
         self._patience = patience
@@ -87,17 +96,22 @@ class Supervisor:
         self._again = asyncio.Event()
 
     async def run(
-        self, ready: Callable[[], None], beside: Sequence[Coroutine[object, object, None]] = ()
+        self,
+        ready: Callable[[], None],
+        beside: Sequence[Coroutine[object, object, None]] = (),
+        heed: Callable[[], Coroutine[object, object, None]] | None = None,
     ) -> None:
         """Until SIGTERM or SIGINT; a second one ends live sessions at once.
 
         `ready` is called once all processes are; `beside` goes on until the last of them has ended.
+        SIGHUP is passed on, and `heed` does what is done about it here. The sockets are closed when
+        the end begins: whoever comes then is refused, and not kept waiting.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_end)
-        loop.add_signal_handler(signal.SIGHUP, self._pass_on, signal.SIGHUP)
         async with asyncio.TaskGroup() as group:
+            loop.add_signal_handler(signal.SIGHUP, self._told_anew, group, heed)
             kept = [group.create_task(each) for each in [*beside, self._keep(self._children[0])]]
             await self._first(self._children[0].ready)
             kept += [group.create_task(self._keep(child)) for child in self._children[1:]]
@@ -106,6 +120,8 @@ class Supervisor:
             if not self._ending.is_set():
                 ready()
             await self._ending.wait()
+            for each in self._listening:
+                each.close()
             await self._end(self._children[1:])
             await self._end(self._children[:1])
             for task in kept:
@@ -120,9 +136,16 @@ class Supervisor:
     def _told_to_end(self) -> None:
         (self._again if self._ending.is_set() else self._ending).set()
 
-    def _pass_on(self, number: signal.Signals) -> None:
+    def _told_anew(
+        self,
+        group: asyncio.TaskGroup,
+        heed: Callable[[], Coroutine[object, object, None]] | None,
+    ) -> None:
         for child in self._children:
-            _send(child, number)
+            if child.ready.is_set():  # else it would end it; one that starts reads what there is
+                _send(child, signal.SIGHUP)
+        if heed is not None:
+            group.create_task(heed())
 
     async def _first(self, event: asyncio.Event) -> None:
         """Wait for it, or for the end."""
@@ -158,7 +181,9 @@ class Supervisor:
             argv = self._argv(child.name, fds, theirs.fileno())
             child.ready.clear()
             child.process = await asyncio.create_subprocess_exec(
-                *argv, stdin=asyncio.subprocess.DEVNULL, pass_fds=[*fds, theirs.fileno()]
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=[*fds, *self._handed, theirs.fileno()],
             )
             self.bulletin.started(child.name)
             theirs.close()

@@ -12,9 +12,9 @@ from bastion.app import Services
 from bastion.bulletin import Bulletin
 from bastion.config import Settings
 from bastion.exposition import Exposition
-from bastion.home import Home
 from bastion.metrics import Meters
 from bastion.pulse import Pulse
+from bastion.reloading import Started
 from bastion.watchdog import Watchdog
 from cli import worker
 from cli.control import ControlPlane
@@ -26,28 +26,30 @@ ALONE = "server"
 """What one process that does everything is called, where there are names for several."""
 
 
-def supervise(desk: Desk, home: Home, count: int) -> None:
+def supervise(desk: Desk, started: Started, count: int) -> None:
     """Start so many workers and a steward, and look after them, until SIGTERM."""
-    settings = Settings.read(home)
+    home, settings = started.home, started.settings
     log_to_stderr("supervisor", settings.log.format)
     listening = supervising.listening_on(settings.listen.address)
-    asked = _metrics(settings)
+    address = serving.addresses(listening)
+    asked, text = _metrics(settings), worker.handed(started.text)
 
-    def command(name: str, descriptors: Sequence[int], pipe: int) -> list[str]:
-        return worker.command(home.directory, name, count, listening=descriptors, pipe=pipe)
+    def command(name: str, fds: Sequence[int], pipe: int) -> list[str]:
+        own = worker.Own(name, count, pipe, text)
+        return worker.command(home.directory, own, listening=fds)
 
     limits = settings.limits
     patience = supervising.Patience(stalled=limits.stalled, drain=limits.drain)
 
     async def supervised() -> None:
-        supervisor = supervising.Supervisor(command, listening, count, patience)
+        supervisor = supervising.Supervisor(command, listening, count, patience, [text])
         beside = _beside(asked, supervisor.bulletin, supervisor.well)
-        await supervisor.run(lambda: _ready(desk, serving.addresses(listening)), beside)
+        await supervisor.run(lambda: _ready(desk, address), beside, started.heed)
 
     asyncio.run(supervised())
 
 
-def listen(desk: Desk, services: Services) -> None:
+def listen(desk: Desk, services: Services, started: Started) -> None:
     """Serve in this process, until SIGTERM."""
     log_to_stderr(form=services.settings.log.format)
     asked = _metrics(services.settings)
@@ -56,10 +58,12 @@ def listen(desk: Desk, services: Services) -> None:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         watchdog.follow(runner.get_loop())
-        runner.run(_alone(desk, services, asked))
+        runner.run(_alone(desk, services, started, asked))
 
 
-async def _alone(desk: Desk, services: Services, asked: Sequence[socket.socket]) -> None:
+async def _alone(
+    desk: Desk, services: Services, started: Started, asked: Sequence[socket.socket]
+) -> None:
     """One process for everything; it says itself how it is."""
     pulse, bulletin = Pulse(Meters()), Bulletin([ALONE])
     bulletin.started(ALONE)
@@ -70,7 +74,8 @@ async def _alone(desk: Desk, services: Services, asked: Sequence[socket.socket])
             tasks.append(group.create_task(_keep_saying(pulse, bulletin)))
             _ready(desk, address)
 
-        await serving.serve(services, ControlPlane(services), ready, pulse)
+        plane = ControlPlane(services)
+        await serving.serve(services, plane, ready, pulse, started=started)
         for task in tasks:
             task.cancel()
 

@@ -96,11 +96,13 @@ def _told(desk: Desk, made: Made) -> None:
 )
 @click.pass_obj
 def serve(desk: Desk, *, workers: int | None) -> None:
-    """Serve, until SIGTERM; live sessions then have a while to end. SIGHUP reads the rules anew.
+    """Serve, until SIGTERM; live sessions then have a while to end.
 
+    SIGHUP reads the rules anew, and says what of the settings counts only from the next start on.
     With one worker everything is done by this process. With more, this one looks after them.
     """
     # What serves takes megabytes and a part of a second that no other command needs.
+    from bastion.reloading import Started  # noqa: PLC0415
     from cli.serving import listen, supervise  # noqa: PLC0415
 
     home = Home.at(place(desk.directory))
@@ -108,11 +110,11 @@ def serve(desk: Desk, *, workers: int | None) -> None:
     count = workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
     if count > 1:
         with home.lock():
-            supervise(desk, home, count)
+            supervise(desk, Started.read(home), count)
     else:
         services = desk.services
         with services.home.lock():
-            listen(desk, services)
+            listen(desk, services, Started(home, services.settings))
     notify("STOPPING=1")
 
 

@@ -1,9 +1,10 @@
 """A worker's command line: what the supervisor starts is ours, wherever it was started."""
 
+import os
 import subprocess
 from pathlib import Path
 
-from cli.worker import command
+from cli.worker import Own, command, handed
 from tests.e2e.bastion import environment
 
 
@@ -12,9 +13,17 @@ def test_what_lies_in_the_working_directory_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "cli").mkdir()
     for name in ("__init__.py", "worker.py"):
         (tmp_path / "cli" / name).write_text("print('not ours')\n")
-    started = command(tmp_path / "home", "steward", 2, listening=[], pipe=0)
+    settings = handed("")
+    started = command(tmp_path / "home", Own("steward", 2, pipe=0, settings=settings), listening=[])
     done = subprocess.run(
-        started, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+        started,
+        pass_fds=[settings],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    os.close(settings)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("bastion-admin: steward: ")

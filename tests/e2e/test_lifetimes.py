@@ -74,7 +74,7 @@ def bob(tmp_path: Path, own_bastion: Bastion, sshd: Sshd) -> Contractor:
 
 
 async def test_sigterm_drains(own_bastion: Bastion, bob: Contractor) -> None:
-    """Live sessions go on for a while; what is still live then is ended with a line."""
+    """Live sessions are told and go on for a while; what is live then is ended with a line."""
     command = "echo on; sleep 0.4; echo done"
     async with bob.jump_terminal() as terminal, bob.jumping(command) as going:
         await terminal.expect(r"\$ ")
@@ -82,13 +82,17 @@ async def test_sigterm_drains(own_bastion: Bastion, bob: Contractor) -> None:
         stopping = asyncio.to_thread(own_bastion.stop)
         async with asyncio.TaskGroup() as group:
             stopped = group.create_task(stopping)
+            await terminal.expect(
+                r"bastion: the bastion is going down: this session ends within 1s\."
+            )
             assert await going.wait() == 0
-            await terminal.expect(r"bastion: the bastion is going down[^\r\n]*\r\n")
+            await terminal.expect(r"bastion: the bastion is going down; this session is over\.\r\n")
             assert await terminal.wait(SOON) == 255
         assert stopped.result() == 0
         assert going.stdout.text == "on\ndone\n"
     rows = await own_bastion.rows("sessions")
     assert sorted(row["end_reason"] for row in rows) == ["closed", "drained"]
+    assert "drained: 1 of them are ended before their time" in own_bastion.log
 
 
 async def test_what_was_killed_is_found_and_mended(own_bastion: Bastion, bob: Contractor) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.bastion import Bastion
-from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.contractor import HOST, Contractor, multiplexed
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import Running
@@ -169,6 +169,46 @@ async def test_no_worker_outlives_who_looks_after_it(fleet: Bastion, bob: Contra
     await asyncio.to_thread(fleet.start, WORKERS)
     assert await fleet.rows("sessions", "--live") == []
     assert (await bob.jump("echo hello")).out == "hello\n"
+
+
+async def test_all_drain_at_sigterm(fleet: Bastion, bob: Contractor, short: Path) -> None:
+    """On a connection that is kept a new session hears why not; a new connection is refused at once
+    and not kept waiting. What is live goes on to the limit, and then has a last line."""
+    same = ("-o", f"ControlPath={short}/inner")
+    async with multiplexed(bob, short) as through, bob.jumping(COUNTING, options=same) as going:
+        await going.stdout.expect("1\n")
+        stopping = asyncio.create_task(asyncio.to_thread(fleet.stop))  # noqa: TID251
+        await going.stderr.expect(r"bastion: the bastion is going down: this session ends within")
+        refused = await through("echo hello")
+        assert (refused.status, refused.out) == (254, "")
+        assert "bastion: the bastion is going down; try again in a minute." in refused.err
+        assert "Connection refused" in (await bob.jump("echo hello")).err
+        assert not stopping.done()
+        await goes_on(going)
+        await going.stderr.expect("bastion: the bastion is going down; this session is over")
+        assert await going.wait() == 255
+        assert await stopping == 0
+
+
+async def test_sighup_is_heard_by_all(fleet: Bastion, bob: Contractor) -> None:
+    """Each reads the rules; a mistake in either file changes nothing and is said, and one who is
+    started again meanwhile has the settings of the others."""
+    settings, rules = fleet.home / "bastion.toml", fleet.home / "policy.toml"
+    settings.write_text(settings.read_text().replace('drain = "1s"', "drain = 1"))
+    rules.write_text("[[rule]]\n")
+    os.kill(fleet.pid, signal.SIGHUP)
+    name, pid = min(processes(fleet).items())
+    async with asyncio.timeout(20):
+        while fleet.log.count("the rules stay as they were") < WORKERS:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        while "the settings stay as they were" not in fleet.log:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        os.kill(pid, signal.SIGKILL)
+        while processes(fleet).get(name) in (None, pid):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    async with AsyncExitStack() as stack:
+        await of_each(bob, fleet, stack)
+    settings.write_text(settings.read_text().replace("drain = 1", 'drain = "1s"'))
 
 
 async def test_a_watcher_sees_what_another_worker_carries(fleet: Bastion, bob: Contractor) -> None:
