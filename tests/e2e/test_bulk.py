@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 from tests.e2e.bastion import Bastion
@@ -52,14 +53,15 @@ async def test_a_stalled_target_costs_no_memory(alice: Contractor, bastion: Bast
     before = bastion.resident
     flood = bytes(64 * MIB)
     async with (
-        alice.jumping("echo on; sleep 2; exec wc -c") as going,
+        alice.jumping("echo $$; kill -STOP $$; exec wc -c") as going,
         asyncio.TaskGroup() as group,
     ):
-        await going.stdout.expect("on\n")
+        stopped = int((await going.stdout.expect(r"(\d+)\n"))[1])
         sending = group.create_task(going.send(flood))
         await idle(bastion.pid)
         assert bastion.resident - before < STALLED
         assert not sending.done()
+        os.kill(stopped, signal.SIGCONT)
         await sending
         going.close_stdin()
         await going.stdout.expect(f"{len(flood)}\n")
