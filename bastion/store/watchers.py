@@ -55,12 +55,14 @@ class Watchers:
                 raise Conflict(
                     f"{MOST} people watch {session.name} already: wait for one to leave."
                 )
+            # Read to its end at once: SQLite commits nothing beside a statement that goes on, and
+            # this one would, in the traceback of an event that can't be told.
             row = connection.execute(
                 insert(watchers).returning(watchers), _columns(session, by, now)
-            )
+            ).one()
             looked = happenings.of_look(by, session, "watch")
             events.append(connection, self._store.chain, looked, now)
-            return _watcher(row.one())
+            return _watcher(row)
 
     def beat(self, watcher: int, now: datetime) -> bool:
         """She has taken all that there is to see. False where she counts as gone already."""
