@@ -18,6 +18,36 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How long the prefixes are that who shares a network has in common: bits of an IPv4 and of an
+    IPv6 address."""
+
+    v4: int = 32
+    v6: int = 64
+
+    def network(self, address: str) -> str:
+        """The network of an address, as text; what is no address is one of its own."""
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            return address
+        bits = self.v4 if ip.version == 4 else self.v6
+        if bits == ip.max_prefixlen:
+            return str(ip)
+        return str(ip_network((ip, bits), strict=False))
+
+
+def plain_address(peer: str) -> str:
+    """An address as a socket has it, without a zone, and IPv4 as such (RFC 4291, 2.5.5.2)."""
+    bare = peer.partition("%")[0]
+    try:
+        ip = ip_address(bare)
+    except ValueError:
+        return bare
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
+
+
 def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
     """The endpoint in `HOST:PORT`, `[IPV6]:PORT`; without a port where there is a default.
 

@@ -9,13 +9,14 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from bastion.addresses import Endpoint, parse_endpoint
+from bastion.addresses import Endpoint, Sharing, parse_endpoint, parse_network
+from bastion.admission import Places, Startups, parse_startups
 from bastion.durations import parse_duration, parse_size
 from bastion.errors import BadInput, Misconfigured
 from bastion.inventory import Selector, parse_selector
@@ -88,6 +89,18 @@ def pattern(text: str) -> str:
     return text
 
 
+def startups(value: object) -> Startups:
+    """`START:RATE:FULL` between quotes, or a number without."""
+    if isinstance(value, Startups):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f'write START:RATE:FULL, as in "100:30:200" (it is {str(value)[:60]!a})')
+    try:
+        return parse_startups(str(value))
+    except BadInput as error:
+        raise ValueError(str(error)) from None
+
+
 Seconds = Annotated[float, text(lambda words: parse_duration(words).total_seconds())]
 Lifetime = Annotated[timedelta, text(parse_duration)]
 Size = Annotated[int, text(parse_size)]
@@ -104,6 +117,9 @@ HostSelector = Annotated[Selector, text(parse_selector)]
 Keep = Annotated[timedelta | None, text(parse_keep)]
 Pattern = Annotated[str, text(pattern)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Startup = Annotated[Startups, BeforeValidator(startups)]
+Network = Annotated[IPv4Network | IPv6Network, text(parse_network)]
+Networks = Annotated[tuple[Network, ...], Field(max_length=100)]
 
 
 class Listen(Part):
@@ -138,6 +154,10 @@ class Limits(Part):
     `without_database` is how long live sessions go on when the database does not answer,
     `watch_wait` how long one that somebody has to watch waits for that. A process of several that
     gives no sign for `stalled` is killed.
+
+    Of connections, those that are `unauthenticated` and all, together and by network of their
+    source: who shares that many bits of an address is one network. After so many failed sign-ins
+    one is refused for a while, up to `longest_refusal`; those `never_refused` are not.
     """
 
     connect_timeout: Seconds = 10.0
@@ -147,8 +167,37 @@ class Limits(Part):
     watch_wait: Lifetime = timedelta(minutes=10)
     stalled: Seconds = 15.0
     connections: Count = 4000
-    unauthenticated: Count = 200
-    unauthenticated_per_source: Count = 50
+    connections_per_source: Count = 1000
+    unauthenticated: Startup = Startups(300, 30, 600)
+    unauthenticated_per_source: Startup = Startups(100, 30, 200)
+    failures_per_source: Count = 50
+    longest_refusal: Seconds = 600.0
+    never_refused: Networks = ()
+    source_bits_v4: Annotated[int, Field(strict=True, ge=8, le=32)] = 32
+    source_bits_v6: Annotated[int, Field(strict=True, ge=16, le=128)] = 64
+
+    @property
+    def places(self) -> Places:
+        """How many connections there may be."""
+        return Places(
+            self.connections,
+            self.connections_per_source,
+            self.unauthenticated,
+            self.unauthenticated_per_source,
+        )
+
+    @property
+    def sharing(self) -> Sharing:
+        """What is one network."""
+        return Sharing(self.source_bits_v4, self.source_bits_v6)
+
+
+class ProxySettings(Part):
+    """`[proxy]`: from these networks a header of the PROXY protocol, version 2, has to come before
+    anything else, within `wait`; from nobody else one is read."""
+
+    balancers: Networks = ()
+    wait: Seconds = 3.0
 
 
 class RecordingSettings(Part):
@@ -258,6 +307,7 @@ class Settings(Part):
     listen: Listen = Listen()
     access: AccessSettings = AccessSettings()
     limits: Limits = Limits()
+    proxy: ProxySettings = ProxySettings()
     recording: RecordingSettings = RecordingSettings()
     retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()

@@ -17,6 +17,7 @@ from bastion.errors import BastionError
 from bastion.events import Details, Happened, What
 from bastion.failures import Failures
 from bastion.live import Live
+from bastion.reached import Reached
 from bastion.recovering import Recovering
 from bastion.rulebook import Rulebook
 from bastion.runners import BEAT
@@ -208,6 +209,21 @@ async def tell_failures(failures: Failures, chronicle: Chronicle, clock: Clock) 
         tell_failures_before(failures, chronicle, clock.now())
 
     await every(5.0, tell, "counting sign-ins that failed")
+
+
+async def tell_reached(reached: Reached, chronicle: Chronicle, clock: Clock) -> None:
+    """An event for each limit that was reached, by whom and in which minute."""
+
+    async def tell() -> None:
+        tell_reached_before(reached, chronicle, clock.now())
+
+    await every(5.0, tell, "counting limits that were reached")
+
+
+def tell_reached_before(reached: Reached, chronicle: Chronicle, now: datetime) -> None:
+    """Tell of the minutes that are over at `now`."""
+    for happened in reached.told(now):
+        chronicle.tell_soon(happened)
 
 
 def tell_failures_before(failures: Failures, chronicle: Chronicle, now: datetime) -> None:

@@ -41,6 +41,7 @@ class What(StrEnum):
     CERTIFICATE_SIGNED = "certificate.signed"
     CERTIFICATE_REVOKED = "certificate.revoked"
     SIGNIN_FAILED = "signin.failed"
+    LIMIT_REACHED = "limit.reached"
     CONNECTION_OPENED = "connection.opened"
     CONNECTION_REFUSED = "connection.refused"
     CONNECTION_CLOSED = "connection.closed"

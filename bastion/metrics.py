@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from bastion.denials import Reason
+from bastion.limits import Limit
 from recorder.session import EndReason, Kind
 
 Key = tuple[str, ...]
@@ -117,10 +118,11 @@ CONNECTIONS = Metric(
 FAILED = Metric(
     "bastion_signins_failed_total", Type.COUNTER, "Sign-ins that failed, as the log counts them."
 )
-TURNED_AWAY = Metric(
-    "bastion_connections_turned_away_total",
+LIMITS = Metric(
+    "bastion_limits_reached_total",
     Type.COUNTER,
-    "Connections for which there was no place.",
+    "How often a limit was reached, by which; docs/limits.md has them.",
+    (Label("limit", tuple(Limit)),),
 )
 RELAYED = Metric(
     "bastion_relayed_bytes_total",
@@ -190,7 +192,7 @@ ALL: Final = (
     HANDSHAKE,
     TARGET,
     CONNECTIONS,
-    TURNED_AWAY,
+    LIMITS,
     FAILED,
     RELAYED,
     BEHIND,

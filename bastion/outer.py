@@ -19,30 +19,28 @@ import asyncssh
 from asyncssh.constants import (
     DISC_BY_APPLICATION,
     DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
-    DISC_TOO_MANY_CONNECTIONS,
     OPEN_RESOURCE_SHORTAGE,
 )
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey
 
 from bastion import metrics, names
-from bastion.admission import Admission
 from bastion.clock import Clock
 from bastion.console import Console, Verbs
+from bastion.doorstep import Place, Threshold
 from bastion.errors import BadInput, BastionError
 from bastion.failures import Failures
 from bastion.gate import Gate, Wish
 from bastion.hop import PROHIBITED
+from bastion.limits import Limit
 from bastion.live import Live
 from bastion.metrics import Meters
 from bastion.policy import Identity
+from bastion.reached import Case
 from bastion.signin import SignIn
-from bastion.wire.connections import Authenticator, ServerConnection
+from bastion.wire.connections import LAST_WORD, Authenticator, ServerConnection
 
 log = logging.getLogger(__name__)
-
-LAST_WORD = 0.3
-"""Seconds that somebody whose account was closed gets to hear of it."""
 
 JUMP_ORIGIN = ("127.0.0.1", 65535)
 """The originator that OpenSSH's `-J` and `-W` send; `-L` and `-D` send a real one.
@@ -62,7 +60,7 @@ class Doors:
     sign_in: SignIn
     gate: Gate
     verbs: Verbs
-    admission: Admission
+    threshold: Threshold
     failures: Failures
     live: Live
     clock: Clock
@@ -71,45 +69,44 @@ class Doors:
 
 
 class Outer(Authenticator):
-    """The owner of one outer connection."""
+    """The owner of one outer connection, which has its `place` already."""
 
     _connection: ServerConnection
-    _source: str
 
-    def __init__(self, doors: Doors):
+    def __init__(self, doors: Doors, place: Place):
         self._doors = doors
+        self._place = place
+        self._source = place.source
         self._offers: dict[tuple[str, bytes], tuple[SSHKey, Identity] | None] = {}
         self._proved: Identity | None = None
         self._identity: Identity | None = None
         self._begun = doors.loop.time()
         self._in_vain = 0
         self._wrong_signatures = 0
+        self._late = False
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client has connected; it is nobody yet."""
         self._connection = cast(ServerConnection, conn)
-        peer = conn.get_extra_info("peername")
-        self._source = str(peer[0]) if peer else "unknown"
-        if not self._doors.admission.arrive(self, self._source):
-            log.warning("no place for a connection from %s", self._source)
-            self._doors.meters.count(metrics.TURNED_AWAY)
-            self._doors.loop.call_soon(self._turn_away)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, and every jump through it."""
         self._doors.live.leave(self)
-        self._doors.admission.leave(self)
+        threshold = self._doors.threshold
+        threshold.admission.leave(self._place)
         failed = self._wrong_signatures
         if self._identity is None:
             failed = max(1, failed + self._in_vain)
         if failed:
             self._doors.failures.count(self._source, self._doors.clock.now(), failed)
             self._doors.meters.count(metrics.FAILED, by=failed)
+        if failed and (self._connection.spoke or self._late):  # a look at the port is no attempt
+            threshold.failed(self._place, failed)
 
-    def _turn_away(self) -> None:
-        """Say why, as soon as the version has gone out: no key exchange is spent on it."""
-        sentence = "bastion: too many connections are signing in; try again in a moment"
-        self._connection.turn_away(DISC_TOO_MANY_CONNECTIONS, sentence)
+    def late(self) -> None:
+        """Nobody has signed in on it in time."""
+        self._late = True
+        self._doors.threshold.reached.note(Case(Limit.LOGIN_GRACE, self._source))
 
     # Who are you
 
@@ -147,7 +144,7 @@ class Outer(Authenticator):
         self._identity = replace(self._proved, signed_in_at=self._doors.clock.now())
         user = self._identity.user
         self._doors.meters.observe(metrics.HANDSHAKE, self._doors.loop.time() - self._begun)
-        self._doors.admission.signed_in(self)
+        self._doors.threshold.admission.signed_in(self._place)
         self._doors.live.enter(self, self._identity, self._close)
         log.info("%s signed in from %s", user.name, self._identity.source)
 

@@ -38,6 +38,7 @@ _LOUD = frozenset(
     {
         What.REQUEST_REFUSED,
         What.SIGNIN_FAILED,
+        What.LIMIT_REACHED,
         What.CONNECTION_REFUSED,
         What.DOOR_REFUSED,
         What.RECORDING_FAILED,

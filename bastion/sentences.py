@@ -219,6 +219,13 @@ def _signin_failed(happened: Happened) -> str:
     return f"{times} sign-in{'s' if times > 1 else ''} from {happened.source} failed"
 
 
+def _limit_reached(happened: Happened) -> str:
+    times = _number(happened, "times") or 1
+    at = "" if happened.host is None else f" at {happened.host}"
+    often = f"{times} times" if times > 1 else "once"
+    return f"{happened.actor}{at} met the limit {happened.why} {often}{_from(happened)}"
+
+
 def _connection_opened(happened: Happened) -> str:
     return f"{happened.actor} was let through to {happened.host}{_from(happened)}"
 
@@ -448,6 +455,7 @@ _SAID: Mapping[What, Words] = {
     What.CERTIFICATE_SIGNED: _certificate_signed,
     What.CERTIFICATE_REVOKED: _certificate_revoked,
     What.SIGNIN_FAILED: _signin_failed,
+    What.LIMIT_REACHED: _limit_reached,
     What.CONNECTION_OPENED: _connection_opened,
     What.CONNECTION_REFUSED: _connection_refused,
     What.CONNECTION_CLOSED: _connection_closed,

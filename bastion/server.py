@@ -7,11 +7,11 @@ import asyncio
 
 import asyncssh
 
-from bastion.admission import Admission
 from bastion.arrival import Parts
 from bastion.authority import Authority
 from bastion.console import Verbs
 from bastion.control import Control
+from bastion.doorstep import Doorstep, Place, Threshold
 from bastion.failures import Failures
 from bastion.gate import Gate
 from bastion.outer import Doors, Outer
@@ -71,7 +71,7 @@ class Front:
         control: Control,
         *,
         workers: Workers,
-        admission: Admission,
+        threshold: Threshold,
         failures: Failures,
         login_grace: float,
     ):
@@ -84,7 +84,7 @@ class Front:
             sign_in=sign_in,
             gate=Gate(parts, authority, self._options, loop),
             verbs=Verbs(control, workers, sign_in.still),
-            admission=admission,
+            threshold=threshold,
             failures=failures,
             live=parts.live,
             clock=parts.clock,
@@ -92,13 +92,17 @@ class Front:
             loop=loop,
         )
 
-    def connection(self) -> ServerConnection:
-        """The protocol for one more connection. It shows the host certificate that there is now."""
+    def connection(self) -> Doorstep:
+        """The protocol for one more connection."""
+        return Doorstep(self._doors.threshold, self._answer)
+
+    def _answer(self, place: Place) -> ServerConnection:
+        """What speaks SSH to it. It shows the host certificate that there is now."""
         doors = self._doors
         return ServerConnection(
             doors.loop,
             self._options,
             self._turn,
-            lambda: Outer(doors),
+            lambda: Outer(doors, place),
             self._authority.host_keys_outside(),
         )

@@ -16,13 +16,14 @@ from datetime import timedelta
 from functools import partial
 
 from bastion import metrics
-from bastion.admission import Admission, Places
+from bastion.admission import Admission
 from bastion.app import Services, connector
 from bastion.arrival import Parts
 from bastion.bulletin import Wrong
 from bastion.chronicle import Chronicle
 from bastion.control import Control
 from bastion.crew import Crew
+from bastion.doorstep import Threshold, Trust
 from bastion.durations import format_duration
 from bastion.duties import (
     MINUTE,
@@ -32,6 +33,8 @@ from bastion.duties import (
     reread_rules,
     tell_failures,
     tell_failures_before,
+    tell_reached,
+    tell_reached_before,
     watch_disk,
     watch_rules,
 )
@@ -42,6 +45,8 @@ from bastion.metrics import Meters
 from bastion.orders import Orders
 from bastion.presence import Presence
 from bastion.pulse import Pulse, Traffic
+from bastion.reached import Reached
+from bastion.refusals import Refusals
 from bastion.reloading import Started
 from bastion.server import Front
 from bastion.stewarding import LAST_WORDS, Chores, Steward, space_of
@@ -71,10 +76,6 @@ class Share:
 
     listening: Sequence[socket.socket]
     of: int
-
-    def part(self, limit: int) -> int:
-        """This process's part of a limit that is for all of them."""
-        return max(1, limit // self.of)
 
 
 async def serve(
@@ -173,6 +174,7 @@ class _Hands:
     space: Space
     pulse: Pulse
     traffic: Traffic
+    reached: Reached
 
 
 def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands:
@@ -191,6 +193,7 @@ def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands
         space=space_of(services),
         pulse=pulse,
         traffic=Traffic(meters),
+        reached=Reached(meters, clock.now),
     )
     pulse.measured_by(hands.traffic.look)
     pulse.measured_by(partial(_measure, services, hands))
@@ -235,6 +238,7 @@ def _chores(services: Services, hands: _Hands) -> Chores:
         hands.chronicle.keep(),
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
+        tell_reached(hands.reached, hands.chronicle, services.clock),
         keep_syncing(services.archive, recording.sync),
         keep_marking(services.archive, recording.checkpoint),
         watch_disk(hands.space, services.archive, recording.stall, hands.live, hands.chronicle),
@@ -249,6 +253,7 @@ async def _put_away(services: Services, hands: _Hands) -> None:
     await hands.crew.settle(LAST_WORDS)  # how sessions ended is told by it
     now = services.clock.now()
     tell_failures_before(services.failures, hands.chronicle, now + MINUTE)
+    tell_reached_before(hands.reached, hands.chronicle, now + MINUTE)
     await hands.chronicle.close()
     hands.workers.close()
     boot = services.store.chain.boot
@@ -284,17 +289,14 @@ async def _listen(
         meters=hands.pulse.meters,
         traffic=hands.traffic,
     )
-    places = (limits.connections, limits.unauthenticated, limits.unauthenticated_per_source)
-    if share is not None:
-        places = share.part(places[0]), share.part(places[1]), share.part(places[2])
-    admission = Admission(Places(*places))
-    hands.pulse.measured_by(partial(_measure_places, hands.pulse.meters, admission))
+    threshold = _threshold(services, hands, 1 if share is None else share.of)
+    hands.pulse.measured_by(partial(_measure_places, hands.pulse.meters, threshold.admission))
     front = Front(
         parts,
         services.authority,
         control,
         workers=hands.workers,
-        admission=admission,
+        threshold=threshold,
         failures=services.failures,
         login_grace=limits.login_grace,
     )
@@ -314,6 +316,18 @@ async def _listen(
         reason = error.strerror or str(error)
         raise Unavailable(f"{listen.address} can't be listened on: {reason}.") from error
     return [server]
+
+
+def _threshold(services: Services, hands: _Hands, of: int) -> Threshold:
+    """What comes before the doors, in one `of` several processes: limits are parts of it each."""
+    limits, proxy = services.settings.limits, services.settings.proxy
+    return Threshold(
+        Trust(proxy.balancers, proxy.wait, limits.never_refused, limits.sharing),
+        Admission(limits.places.part(of)),
+        Refusals(max(1, limits.failures_per_source // of), limits.longest_refusal),
+        hands.reached,
+        asyncio.get_running_loop().time,
+    )
 
 
 def _close(servers: Sequence[asyncio.Server]) -> None:

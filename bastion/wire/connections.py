@@ -8,9 +8,15 @@ from collections.abc import Callable, Mapping
 import asyncssh
 from asyncssh.channel import SSHChannel, SSHServerChannel, SSHTCPChannel
 from asyncssh.connection import SSHClientConnection, SSHServerConnection
-from asyncssh.constants import MSG_CHANNEL_OPEN, OPEN_RESOURCE_SHORTAGE
+from asyncssh.constants import (
+    DISC_BY_APPLICATION,
+    DISC_TOO_MANY_CONNECTIONS,
+    MSG_CHANNEL_OPEN,
+    MSG_DISCONNECT,
+    OPEN_RESOURCE_SHORTAGE,
+)
 from asyncssh.misc import ChannelOpenError
-from asyncssh.packet import SSHPacket, String
+from asyncssh.packet import Byte, SSHPacket, String, UInt32
 from asyncssh.public_key import SSHKey, SSHKeyPair
 
 from bastion.wire.channels import SessionChannel, TunnelChannel, UpstreamChannel
@@ -34,6 +40,9 @@ WINDOW = 2 * 1024 * 1024
 PACKET = 32768
 """Bytes: the receive window and the largest data packet that our channels grant."""
 
+LAST_WORD = 0.3
+"""Seconds that somebody who has to go gets to hear of it."""
+
 MAX_CHANNELS = 256
 """Channels of any kind on one connection."""
 
@@ -48,6 +57,16 @@ def shared_options(**more: object) -> dict[str, object]:
         "compression_algs": ("none",),
         **more,
     }
+
+
+def last_word(sentence: str) -> bytes:
+    """All that somebody hears for whom there is no place: our version, and a disconnect (RFC 4253,
+    sections 4.2, 6 and 11.1), before any key is exchanged."""
+    code = UInt32(DISC_TOO_MANY_CONNECTIONS)
+    payload = Byte(MSG_DISCONNECT) + code + String(sentence) + String("en")
+    padding = 4 + -(len(payload) + 9) % 8
+    packet = Byte(padding) + payload + bytes(padding)
+    return f"SSH-2.0-{VERSION}\r\n".encode() + UInt32(len(packet)) + packet
 
 
 class _Road(PacketRoad):
@@ -75,6 +94,9 @@ class ServerConnection(_Road, SSHServerConnection):
     """While a channel is being opened: whether it is the connection's first, and numbered 0."""
 
     _opened = 0
+
+    spoke = False
+    """Whether the client has said anything."""
 
     def __init__(
         self,
@@ -105,6 +127,7 @@ class ServerConnection(_Road, SSHServerConnection):
 
         OpenSSH knows AES-GCM since 6.2, and prefers it by itself since 10.0.
         """
+        self.spoke = True
         if self._inpbuf.startswith(b"SSH-2.0-OpenSSH_"):
             self._enc_algs = [name.encode() for name in GCM]
         return super()._recv_version()
@@ -121,6 +144,14 @@ class ServerConnection(_Road, SSHServerConnection):
         **SSHServerConnection._packet_handlers,
         MSG_CHANNEL_OPEN: _process_channel_open,
     }
+
+    def _login_timer_callback(self) -> None:
+        """Who has not signed in by then is told so; asyncssh says nothing."""
+        self._login_timer = None
+        if isinstance(self._owner, Authenticator):
+            self._owner.late()
+        sentence = "bastion: you did not sign in in time; connect again"
+        self.turn_away(DISC_BY_APPLICATION, sentence, LAST_WORD)
 
     async def answer(self) -> None:
         """Wait until the client has answered a question that has no other meaning.
@@ -203,6 +234,9 @@ class Authenticator(asyncssh.SSHServer):
 
     def unproved(self, username: str, key_data: bytes) -> None:
         """A signature was shown for these data, and it is not by the key that `key_of` gave."""
+
+    def late(self) -> None:
+        """Nobody has signed in by the time that there is for it; the connection ends."""
 
     def public_key_auth_supported(self) -> bool:
         """Public keys are the one way in."""

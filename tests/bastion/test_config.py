@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bastion.addresses import Endpoint
+from bastion.admission import Startups
 from bastion.config import Settings, check_environment, home_directory
 from bastion.errors import Misconfigured
 from bastion.home import Home
@@ -31,8 +32,11 @@ login_grace = "1m"
 without_database = "10m"
 drain = "1h"
 connections = 10
-unauthenticated = 5
+unauthenticated = "10:30:20"
 unauthenticated_per_source = 2
+
+[proxy]
+balancers = ["10.0.0.4", "fd00::/8"]
 
 [recording]
 directory = "/srv/recordings"
@@ -54,7 +58,9 @@ def test_everything_that_can_be_set() -> None:
     assert read.access.certificate_lifetime == timedelta(minutes=90)
     assert read.limits.connect_timeout == 5
     assert read.limits.drain == 3600
-    assert read.limits.unauthenticated_per_source == 2
+    assert read.limits.unauthenticated_per_source == Startups(2, 100, 2)
+    assert read.limits.unauthenticated == Startups(10, 30, 20)
+    assert [str(each) for each in read.proxy.balancers] == ["10.0.0.4/32", "fd00::/8"]
     assert read.recording.session_limit == 2**29
     assert read.recordings(Home(Path("/h"))) == Path("/srv/recordings")
     assert read.database_url(Home(Path("/h"))) == "sqlite:////srv/bastion.db"

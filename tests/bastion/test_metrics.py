@@ -94,7 +94,7 @@ def test_names_are_as_prometheus_wants_them() -> None:
 def test_no_label_tells_who_or_where() -> None:
     """Labels have a list of values that is known beforehand: kinds, reasons, doors."""
     names = {label.name for metric in ALL for label in metric.labels}
-    assert names == {"kind", "reason", "door", "answer", "result", "state", "direction"}
+    assert names == {"kind", "reason", "door", "answer", "result", "state", "direction", "limit"}
 
 
 # What processes say of themselves

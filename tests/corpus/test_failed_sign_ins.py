@@ -2,12 +2,14 @@
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import asyncssh
 import pytest
 
+from bastion.limits import Limit
 from tests.corpus.by_hand import by_hand
-from tests.corpus.world import World, until
+from tests.corpus.world import World, served, told_of_limits, until
 
 HERE = "127.0.0.1"
 
@@ -69,13 +71,16 @@ async def test_a_wrong_signature_counts_although_the_next_is_right(bare: World) 
     await soon(bare, 1)
 
 
-async def test_who_finds_no_place_counts_once(bare: World) -> None:
-    """Turned away before a key exchange: a flood shows in the count of its source."""
-    places = bare.services.settings.limits.unauthenticated_per_source
-    async with AsyncExitStack() as stack:
-        for _ in range(places):
-            await stack.enter_async_context(by_hand(bare))
-        with pytest.raises(asyncssh.DisconnectError):
-            async with bare.outer():
-                pass
-    await soon(bare, places + 1)
+async def test_who_finds_no_place_has_not_failed(template: Path, tmp_path: Path) -> None:
+    """Turned away before a key exchange: that is counted by itself, by limit, source and minute."""
+    async with served(template, tmp_path / "home", unauthenticated_per_source="5") as world:
+        async with AsyncExitStack() as stack:
+            for _ in range(5):
+                await stack.enter_async_context(by_hand(world))
+            for _ in range(3):
+                with pytest.raises(asyncssh.DisconnectError, match="from your network"):
+                    async with world.outer():
+                        pass
+        await soon(world, 5)
+        assert world.reached(Limit.UNAUTHENTICATED_PER_SOURCE) == 3
+    assert told_of_limits(tmp_path / "home") == [("nobody", HERE, "unauthenticated_per_source", 3)]

@@ -22,6 +22,7 @@ from asyncssh.constants import (
 )
 from asyncssh.packet import Boolean, String, UInt32
 
+from bastion.limits import Limit
 from tests.corpus.by_hand import ByHand, by_hand
 from tests.corpus.test_limits import opened
 from tests.corpus.world import HOST, World, served, target_for, until
@@ -82,17 +83,23 @@ async def test_who_does_not_finish_inside_blocks_nobody(hasty: World) -> None:
         await until(lambda: all(jump.ended_at for jump in hasty.services.store.connections()))
 
 
-async def test_one_source_takes_a_few_places_and_no_more(world: World) -> None:
+async def test_one_source_takes_a_few_places_and_no_more(template: Path, tmp_path: Path) -> None:
     """Like MaxStartups: who opens hundreds of connections and signs in on none is turned away,
     and gets places again when his first ones are gone."""
+    async with served(template, tmp_path / "home", unauthenticated_per_source=20) as world:
+        await _flooded(world, 40, 20)
+
+
+async def _flooded(world: World, number: int, places: int) -> None:
+    """So many connections that say nothing; there are fewer places, and then those again."""
     async with AsyncExitStack() as stack:
         connections = []
-        for _ in range(40):
+        for _ in range(number):
             reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
             stack.callback(writer.close)
             connections.append(reader)
-        turned_away = connections[world.services.settings.limits.unauthenticated_per_source :]
-        await asyncio.gather(*map(_hung_up, turned_away))
+        await asyncio.gather(*map(_hung_up, connections[places:]))
+        assert world.reached(Limit.UNAUTHENTICATED_PER_SOURCE) == number - places
     async with asyncio.timeout(2):
         while True:
             with suppress(AssertionError, OSError, asyncssh.Error):

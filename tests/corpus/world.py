@@ -5,6 +5,7 @@ and they do what no honest client does.
 """
 
 import asyncio
+import json
 import shutil
 import socket
 import time
@@ -17,19 +18,22 @@ from pathlib import Path
 
 import asyncssh
 
-from bastion import embedded
+from bastion import embedded, metrics
 from bastion.actor import Actor
 from bastion.addresses import Endpoint
 from bastion.app import Services, opened
 from bastion.authority.keyfiles import Which
 from bastion.authority.public_keys import public_key_of
 from bastion.control import Control
+from bastion.events import What
 from bastion.grants import Allows, Grant
 from bastion.home import Home, create
 from bastion.inventory import Host, PublicKey, Role, ShellType, User, parse_selector
+from bastion.limits import Limit
 from bastion.metrics import Meters
 from bastion.pulse import Pulse
 from bastion.serving import serve
+from bastion.store.events import Wanted as Wish
 from bastion.templates import parse_template
 from cli.control import ControlPlane
 from recorder import Session, Wanted
@@ -116,6 +120,7 @@ class World:
     services: Services
     port: int
     serving: "asyncio.Task[None]"
+    meters: Meters
     people: dict[str, Person] = field(default_factory=dict)
 
     # What operators do
@@ -196,6 +201,10 @@ class World:
     def sessions(self) -> list[Session]:
         """All sessions that were recorded, the oldest first."""
         return sorted(self.services.index.find(Wanted()), key=lambda session: session.id)
+
+    def reached(self, limit: Limit) -> float:
+        """How often that limit was reached."""
+        return self.meters.figures().get((metrics.LIMITS.name, limit), 0)
 
     @property
     def target_ca(self) -> str:
@@ -280,18 +289,20 @@ async def served(
     directory: Path,
     *,
     control: Callable[[Services], Control] = ControlPlane,
-    **limits: str,
+    more: str = "",
+    **limits: str | int | list[str],
 ) -> AsyncIterator[World]:
     """A bastion in a copy of `template`, without any host; `limits` are settings of that name.
 
-    `control` makes what `ssh bastion VERB…` runs.
+    `more` is other text for them, `control` makes what `ssh bastion VERB…` runs.
     """
     await asyncio.to_thread(shutil.copytree, template, directory)
     port = _free_port()
     home = Home.at(directory)
     text = home.settings.read_text().replace(str(TEMPLATE_PORT), str(port))
-    lines = "".join(f'{name} = "{value}"\n' for name, value in limits.items())
-    home.settings.write_text(text.replace("[limits]\n", f"[limits]\n{lines}"))
+    said = {name: json.dumps(value) for name, value in limits.items()}
+    lines = "".join(f"{name} = {value}\n" for name, value in said.items())
+    home.settings.write_text(text.replace("[limits]\n", f"[limits]\n{lines}") + more)
     async with AsyncExitStack() as stack:
         services = stack.enter_context(opened(home))
         ready = asyncio.Event()
@@ -301,12 +312,22 @@ async def served(
             serve(services, control(services), lambda _: ready.set(), pulse)
         )
         await asyncio.wait_for(ready.wait(), PATIENCE)
-        world = World(services, port, serving)
+        world = World(services, port, serving, pulse.meters)
         try:
             yield world
             assert not serving.done(), "the server ended by itself"
         finally:
             serving.cancel()
+
+
+def told_of_limits(directory: Path) -> list[tuple[str, str, str | None, object]]:
+    """Who met which limit from where, how often, as the log of a bastion that has ended has it."""
+    with opened(Home.at(directory)) as services:
+        told = services.journal.after(0, Wish(what=frozenset({What.LIMIT_REACHED})))
+        return [
+            (each.actor, each.source, each.why, each.details["times"])
+            for each in (event.happened for event in told)
+        ]
 
 
 @asynccontextmanager

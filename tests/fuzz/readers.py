@@ -9,6 +9,7 @@ import shlex
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from bastion.commands import parse
 from bastion.errors import BadInput, Misconfigured
 from bastion.files import parse_files
 from bastion.forwards import parse_forward
+from bastion.proxied import LONGEST, SIGNATURE, read_header
 from bastion.rules import parse_rules
 from bastion.scp import Scp, recognise
 from bastion.scp.records import Entry, parse_record
@@ -233,6 +235,22 @@ def recording(data: bytes) -> None:
         assert (again.path, again.other, again.bytes) == (told.path, told.other, told.bytes)
 
 
+def proxied(data: bytes) -> None:
+    """What a balancer says is a header within its bound that names an address or nobody, or it is
+    refused; half of one is neither."""
+    for said in (data, SIGNATURE + data):
+        try:
+            found = read_header(said)
+        except BadInput:
+            continue
+        if found is None:
+            assert len(said) < LONGEST
+            continue
+        assert 16 <= found.size <= min(LONGEST, len(said))
+        assert found.source is None or ip_address(found.source).max_prefixlen in (32, 128)
+        assert read_header(said[: found.size - 1]) is None
+
+
 def compacted(data: bytes) -> None:
     """A file of any bytes has points that can be right or none, and a keyframe or none."""
     file = io.BytesIO(data)
@@ -266,7 +284,7 @@ READERS: dict[str, Target] = {
     for reader in (
         *(command, template, files, forward, rules, public_key, offered_key),
         *(sftp_request, sftp_answer, sftp_client, sftp_target, recording),
-        *(scp_command, scp_record, scp_client),
+        *(scp_command, scp_record, scp_client, proxied),
         *(compacted, compacted_recording),
         *recordings.READERS,
         *typing.READERS,

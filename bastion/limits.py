@@ -1,0 +1,31 @@
+"""Limits: what each is called, and what somebody hears who meets one. Pure.
+
+Each but two is named as its setting in `[limits]`; docs/limits.md has them all, with what they
+are for.
+"""
+
+from enum import StrEnum
+
+
+class Limit(StrEnum):
+    """What has run out, for the log and for the numbers."""
+
+    CONNECTIONS = "connections"
+    CONNECTIONS_PER_SOURCE = "connections_per_source"
+    UNAUTHENTICATED = "unauthenticated"
+    UNAUTHENTICATED_PER_SOURCE = "unauthenticated_per_source"
+    FAILURES_PER_SOURCE = "failures_per_source"
+    LOGIN_GRACE = "login_grace"
+    PROXY = "proxy"
+    """A balancer did not say who is behind it."""
+
+
+TURNED_AWAY = {
+    Limit.CONNECTIONS: "too many connections are open; try again later",
+    Limit.CONNECTIONS_PER_SOURCE: "too many connections from your network are open; end some first",
+    Limit.UNAUTHENTICATED: "too many connections are signing in; try again in a moment",
+    Limit.UNAUTHENTICATED_PER_SOURCE: "too many connections from your network are signing in; try "
+    "again in a moment",
+    Limit.FAILURES_PER_SOURCE: "too many sign-ins from your network have failed; wait for {wait}",
+}
+"""What somebody hears for whom there is no place."""
