@@ -223,7 +223,7 @@ def _limit_reached(happened: Happened) -> str:
     times = _number(happened, "times") or 1
     at = "" if happened.host is None else f" at {happened.host}"
     often = f"{times} times" if times > 1 else "once"
-    return f"{happened.actor}{at} met the limit {happened.why} {often}{_from(happened)}"
+    return f"{happened.actor}{_from(happened)}{at} met a limit {often}"
 
 
 def _connection_opened(happened: Happened) -> str:
