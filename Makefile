@@ -1,6 +1,6 @@
 # Every command works from a fresh clone, and again at once when nothing has changed.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format fuzz bench lock clean
+.PHONY: help setup demo test check format fuzz bench soak lock clean
 
 BIN := .venv/bin
 CODE := bastion recorder cli tests
@@ -35,6 +35,10 @@ fuzz: setup ## hostile input for every reader, ten minutes (ARGS="5 sftp_client"
 bench: setup ## the figures of docs/performance.md, beside OpenSSH's
 	@.ci/system-packages ssh=openssh-client sshd=openssh-server
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: setup ## an hour of mixed load, and whether anything grows (ARGS="--minutes 10 --seed 7 --no-kills")
+	@.ci/system-packages ssh=openssh-client sshd=openssh-server
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 lock: setup ## write requirements.lock anew (ARGS=--upgrade for newer versions)
 	@.ci/lock $(ARGS)

@@ -171,6 +171,20 @@ PROCESSOR = Metric("bastion_process_cpu_seconds_total", Type.COUNTER, "Seconds o
 MEMORY = Metric(
     "bastion_process_resident_bytes", Type.GAUGE, "Memory that is in use, as the system has it."
 )
+TASKS = Metric(
+    "bastion_process_tasks", Type.GAUGE, "Tasks on the loop: a few, and some for each connection."
+)
+THREADS = Metric("bastion_process_threads", Type.GAUGE, "Threads.")
+DESCRIPTORS = Metric(
+    "bastion_process_open_descriptors",
+    Type.GAUGE,
+    "Files and sockets that are open; from Linux 6.2 on.",
+)
+MOST_DESCRIPTORS = Metric(
+    "bastion_process_max_descriptors",
+    Type.GAUGE,
+    "Files and sockets that the system lets the process have open.",
+)
 READY = Metric(
     "bastion_process_ready", Type.GAUGE, "1 where the process gives signs that it is there, else 0."
 )
@@ -206,6 +220,10 @@ ALL: Final = (
     LAG,
     PROCESSOR,
     MEMORY,
+    TASKS,
+    THREADS,
+    DESCRIPTORS,
+    MOST_DESCRIPTORS,
     READY,
     STARTS,
 )

@@ -1,0 +1,377 @@
+"""Acts: what contractors, auditors, operators and strangers do, one after the other, by the dice.
+
+Each is whole: it begins what it looks at, looks whether it was as it should be, and leaves nothing
+open. It raises where something was not so.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import asyncssh
+
+from recorder import Kind
+from tests.e2e.bastion import _free_port
+from tests.e2e.contractor import HOST, established
+from tests.soak.scene import Person, Scene
+
+KILOBYTE: Final = 1000
+PATIENCE: Final = 30.0
+
+Act = Callable[[Scene, random.Random], Awaitable[None]]
+Process = asyncssh.SSHClientProcess[bytes]
+
+
+def _somebody(scene: Scene, dice: random.Random) -> Person:
+    return dice.choice(scene.people)
+
+
+async def _printed(
+    inner: asyncssh.SSHClientConnection, line: str, data: bytes | None = None
+) -> bytes:
+    """All that a command prints."""
+    shown = (await inner.run(line, input=data, encoding=None)).stdout
+    assert isinstance(shown, bytes)
+    return shown
+
+
+@asynccontextmanager
+async def _shown(
+    scene: Scene, inner: asyncssh.SSHClientConnection, then: str, **more: str
+) -> AsyncIterator[tuple[str, Process]]:
+    """A command that has said `on` and goes on with `then`; its tag, and it."""
+    tag = scene.book.tag()
+    line = f": {tag}; echo on; {then}"
+    process: Process = await inner.create_process(line, encoding=None, **more)
+    try:
+        assert await process.stdout.readline() in (b"on\n", b"on\r\n")
+        scene.book.saw(tag)
+        yield tag, process
+    finally:
+        process.close()
+
+
+async def _heard(process: Process, line: bytes) -> None:
+    """The session's last line has that in it."""
+    said = b""
+    while line not in said:
+        data = await process.stderr.readline()
+        assert data, f"{line!r} was not said, but {said!r}"
+        said += data
+
+
+# Sessions
+
+
+async def quick(scene: Scene, dice: random.Random) -> None:
+    """A command by the stock client."""
+    tag = scene.book.tag()
+    done = await _somebody(scene, dice).stock.jump(f": {tag}; echo {tag}", patience=PATIENCE)
+    assert (done.status, done.out) == (0, f"{tag}\n"), (done.status, done.err)
+    scene.book.saw(tag)
+
+
+async def several(scene: Scene, dice: random.Random) -> None:
+    """Many commands at once on one connection, of which some are closed before they end."""
+    async with _somebody(scene, dice).jump() as inner:
+
+        async def one(number: int) -> None:
+            then = f"exit {number}" if number % 3 else "sleep 30"
+            async with _shown(scene, inner, then) as (_, process):
+                if number % 3:
+                    assert (await process.wait()).exit_status == number
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(dice.randint(2, 10)):
+                group.create_task(one(number))
+
+
+async def idle(scene: Scene, dice: random.Random) -> None:
+    """Somebody at a terminal who types now and then."""
+    async with (
+        _somebody(scene, dice).jump() as inner,
+        _shown(scene, inner, "stty -echo; exec cat", term_type="xterm") as (_, process),
+    ):
+        for _ in range(dice.randint(1, 5)):
+            await asyncio.sleep(dice.random() * 2)
+            process.stdin.write(b"typed\n")
+            assert b"typed" in await process.stdout.readline()
+
+
+async def resized(scene: Scene, dice: random.Random) -> None:
+    """A shell on a terminal whose window changes."""
+    async with _somebody(scene, dice).jump() as inner:
+        scene.book.tries(Kind.SHELL)
+        process = await inner.create_process(term_type="xterm", encoding=None)
+        scene.book.saw(Kind.SHELL)
+        for _ in range(dice.randint(1, 8)):
+            columns, rows = dice.randint(20, 200), dice.randint(5, 90)
+            process.change_terminal_size(columns, rows)
+            process.stdin.write(b"stty size\n")
+            await process.stdout.readuntil(f"{rows} {columns}\r\n".encode())
+        process.stdin.write(b"exit\n")
+        await process.wait()
+
+
+async def at_a_terminal(scene: Scene, dice: random.Random) -> None:
+    """The same with the stock client."""
+    scene.book.tries(Kind.SHELL)
+    async with _somebody(scene, dice).stock.jump_terminal() as terminal:
+        await terminal.expect(r"recorded as S-\d+", PATIENCE)
+        scene.book.saw(Kind.SHELL)
+        columns, rows = dice.randint(20, 200), dice.randint(5, 90)
+        terminal.resize(columns, rows)
+        terminal.send("stty size\r")
+        await terminal.expect(f"{rows} {columns}\r\n", PATIENCE)
+        terminal.send("exit\r")
+        await terminal.wait(PATIENCE)
+
+
+async def hung_up(scene: Scene, dice: random.Random) -> None:
+    """A connection that is gone without a word, in the middle of a flood that was not read."""
+    async with _somebody(scene, dice).outer() as outer:
+        person = _somebody(scene, dice)
+        async with person.jump() as inner, _shown(scene, inner, "yes | head -c 8000000"):
+            await asyncio.sleep(dice.random())
+            inner.abort()
+        outer.abort()
+
+
+# Bulk, files, forwards
+
+
+async def down(scene: Scene, dice: random.Random) -> None:
+    """Output, by either client: every byte."""
+    size, person, tag = dice.randint(200, 3000) * KILOBYTE, _somebody(scene, dice), scene.book.tag()
+    line = f": {tag}; yes 'a line of a log' | head -c {size}"
+    if dice.random() < 0.5:
+        shown = (await person.stock.jump(line, patience=PATIENCE)).stdout
+    else:
+        async with person.jump() as inner:
+            shown = await _printed(inner, line)
+    assert len(shown) == size, f"{len(shown)} bytes of {size}"
+    scene.book.saw(tag)
+
+
+async def up(scene: Scene, dice: random.Random) -> None:
+    """Input, by either client: every byte."""
+    data, person, tag = (
+        dice.randbytes(dice.randint(200, 2000) * KILOBYTE),
+        _somebody(scene, dice),
+        scene.book.tag(),
+    )
+    line = f": {tag}; wc -c"
+    if dice.random() < 0.5:
+        shown = (await person.stock.jump(line, stdin=data, patience=PATIENCE)).stdout
+    else:
+        async with person.jump() as inner:
+            shown = await _printed(inner, line, data)
+    assert int(shown or b"0") == len(data), f"{shown!r} of {len(data)}"
+    scene.book.saw(tag)
+
+
+async def copied(scene: Scene, dice: random.Random) -> None:
+    """A file there and back, by sftp or scp of either kind."""
+    person, name = _somebody(scene, dice).stock, f"file-{dice.getrandbits(48):x}"
+    here, there, back = person.home / name, scene.files / name, person.home / f"{name}-back"
+    here.write_bytes(dice.randbytes(dice.randint(1, 500) * KILOBYTE))
+    how = dice.choice(("sftp", "scp", "scp -O"))
+    kind = Kind.SCP if how == "scp -O" else Kind.SFTP
+    program, *flags = how.split()
+    common = (program, *flags, "-F", str(person.config), "-J", "bastion")
+    at = f"{person.login}@{HOST}"
+    try:
+        if program == "sftp":
+            scene.book.tries(kind)
+            batch = f"put {here} {there}\nget {there} {back}\nrm {there}\n".encode()
+            done = [await person.run(*common, "-b", "-", at, stdin=batch, patience=PATIENCE)]
+        else:
+            scene.book.tries(kind, 2)
+            done = [
+                await person.run(*common, *words, patience=PATIENCE)
+                for words in ((str(here), f"{at}:{there}"), (f"{at}:{there}", str(back)))
+            ]
+        assert all(each.status == 0 for each in done), done
+        scene.book.saw(kind, len(done))
+        assert back.read_bytes() == here.read_bytes()
+    finally:
+        for path in (here, back, there):
+            path.unlink(missing_ok=True)
+
+
+async def forwarded(scene: Scene, dice: random.Random) -> None:
+    """Several forwards on one connection."""
+    async with _somebody(scene, dice).jump() as inner:
+
+        async def one() -> None:
+            data = dice.randbytes(dice.randint(1, 200) * KILOBYTE)
+            scene.book.tries(Kind.FORWARD)
+            reader, writer = await inner.open_connection("localhost", scene.echo)
+            scene.book.saw(Kind.FORWARD)
+            writer.write(data)
+            assert await reader.readexactly(len(data)) == data
+            writer.close()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(dice.randint(1, 5)):
+                group.create_task(one())
+
+
+async def led(scene: Scene, dice: random.Random) -> None:
+    """A forward by the stock client."""
+    person, port = _somebody(scene, dice).stock, _free_port()
+    options = ("-N", "-v", "-L", f"127.0.0.1:{port}:localhost:{scene.echo}")
+    async with person.jumping(options=options) as going:
+        await established(going)
+        scene.book.tries(Kind.FORWARD)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"hello\n")
+        assert await reader.readline() == b"hello\n"
+        scene.book.saw(Kind.FORWARD)
+        writer.close()
+
+
+# Ends
+
+
+async def killed(scene: Scene, dice: random.Random) -> None:
+    """By an operator."""
+    async with (
+        _somebody(scene, dice).jump() as inner,
+        _shown(scene, inner, "exec sleep 60") as (tag, process),
+    ):
+        session = await scene.tagged(tag)
+        await scene.bastion.admin("kill", session.name, "--reason", "soaked")
+        await _heard(process, b"soaked")
+
+
+async def revoked(scene: Scene, dice: random.Random, lasting: str = "1h") -> None:
+    """A grant that is taken away again, or is over soon."""
+    if not scene.guests:
+        return
+    guest = scene.guests.pop()  # nobody else has grants of hers meanwhile
+    try:
+        grant = await guest.stock.granted("--shell", lasting=lasting)
+        await guest.certify()
+        async with (
+            guest.jump() as inner,
+            _shown(scene, inner, "exec sleep 60") as (_, process),
+        ):
+            if lasting == "1h":
+                await scene.bastion.admin("revoke", grant, "--reason", "soaked")
+            await _heard(process, b"this session is over")
+    finally:
+        scene.guests.append(guest)
+
+
+async def expired(scene: Scene, dice: random.Random) -> None:
+    """A grant that is over soon."""
+    await revoked(scene, dice, "6s")
+
+
+# Others
+
+
+async def watched(scene: Scene, dice: random.Random) -> None:
+    """An auditor looks on for a moment."""
+    async with (
+        _somebody(scene, dice).jump() as inner,
+        _shown(scene, inner, "while sleep 0.1; do echo tick; done") as (tag, _),
+    ):
+        session = await scene.tagged(tag)
+        async with scene.auditor.stock.start("bastion", "watch", session.name) as watching:
+            await watching.stdout.expect("tick", PATIENCE)
+
+
+async def looked_at(scene: Scene, dice: random.Random) -> None:
+    """An auditor reads what was shown, or looks for it."""
+    over = [each for each in await scene.newest(200) if not each.live]
+    if not over:
+        return
+    verb = dice.choice(("replay", "transcript", "export", "search"))
+    words = ("search", "soak") if verb == "search" else (verb, dice.choice(over).name)
+    done = await scene.auditor.stock.ssh("bastion", *words, patience=PATIENCE)
+    assert done.status == 0 or verb == "search", (words, done.status, done.err)
+
+
+async def asked(scene: Scene, dice: random.Random) -> None:
+    """The control plane."""
+    verb = dice.choice(("status", "hosts", "trust"))
+    done = await _somebody(scene, dice).stock.ssh("bastion", verb, patience=PATIENCE)
+    assert done.status == 0, done.err
+
+
+async def renewed(scene: Scene, dice: random.Random) -> None:
+    """A new certificate."""
+    await _somebody(scene, dice).certify()
+
+
+async def a_stranger(scene: Scene, dice: random.Random) -> None:
+    """Somebody who says nothing, or what is no SSH, or has a key that nobody knows."""
+    kind = dice.randrange(3)
+    if kind == 2:
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        try:
+            async with asyncssh.connect(
+                *("127.0.0.1", scene.bastion.port),
+                username="mallory",
+                client_keys=[key],
+                agent_path=None,
+                known_hosts=None,
+                config=None,
+            ):
+                raise AssertionError("a stranger was let in")
+        except asyncssh.PermissionDenied:
+            return
+    _, writer = await asyncio.open_connection("127.0.0.1", scene.bastion.port)
+    if kind:
+        writer.write(b"SSH-2.0-soak\r\n" + os.urandom(dice.randint(1, 5000)))
+    await asyncio.sleep(dice.random() / 5)
+    writer.transport.abort()
+
+
+async def in_vain(scene: Scene, dice: random.Random) -> None:
+    """To where nobody may go."""
+    async with _somebody(scene, dice).outer() as outer:
+        tries = (("nowhere", 22), (HOST, 2222), ("127.0.0.1", 22))
+        for host, port in tries:
+            try:
+                await asyncio.wait_for(outer.open_connection(host, port), 10)
+            except asyncssh.ChannelOpenError:
+                continue
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An act, and how often it is among all."""
+
+    act: Act
+    weight: int
+
+
+SHARES: Final = (
+    Share(quick, 10),
+    Share(several, 10),
+    Share(idle, 12),
+    Share(resized, 5),
+    Share(at_a_terminal, 3),
+    Share(hung_up, 4),
+    Share(down, 5),
+    Share(up, 5),
+    Share(copied, 5),
+    Share(forwarded, 5),
+    Share(led, 2),
+    Share(killed, 3),
+    Share(revoked, 2),
+    Share(expired, 2),
+    Share(watched, 3),
+    Share(looked_at, 4),
+    Share(asked, 3),
+    Share(renewed, 2),
+    Share(a_stranger, 5),
+    Share(in_vain, 3),
+)

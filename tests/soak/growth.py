@@ -1,0 +1,134 @@
+"""Growth: what processes had at the beginning and at the end, and whether that is a leak. Pure.
+
+What is judged was measured at rest: no session, no connection, the load over for a moment. So
+nothing that somebody still uses is in it, and what has grown has been kept for nobody.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+MEGABYTE: Final = 1_000_000
+
+USS, PSS, RSS = "memory of its own", "share of memory", "resident memory"
+DESCRIPTORS, THREADS, TASKS = "descriptors", "threads", "tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one process had: `at` in seconds, memory in bytes. `tasks` is None where none tells."""
+
+    at: float
+    process: str
+    pid: int
+    resting: bool
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How much more there may be in the end: so much, or a part of what there was."""
+
+    more: float
+    part: float = 0.0
+
+    def most(self, before: float) -> float:
+        """What there may be where there was that."""
+        return before + max(self.more, self.part * before)
+
+
+BOUNDS: Final[Mapping[str, Bound]] = {
+    USS: Bound(6 * MEGABYTE, 0.08),
+    PSS: Bound(6 * MEGABYTE, 0.08),
+    RSS: Bound(6 * MEGABYTE, 0.08),
+    DESCRIPTORS: Bound(4),
+    THREADS: Bound(2),
+    TASKS: Bound(2),
+}
+"""Memory is given back by the page, and what was free lies about; the rest can be counted."""
+
+WARM: Final = 0.2
+"""The part of the time after which caches and threads are what they will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure of one process, early and late. `judged` where it was at rest."""
+
+    process: str
+    what: str
+    resting: bool
+    early: float
+    late: float
+    most: float
+
+    @property
+    def grown(self) -> bool:
+        """Whether it is more than it may be."""
+        return self.resting and self.late > self.most
+
+    def cells(self) -> tuple[str, ...]:
+        """The line as texts, in the order of `HEADINGS`."""
+        shown = [_shown(self.what, figure) for figure in (self.early, self.late, self.most)]
+        if not self.resting:
+            return self.process, f"{self.what}, under load", shown[0], shown[1], "", ""
+        return self.process, self.what, *shown, "GROWN" if self.grown else "ok"
+
+
+HEADINGS = ("process", "what", "first quarter", "last quarter", "at most", "")
+
+
+def compared(samples: Sequence[Sample], until: float) -> list[Line]:
+    """The medians of the first quarter after the warm-up, and of the last, of `until` seconds.
+
+    A process that was started again is left out: a new one begins from nothing.
+    """
+    begun = until * WARM
+    quarter = (until - begun) / 4
+    lines = []
+    for process in dict.fromkeys(sample.process for sample in samples):
+        own = [sample for sample in samples if sample.process == process and sample.at >= begun]
+        if len({sample.pid for sample in own}) != 1:
+            continue
+        for resting in (True, False):
+            some = [sample for sample in own if sample.resting is resting]
+            early = [sample for sample in some if sample.at <= begun + quarter]
+            late = [sample for sample in some if sample.at >= until - quarter]
+            lines += _lines(process, resting, early, late)
+    return lines
+
+
+def _lines(
+    process: str, resting: bool, early: Sequence[Sample], late: Sequence[Sample]
+) -> list[Line]:
+    found = []
+    for what, bound in BOUNDS.items():
+        before = [sample.figures[what] for sample in early if what in sample.figures]
+        after = [sample.figures[what] for sample in late if what in sample.figures]
+        if before and after:
+            first, last = median(before), median(after)
+            found.append(Line(process, what, resting, first, last, bound.most(first)))
+    return found
+
+
+def started_again(samples: Sequence[Sample]) -> dict[str, int]:
+    """How often each process was."""
+    lives: dict[str, set[int]] = {}
+    for sample in samples:
+        lives.setdefault(sample.process, set()).add(sample.pid)
+    return {process: len(pids) - 1 for process, pids in lives.items()}
+
+
+def table(lines: Sequence[Line]) -> str:
+    """The lines, in columns."""
+    rows = [HEADINGS, *(line.cells() for line in lines)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _shown(what: str, figure: float) -> str:
+    return f"{figure / MEGABYTE:.1f} MB" if "memory" in what else f"{figure:g}"

@@ -1,0 +1,260 @@
+"""The soak: rounds of mixed load, each followed by a rest at which everything has to be given back.
+
+A round ends for everybody; then no session may be live and no connection open, and what each
+process has at that moment is what is judged in the end.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from recorder import Session
+from tests.soak import acts, faults, growth, samples
+from tests.soak.faults import Losses
+from tests.soak.growth import Sample
+from tests.soak.scene import Scene
+
+DRIVERS: Final = 8
+EVERY: Final = 3.0
+"""Seconds between two samples under load."""
+
+PATIENCE: Final = 60.0
+"""Seconds that anything may take when the load is over."""
+
+KEPT: Final = 20
+"""Sentences of a kind that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long, in seconds, how many rounds, and by which dice. `calm` are seconds of rest before
+    what is there is counted."""
+
+    seconds: float
+    rounds: int
+    seed: int
+    kills: bool
+    drivers: int = DRIVERS
+    calm: float = 2.0
+
+
+@dataclass
+class Found:
+    """What came of it."""
+
+    samples: list[Sample] = field(default_factory=list)
+    tried: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
+    excused: int = 0
+    wrong: list[str] = field(default_factory=list)
+    losses: Losses = field(default_factory=Losses)
+    sessions: int = 0
+
+    def finding(self, sentence: str) -> None:
+        """Something was not as it has to be."""
+        self.wrong.append(sentence)
+        logging.getLogger("soak").error("%s", sentence)
+
+
+class Soak:
+    """One run, in the loop that it is run in."""
+
+    def __init__(self, scene: Scene, plan: Plan, say: Callable[[str], None]) -> None:
+        self._scene = scene
+        self._plan = plan
+        self._say = say
+        self._dice = random.Random(plan.seed)  # noqa: S311 the same run again, no secret
+        self._begun = time.monotonic()
+        self.found = Found()
+
+    async def run(self) -> Found:
+        """All rounds, and what is left to look at after the last."""
+        server = await asyncio.start_server(_echo, sock=self._scene.echoes)
+        async with server:
+            length = self._plan.seconds / self._plan.rounds
+            for number in range(self._plan.rounds):
+                await self._round(self._begun + (number + 1) * length - self._plan.calm)
+                await self._rest()
+                self._say(self._told(number + 1))
+            await self._judge()
+        return self.found
+
+    async def once(self, some: Sequence[acts.Act]) -> Found:
+        """Each of these acts once, one SIGHUP, one rest, and what is left to look at."""
+        left = list(some)
+        self._dice.shuffle(left)
+
+        async def drive(dice: random.Random) -> None:
+            while left:
+                await self._act(left.pop(), dice)
+
+        async with await asyncio.start_server(_echo, sock=self._scene.echoes):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(faults.reread(self._scene))
+                for _ in range(self._plan.drivers):
+                    group.create_task(drive(self._die()))
+            await self._rest()
+            await self._judge()
+        return self.found
+
+    def _told(self, number: int) -> str:
+        acts_done = sum(self.found.done.values())
+        passed = time.monotonic() - self._begun
+        return (
+            f"{passed:5.0f} s  round {number} of {self._plan.rounds}: {acts_done} acts, "
+            f"{self.found.excused} excused, {len(self.found.wrong)} wrong"
+        )
+
+    # Load
+
+    async def _round(self, until: float) -> None:
+        """Mixed load, for as long as it lasts."""
+        seconds = max(1.0, until - time.monotonic())
+        until = time.monotonic() + seconds
+        losses, kills = self.found.losses, self._plan.kills
+        befall = faults.befall(self._scene, losses, self._die(), kills=kills, seconds=seconds)
+        async with asyncio.TaskGroup() as group:
+            sampling = group.create_task(self._sampling())
+            going = [group.create_task(self._befalls(befall))]
+            going += [
+                group.create_task(self._drive(self._die(), until))
+                for _ in range(self._plan.drivers)
+            ]
+            await asyncio.wait(going)
+            sampling.cancel()
+
+    def _die(self) -> random.Random:
+        return random.Random(self._dice.getrandbits(64))  # noqa: S311 as above
+
+    async def _befalls(self, befall: Coroutine[object, object, None]) -> None:
+        try:
+            await befall
+        except Exception as error:  # noqa: BLE001 whatever it is, it is told
+            self.found.finding(f"beside: {_sentence(error)}")
+
+    async def _drive(self, dice: random.Random, until: float) -> None:
+        weights = [share.weight for share in acts.SHARES]
+        while time.monotonic() < until:
+            (share,) = dice.choices(acts.SHARES, weights)
+            await self._act(share.act, dice)
+
+    async def _act(self, act: acts.Act, dice: random.Random) -> None:
+        name = getattr(act, "__name__", str(act))
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await act(self._scene, dice)
+        except Exception as error:  # noqa: BLE001 whatever it is, it is told
+            if self.found.losses.excuse(begun, loop.time()):
+                self.found.excused += 1
+            else:
+                self.found.finding(f"{name}: {_sentence(error)}")
+        else:
+            self.found.done[name] += 1
+
+    async def _sampling(self) -> None:
+        while True:
+            await self._sample(resting=False)
+            await asyncio.sleep(EVERY)
+
+    async def _sample(self, *, resting: bool) -> None:
+        scene, at = self._scene, time.monotonic() - self._begun
+        taken = await asyncio.to_thread(
+            lambda: list(samples.taken(scene.bastion.pid, scene.metrics_port, at, resting=resting))
+        )
+        self.found.samples += taken
+
+    # Rest
+
+    async def _rest(self) -> None:
+        """Until nothing is open any more; then what is still there is counted."""
+        await self._until("nothing is live or connected", self._quiet)
+        await faults.user_rotated(self._scene)
+        await self._until("nothing is live or connected", self._quiet)
+        await asyncio.sleep(self._plan.calm)
+        await self._sample(resting=True)
+
+    def _quiet(self) -> bool:
+        said = samples.metrics(self._scene.metrics_port)
+        open_ = ("bastion_sessions_live", "bastion_connections", "bastion_events_waiting")
+        return not any(samples.total(said, name) for name in open_)
+
+    async def _until(self, what: str, so: Callable[[], bool]) -> None:
+        until = time.monotonic() + PATIENCE
+        while not await asyncio.to_thread(so):
+            if time.monotonic() > until:
+                self.found.finding(f"after {PATIENCE:.0f} s it is not so that {what}")
+                return
+            await asyncio.sleep(0.2)
+
+    # The end
+
+    async def _judge(self) -> None:
+        """Evidence, numbers and log."""
+        await self._until("everything is sealed", self._all_sealed)
+        sessions = await asyncio.to_thread(lambda: list(self._scene.sessions()))
+        self.found.sessions = len(sessions)
+        live = [session.name for session in sessions if session.live]
+        if live:
+            self.found.finding(f"live without anybody: {' '.join(live[:KEPT])}")
+        self.found.wrong += self._scene.book.held_against(sessions)
+        for words in (("verify", "--all"), ("audit", "verify")):
+            done = await self._scene.bastion.admin(*words, expect=None)
+            if done.status != 0:
+                self.found.finding(f"{' '.join(words)}: {done.out[-2000:]}{done.err[-2000:]}")
+        log = self._scene.bastion.log
+        if "Traceback" in log:
+            at = log.index("Traceback")
+            self.found.finding(f"the log has a traceback: {log[at - 500 : at + 3000]}")
+
+    def _all_sealed(self) -> bool:
+        newest: Sequence[Session] = self._scene.services.index.find(limit=500)
+        return all(session.recording.sealed for session in newest)
+
+
+def shown(found: Found, plan: Plan) -> str:
+    """What came of it, for people."""
+    lines = growth.compared(found.samples, plan.seconds)
+    done = ", ".join(f"{name} {number}" for name, number in sorted(found.done.items()))
+    befell = ", ".join(f"{name} {number}" for name, number in sorted(found.losses.done.items()))
+    again = {name: n for name, n in growth.started_again(found.samples).items() if n}
+    return "\n".join(
+        [
+            growth.table(lines),
+            "",
+            f"acts: {done}",
+            f"beside: {befell or 'nothing'}; started again: {again or 'nobody'}",
+            f"sessions: {found.sessions}; acts that failed as a process was lost: {found.excused}",
+            *(f"wrong: {sentence}" for sentence in found.wrong[:KEPT]),
+            *(f"wrong: {line.process} has more {line.what}" for line in lines if line.grown),
+        ]
+    )
+
+
+def sound(found: Found, plan: Plan) -> bool:
+    """Whether nothing was wrong, and nothing has grown."""
+    lines = growth.compared(found.samples, plan.seconds)
+    return not found.wrong and not any(line.grown for line in lines)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_sentence(each) for each in error.exceptions[:3])
+    return f"{type(error).__name__}: {error}"[:1500]
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
