@@ -13,10 +13,11 @@ from bastion.metrics import Meters
 from bastion.orders import Orders
 from bastion.policy import Identity, Reach
 from bastion.pulse import Traffic
+from bastion.reached import Reached
 from bastion.store import Store
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
-from recorder import Archive, Index
+from recorder import Archive, Ceilings, Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Parts:
     """What the doors are built of; made once, by `app`.
 
     `notice` is the operator's line at the start of a shell, or empty. `watch_wait` is how long a
-    session that somebody has to watch waits for that.
+    session that somebody has to watch waits for that, `ceilings` how many may go on.
     """
 
     store: Store
@@ -41,6 +42,8 @@ class Parts:
     watch_wait: timedelta
     meters: Meters
     traffic: Traffic
+    reached: Reached
+    ceilings: Ceilings
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from bastion.retention import Retention, Rule, parse_keep
 from bastion.syslog import Address, parse_address
 from bastion.text_files import read_text
 from bastion.toml_model import Part, meant, parse, text
+from recorder.ceilings import Ceilings
 from recorder.errors import BadPattern
 from recorder.redaction import MOST, Redaction
 from recorder.space import Marks
@@ -157,7 +158,8 @@ class Limits(Part):
 
     Of connections, those that are `unauthenticated` and all, together and by network of their
     source: who shares that many bits of an address is one network. After so many failed sign-ins
-    one is refused for a while, up to `longest_refusal`; those `never_refused` are not.
+    one is refused for a while, up to `longest_refusal`; those `never_refused` are not. Sessions are
+    counted in the database, for all processes and machines that it serves.
     """
 
     connect_timeout: Seconds = 10.0
@@ -175,6 +177,10 @@ class Limits(Part):
     never_refused: Networks = ()
     source_bits_v4: Annotated[int, Field(strict=True, ge=8, le=32)] = 32
     source_bits_v6: Annotated[int, Field(strict=True, ge=16, le=128)] = 64
+    sessions: Count = 10_000
+    sessions_per_user: Count = 500
+    sessions_per_grant: Count = 500
+    sessions_per_host: Count = 1000
 
     @property
     def places(self) -> Places:
@@ -184,6 +190,13 @@ class Limits(Part):
             self.connections_per_source,
             self.unauthenticated,
             self.unauthenticated_per_source,
+        )
+
+    @property
+    def ceilings(self) -> Ceilings:
+        """How many sessions may go on."""
+        return Ceilings(
+            self.sessions, self.sessions_per_user, self.sessions_per_grant, self.sessions_per_host
         )
 
     @property

@@ -261,6 +261,7 @@ class Hop(Authenticator):
 
     async def _upstream(self, run: Run) -> Upstream:
         """One for all shells of a jump, one for all forwards; for a forced command, its own."""
+        await self._lasting.demand_room(run)
         connect = partial(self._connected, run)
         if run.ask.mode is Mode.FORWARD:
             return await self._forwards.connected(connect)

@@ -9,12 +9,36 @@ from contextlib import asynccontextmanager
 
 from bastion import happenings, metrics
 from bastion.arrival import Parts
+from bastion.errors import Unavailable
 from bastion.events import Happened
+from bastion.limits import CROWDED, Limit
 from bastion.policy import Run
+from bastion.reached import Case
 from bastion.relay import Relay
 from bastion.tunnel import Tunnel
 from bastion.watched import Watched
-from recorder import EndReason, Kind, Recording, Session, SessionInfo
+from recorder import (
+    Ceiling,
+    Ceilings,
+    EndReason,
+    Kind,
+    Recording,
+    Session,
+    SessionInfo,
+    TooMany,
+    Whose,
+)
+
+_LIMITS = {
+    Ceiling.IN_ALL: Limit.SESSIONS,
+    Ceiling.EACH_USER: Limit.SESSIONS_PER_USER,
+    Ceiling.EACH_GRANT: Limit.SESSIONS_PER_GRANT,
+    Ceiling.EACH_HOST: Limit.SESSIONS_PER_HOST,
+}
+
+
+AGAIN = (0.0, 0.2, 0.5)
+"""Seconds before each look whether there is room for one more session."""
 
 
 class Lasting:
@@ -29,11 +53,12 @@ class Lasting:
     ) -> AsyncIterator[Recording]:
         """A recording, with the events of its beginning and its end; meanwhile it is live.
 
-        Where somebody has to watch, `side` is to wait for that.
+        Where somebody has to watch, `side` is to wait for that. Raises Unavailable where as many
+        sessions go on as may.
         """
         kept: Recording | None = None
         try:
-            async with self._parts.archive.record(info) as kept:
+            async with self._parts.archive.record(info, self._ceilings(run)) as kept:
                 session = kept.session
                 self._count_begin(kept, info)
                 begun = happenings.of_session_begun
@@ -41,6 +66,8 @@ class Lasting:
                 watched = self._watched(info, side, kept) if run.watched else None
                 self._parts.live.open(session, side, run.grant, run.identity, watched)
                 yield kept
+        except TooMany as error:
+            raise self._too_many(run, error.ceiling) from None
         finally:
             if kept is not None:
                 session = kept.session
@@ -48,6 +75,38 @@ class Lasting:
                 self._parts.live.closed(session)
                 over = happenings.of_session_over
                 self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
+
+    async def demand_room(self, run: Run) -> None:
+        """Raises Unavailable where as many sessions go on as may: before anything is spent on it.
+
+        One that has just ended is still being closed, so this is asked again before it is the
+        answer. Between this and the beginning others may begin; then that raises it.
+        """
+        ceilings = self._ceilings(run)
+        if ceilings is None:
+            return
+        whose = Whose(run.identity.user.name, run.grant.id, run.host.name)
+        full: Ceiling | None = None
+        for later in AGAIN:
+            await asyncio.sleep(later)
+            full = await asyncio.to_thread(self._parts.index.full, whose, ceilings)
+            if full is None:
+                return
+        if full is not None:
+            raise self._too_many(run, full)
+
+    def _ceilings(self, run: Run) -> Ceilings | None:
+        """Break-glass is for when everything else fails, so nothing that is full keeps it out."""
+        return None if run.grant.emergency else self._parts.ceilings
+
+    def _too_many(self, run: Run, ceiling: Ceiling) -> Unavailable:
+        limit, most = _LIMITS[ceiling], self._parts.ceilings
+        who = run.identity
+        case = Case(limit, who.source, who.user.name, run.host.name, run.grant.id)
+        self._parts.reached.note(case)
+        number = most.each_user if ceiling is Ceiling.EACH_USER else most.each_grant
+        sentence = CROWDED[limit].format(grant=run.grant, host=run.host.name, most=number)
+        return Unavailable(sentence)
 
     def _count_begin(self, recording: Recording, info: SessionInfo) -> None:
         self._parts.traffic.begins(recording)

@@ -19,6 +19,11 @@ class Limit(StrEnum):
     PROXY = "proxy"
     """A balancer did not say who is behind it."""
 
+    SESSIONS = "sessions"
+    SESSIONS_PER_USER = "sessions_per_user"
+    SESSIONS_PER_GRANT = "sessions_per_grant"
+    SESSIONS_PER_HOST = "sessions_per_host"
+
 
 TURNED_AWAY = {
     Limit.CONNECTIONS: "too many connections are open; try again later",
@@ -29,3 +34,11 @@ TURNED_AWAY = {
     Limit.FAILURES_PER_SOURCE: "too many sign-ins from your network have failed; wait for {wait}",
 }
 """What somebody hears for whom there is no place."""
+
+CROWDED = {
+    Limit.SESSIONS: "the bastion carries as many sessions as it may; try again later.",
+    Limit.SESSIONS_PER_USER: "you have as many sessions open as you may, {most}; end one first.",
+    Limit.SESSIONS_PER_GRANT: "{grant} has as many sessions open as it may, {most}; end one first.",
+    Limit.SESSIONS_PER_HOST: "{host} has as many sessions open as it may; try again later.",
+}
+"""What somebody hears for whose session there is no place."""

@@ -288,6 +288,8 @@ async def _listen(
         watch_wait=limits.watch_wait,
         meters=hands.pulse.meters,
         traffic=hands.traffic,
+        reached=hands.reached,
+        ceilings=limits.ceilings,
     )
     threshold = _threshold(services, hands, 1 if share is None else share.of)
     hands.pulse.measured_by(partial(_measure_places, hands.pulse.meters, threshold.admission))

@@ -18,6 +18,7 @@ It knows nothing of SSH, of policy or of a command line, and never imports what 
 
 from recorder.archive import Archive
 from recorder.asciicast import Stream
+from recorder.ceilings import Ceiling, Ceilings, TooMany, Whose
 from recorder.cover import Covering
 from recorder.errors import (
     CorruptRecording,
@@ -45,6 +46,8 @@ __all__ = [
     "BEGUN",
     "DONE",
     "Archive",
+    "Ceiling",
+    "Ceilings",
     "Compaction",
     "CorruptRecording",
     "Covered",
@@ -75,10 +78,12 @@ __all__ = [
     "Size",
     "Stored",
     "Stream",
+    "TooMany",
     "Transcripts",
     "UnusableKey",
     "Wanted",
     "WantedFiles",
+    "Whose",
     "escaped",
     "shown",
 ]

@@ -21,6 +21,7 @@ from typing import Final
 
 from recorder import asciicast, recovery
 from recorder.age import identity, recipient
+from recorder.ceilings import Ceilings
 from recorder.covered import CoveredReader
 from recorder.errors import LetGo, RecorderError, RecordingFailed, RecordingMissing, SomebodyIsAtIt
 from recorder.files import day_directory, make_directory, new_pens
@@ -101,13 +102,16 @@ class Archive:
             await self._growing.checkpoint()
 
     @asynccontextmanager
-    async def record(self, info: SessionInfo) -> AsyncIterator[Recording]:
+    async def record(
+        self, info: SessionInfo, ceilings: Ceilings | None = None
+    ) -> AsyncIterator[Recording]:
         """A session's recording, for as long as the session lasts.
 
         Ends with the reason that was given to `Recording.end`, else `closed`; if the body
-        raises, `recording_failed` or `lost`. It is closed also when the task is cancelled.
+        raises, `recording_failed` or `lost`. It is closed also when the task is cancelled. Raises
+        TooMany where so many go on as `ceilings` allow.
         """
-        recording = await self.begin(info)
+        recording = await self.begin(info, ceilings)
         try:
             yield recording
         except RecordingFailed:
@@ -119,14 +123,14 @@ class Archive:
         finally:
             await self.finish(recording)
 
-    async def begin(self, info: SessionInfo) -> Recording:
+    async def begin(self, info: SessionInfo, ceilings: Ceilings | None = None) -> Recording:
         """Open a recording: row, files and header are there when this returns.
 
-        Raises RecordingFailed or IndexUnavailable; then nothing is left behind.
+        Raises RecordingFailed, IndexUnavailable or TooMany; then nothing is left behind.
         """
         opened: list[Recording] = []
         try:
-            await to_the_end(lambda: opened.append(self._begin(info)), self._threads)
+            await to_the_end(lambda: opened.append(self._begin(info, ceilings)), self._threads)
         except asyncio.CancelledError:
             for recording in opened:
                 recording.end(EndReason.LOST)
@@ -214,7 +218,7 @@ class Archive:
             make_directory(self._directory)
         return recovery.recover(self._directory, self._index, self._hold, mine)
 
-    def _begin(self, info: SessionInfo) -> Recording:
+    def _begin(self, info: SessionInfo, ceilings: Ceilings | None) -> Recording:
         opened: list[Recording] = []
         started_at = self._now()
 
@@ -224,7 +228,7 @@ class Archive:
             return str(recording.path.relative_to(self._directory))
 
         try:
-            self._index.add(info, started_at, place)
+            self._index.add(info, started_at, place, ceilings)
         except BaseException:
             for recording in opened:
                 recording.discard()

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from recorder.ceilings import Ceiling, Ceilings, Live, TooMany, Whose
 from recorder.errors import IndexUnavailable
 from recorder.index_tables import files, is_kept, is_live, is_uncompacted, sessions
 from recorder.session import (
@@ -116,19 +117,35 @@ class Index:
         self._database = database
         self._runner = runner
 
-    def add(self, info: SessionInfo, started_at: datetime, place: Callable[[int], str]) -> Session:
+    def add(
+        self,
+        info: SessionInfo,
+        started_at: datetime,
+        place: Callable[[int], str],
+        ceilings: Ceilings | None = None,
+    ) -> Session:
         """Insert a session's row, and let `place(id)` make its file, in one transaction.
 
         `place` gives the file's path. What it raises undoes the row, so no row that others
-        can see is without a file.
+        can see is without a file. Raises TooMany where so many go on as `ceilings` allow: whatever
+        others add at the same time, no more do.
         """
         with self._writing() as connection:
+            if ceilings is not None:
+                full = _full(connection, Whose(info.user, info.grant, info.host), ceilings)
+                if full is not None:
+                    raise TooMany(full)
             row = connection.execute(
                 insert(sessions).values(self._opened(info, started_at)).returning(sessions.c.id)
             ).scalar_one()
             path = place(row)
             connection.execute(update(sessions).where(sessions.c.id == row).values(path=path))
             return _session(connection.execute(select(sessions).where(sessions.c.id == row)).one())
+
+    def full(self, whose: Whose, ceilings: Ceilings) -> Ceiling | None:
+        """What would keep such a session from beginning now; nothing is kept free for it."""
+        with renamed(), self._database.read() as connection:
+            return _full(connection, whose, ceilings)
 
     def _opened(self, info: SessionInfo, started_at: datetime) -> dict[str, object]:
         return _opening(info, started_at) | {"runner": self._runner}
@@ -376,6 +393,18 @@ class Index:
     def _writing(self) -> Iterator[Connection]:
         with renamed(), self._database.write() as connection:
             yield connection
+
+
+def _full(connection: Connection, whose: Whose, ceilings: Ceilings) -> Ceiling | None:
+    columns, number = sessions.c, func.count()
+    counted = (
+        number,
+        number.filter(columns.user == whose.user),
+        number.filter(columns.grant_id == whose.grant),
+        number.filter(columns.host == whose.host),
+    )
+    found = connection.execute(select(*counted).select_from(sessions).where(is_live)).one()
+    return ceilings.reached(Live(*found))
 
 
 def tolerantly(
