@@ -6,7 +6,8 @@ What asyncssh does differently from what a relay needs, and what is done here:
 - it copies unsent data again and again: here it is cut by views;
 - it answers start requests at once: here the relay answers when the target has;
 - it refuses a command that is not UTF-8, and does not know `eow@openssh.com`;
-- it queues requests without bound while one of them is being answered.
+- it queues requests without bound while one of them is being answered;
+- it asserts that the connection is there still when a channel that it opened is confirmed.
 """
 
 from collections.abc import Mapping
@@ -18,11 +19,12 @@ from asyncssh.constants import (
     MSG_CHANNEL_EOF,
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_WINDOW_ADJUST,
+    OPEN_CONNECT_FAILED,
     OPEN_REQUEST_SESSION_FAILED,
 )
 from asyncssh.misc import ChannelOpenError, ProtocolError
 from asyncssh.packet import Boolean, SSHPacket, String, UInt32
-from asyncssh.session import SSHClientSession, SSHServerSession
+from asyncssh.session import SSHClientSession, SSHServerSession, SSHTCPSession
 
 if TYPE_CHECKING:
     from bastion.wire.packets import PacketRoad
@@ -68,6 +70,12 @@ class BoundedChannel(SSHChannel[bytes]):
     @property
     def _road(self) -> "PacketRoad":
         return cast("PacketRoad", self._conn)
+
+    async def _open(self, chantype: bytes, *args: bytes) -> SSHPacket:
+        packet = await super()._open(chantype, *args)
+        if self._conn is None:  # it went between the confirmation and now
+            raise ChannelOpenError(OPEN_CONNECT_FAILED, "SSH connection closed")
+        return packet
 
     def _accept_data(self, data: bytes, datatype: int | None = None) -> None:
         """As asyncssh's, but never ahead of what is still queued."""
@@ -327,3 +335,13 @@ class UpstreamChannel(BoundedChannel, SSHClientChannel[bytes]):
 
 class TunnelChannel(BoundedChannel, SSHTCPChannel[bytes]):
     """A direct-tcpip channel: it carries an inner SSH connection, or a forward."""
+
+    async def lead(self, session: SSHTCPSession[bytes], to: tuple[str, int]) -> None:
+        """Open the channel to where `to` leads (RFC 4254, 7.2). Raises ChannelOpenError."""
+        host, port = to
+        where = (String(host), UInt32(port), String("127.0.0.1"), UInt32(0))
+        (await self._open(b"direct-tcpip", *where)).check_end()
+        self._session = session
+        session.connection_made(self)
+        session.session_started()
+        self._road.create_task(self._start_reading(), self.logger)

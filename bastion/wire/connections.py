@@ -261,7 +261,7 @@ class ClientConnection(_Road, SSHClientConnection):
         """A direct-tcpip channel to where `to` leads. Raises ChannelOpenError."""
         self._update_recv_pktlen(PACKET)
         channel = TunnelChannel(self, self._loop, None, "strict", WINDOW, PACKET)
-        await channel.connect(lambda: session, *to, "127.0.0.1", 0)
+        await channel.lead(session, to)
         return channel
 
     def session_channel(self) -> UpstreamChannel:

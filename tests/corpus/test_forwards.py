@@ -1,7 +1,9 @@
 """Forwards, as no honest client and no honest target would do them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import asyncssh
@@ -9,6 +11,7 @@ import pytest
 
 from bastion.forwards import parse_forward
 from bastion.grants import Allows
+from bastion.wire.channels import BoundedChannel
 from tests.corpus.world import LOGIN, OPERATOR, PATIENCE, SHELL, Person, World, until
 
 TO = ("service", 80)
@@ -205,6 +208,34 @@ async def test_a_client_that_leaves_while_it_is_led(forwarding: World, led: Led)
     await until(lambda: all(session.ended_at for session in forwarding.sessions))
     await until(lambda: all(connection.is_closed() for connection in led.connections))
     await forwarding.still_serves()
+
+
+@pytest.mark.parametrize("mode", ["forward", "exec"])
+async def test_a_target_that_is_gone_as_soon_as_it_has_said_yes(
+    forwarding: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: str,
+) -> None:
+    """The session is lost, in a sentence, and nothing breaks inside."""
+    confirmed: Callable[..., None] = BoundedChannel.process_open_confirmation
+
+    def confirmed_and_gone(channel: BoundedChannel, *args: object) -> None:
+        confirmed(channel, *args)
+        channel.process_connection_close(None)
+
+    who = leading(forwarding) if mode == "forward" else forwarding.contractor()
+    async with forwarding.jump(who) as inner:
+        monkeypatch.setattr(BoundedChannel, "process_open_confirmation", confirmed_and_gone)
+        with suppress(asyncssh.ChannelOpenError):
+            if mode == "forward":
+                await opened(inner)
+            else:
+                done = await inner.run("true")
+                assert done.exit_status != 0
+    await until(lambda: forwarding.sessions and forwarding.sessions[0].ended_at)
+    assert forwarding.sessions[0].end_reason == "lost"
+    assert not [each.message for each in caplog.records if each.levelno >= logging.ERROR]
 
 
 async def test_a_target_that_breaks_off(forwarding: World, led: Led) -> None:
