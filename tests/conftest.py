@@ -18,6 +18,22 @@ settings.register_profile("long", deadline=None, print_blob=True, max_examples=2
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 
+REAL = Path(__file__).parent / "e2e"
+"""Tests with sshd, ssh and terminals: one after another, however many run at once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long row of real ones first, by one process; others do the rest meanwhile.
+
+    They watch real programs with a person's patience. Two of them on two cores, each with a handful
+    of processes, come too late for one another now and then; beside the others they do not.
+    """
+    for item in items:
+        if item.path.is_relative_to(REAL):
+            item.add_marker(pytest.mark.xdist_group("real"))
+    items.sort(key=lambda item: not item.path.is_relative_to(REAL))
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A HOME that is empty, and no agent, askpass or setting of the person who runs the tests.
