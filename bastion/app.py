@@ -20,13 +20,14 @@ from bastion.people import People
 from bastion.probe import Prober
 from bastion.pruning import Pruning
 from bastion.rulebook import Rulebook
-from bastion.sealing import covering, sealing
+from bastion.sealing import covering, of_other_machines, sealing
 from bastion.sealing import inspection as inspecting
 from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
 from bastion.store.keeping import Keeping
 from bastion.store.watchers import Watchers
+from bastion.storing import Storing, storing
 from bastion.upstream import Connector
 from bastion.watching import Watching
 from bastion.wire.packets import Turn
@@ -58,6 +59,7 @@ class Services:
     inspection: Inspection
     pruning: Pruning
     archive: Archive
+    storing: Storing
     transcripts: Transcripts
     texts: SqliteTexts
     access: Access
@@ -89,6 +91,16 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
         journal = Journal(store)
         recordings, tombstones = settings.recordings(home), Tombstones(store.database)
         keeping = Keeping(store)
+        stores = storing(
+            settings.recording.store,
+            store.database,
+            seals,
+            recordings=recordings,
+            fetched=home.directory / "fetched",
+            limit=settings.recording.store_cache,
+            floor=settings.recording.low_water,
+            elsewhere=of_other_machines(journal),
+        )
         removal = Removal(recordings, index, tombstones, [texts.forget], node=journal.node)
         inspection = inspecting(
             *(recordings, index, seals),
@@ -97,6 +109,7 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             keeping=keeping,
             journal=journal,
             now=clock.now,
+            storing=stores,
         )
         inbox, people, access = Inbox(store), People(settings.accounts), settings.access
         rulebook = Rulebook(home.policy, store, SERVICE, clock.now)
@@ -110,6 +123,7 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             tombstones=tombstones,
             keeping=keeping,
             inspection=inspection,
+            storing=stores,
             archive=Archive(
                 recordings,
                 index,
@@ -125,6 +139,7 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
                     now=clock.now,
                     covering=_covering(settings.recording),
                 ),
+                places=stores.places,
             ),
             transcripts=_transcripts(settings),
             texts=texts,

@@ -226,6 +226,10 @@ class RecordingSettings(Part):
     has not moved for so long. How far live recordings have come is kept in the database every
     `checkpoint`. A recording is compacted when its session has been over for `compact`; None for
     never.
+
+    With a `store` each recording goes into that object store as well. Those that have been over for
+    `keep_local` are then kept there only; None keeps them here too. What is read from there is kept
+    here in at most `store_cache` bytes.
     """
 
     directory: Annotated[str, Field(min_length=1, max_length=1000)] = "recordings"
@@ -236,6 +240,11 @@ class RecordingSettings(Part):
         timedelta | None, text(lambda words: parse_duration(words) if words else None)
     ] = timedelta(minutes=1)
     checkpoint: Seconds = 10.0
+    store: Annotated[Bucket | None, text(lambda url: parse_bucket(url) if url else None)] = None
+    keep_local: Annotated[
+        timedelta | None, text(lambda words: parse_duration(words) if words else None)
+    ] = None
+    store_cache: Size = 2**32
     low_water: Size = 2**30
     reserve: Size = 2**28
     emergency_reserve: Size = 2**26
@@ -249,6 +258,12 @@ class RecordingSettings(Part):
             raise ValueError(
                 "encrypt needs auditors: name their public keys, or nobody could read a recording"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_them_somewhere(self) -> Self:
+        if self.keep_local is not None and self.store is None:
+            raise ValueError("keep_local needs a store: otherwise no recording would be left")
         return self
 
     @property

@@ -27,6 +27,7 @@ from bastion.errors import BastionError
 from bastion.home import Home
 from bastion.inventory import Host
 from bastion.krl import Krl, decode
+from bastion.objects import PATIENCE, Bucket, ObjectStore
 from bastion.probe import Prober
 from bastion.retention import Leap
 from bastion.revocation import Revocation
@@ -35,6 +36,9 @@ from bastion.rules import parse_rules
 from bastion.store import Store
 from bastion.store.keeping import Keeping
 from bastion.text_files import read_text
+from recorder.errors import StoreAway
+from recorder.session import session_name
+from recorder.shipments import Shipments
 
 LITTLE = 1 << 30
 """Bytes of free space below which there is a warning."""
@@ -47,6 +51,14 @@ BACK = timedelta(seconds=5)
 
 SAMPLES, BETWEEN, UNSTEADY = 5, 0.1, 0.05
 """How often and how long apart (seconds) the clocks are compared, and how far they may part."""
+
+PROBE = "bastion-makes-each-object-once"
+"""An object that the doctor tries to make twice."""
+
+WAITS = timedelta(hours=1)
+"""How long a recording may wait to be in the object store."""
+
+MOST_NAMED = 10
 
 AT_ONCE = 8
 """Targets that are asked at the same time."""
@@ -77,6 +89,7 @@ def examine(home: Home) -> list[Finding]:
             *_auditors(home, settings),
             *_recordings(settings.recordings(home)),
             *_database(home, settings, datetime.now(UTC)),
+            *(_object_store(settings.recording.store) if settings.recording.store else ()),
             *_listening(home, settings),
         ]
     return [*findings, *_space(home.directory), *unsteady(time.time, _boot, time.sleep)]
@@ -199,6 +212,43 @@ def _space(directory: Path) -> Iterator[Finding]:
         yield Finding(level, what, "make room: sessions end when they can't be recorded")
 
 
+def _object_store(bucket: Bucket) -> Iterator[Finding]:
+    """Whether it takes objects, and makes each once."""
+    objects = ObjectStore(bucket, PATIENCE, tries=1)
+    try:
+        objects.make(PROBE, b"made once")
+        changed = objects.make(PROBE, b"made twice")
+    except StoreAway as error:
+        mend = "look at recording.store, and at AWS_… in the service's environment"
+        yield Finding(Level.WRONG, f"No recording gets into the object store: {error}.", mend)
+        return
+    if changed:
+        what = f"{bucket} changes objects that are there already (it ignores If-None-Match)."
+        mend = "take another store: in this one recordings can be overwritten"
+        yield Finding(Level.WRONG, what, mend)
+    if bucket.url.startswith("file://"):
+        directory = Path(bucket.url.removeprefix("file://"))
+        yield from _mode(directory, os.geteuid(), private=True)
+
+
+def _shipments(shipments: Shipments, now: datetime) -> Iterator[Finding]:
+    """What is not in the object store, and why."""
+    refused = shipments.refused(MOST_NAMED)
+    if refused:
+        named = ", ".join(map(session_name, refused))
+        what = f"Some recordings can't go into the object store: {named}."
+        mend = "bastion-admin audit --what recording.refused says why; they are on their machine"
+        yield Finding(Level.WRONG, what, mend)
+    count, size, oldest = shipments.waiting()
+    if oldest is not None and now - oldest > WAITS:
+        what = (
+            f"{count} recordings that are over ({size >> 20} MiB) are not in the object store; the "
+            f"oldest since {oldest:%Y-%m-%d %H:%M} UTC."
+        )
+        mend = "look whether the service runs on each machine, and in its log"
+        yield Finding(Level.WARNING, what, mend)
+
+
 def _database(home: Home, settings: Settings, now: datetime) -> Iterator[Finding]:
     try:
         store = Store.open(settings.database_url(home), check=False)
@@ -210,6 +260,8 @@ def _database(home: Home, settings: Settings, now: datetime) -> Iterator[Finding
         yield from _time(store.latest_time(), now)
         if settings.retention.rules.finite:
             yield from _leap(Keeping(store).leap())
+        if settings.recording.store is not None:
+            yield from _shipments(Shipments(store.database), now)
         yield from _changes(home, settings, store, now)
     except BastionError as error:
         what, _, mend = str(error).partition(": ")

@@ -308,6 +308,11 @@ def of_corruption(actor: Actor, session: Session, why: str) -> Happened:
     )
 
 
+def of_refused_shipment(actor: Actor, session: Session, why: str) -> Happened:
+    """A recording that was to go into the object store can't, for good."""
+    return replace(of_corruption(actor, session, why), what=What.RECORDING_REFUSED)
+
+
 def of_look(actor: Actor, session: Session, how: str) -> Happened:
     """Somebody looks at a recording: `how` is the verb."""
     return by(

@@ -75,6 +75,9 @@ names = [{names}]
 #                           # lets a write wait for so long, so does the service
 # checkpoint = "10s"        # so often does the database hear how far live recordings have come
 # compact = "1m"            # so long after its end is a recording compressed; "" for never
+# store = ""                # an object store, s3://BUCKET/PREFIX: docs/object-store.md
+# keep_local = ""           # so long after its end is a recording also here; "" for ever
+# store_cache = "4GiB"      # so much of what was read from there is kept here
 # low_water = "1GiB"        # with less of the disk free no session begins,
 # reserve = "256MiB"        # then live ones end; with less than
 # emergency_reserve = "64MiB"  # this, also those of break-glass

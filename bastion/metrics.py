@@ -146,6 +146,22 @@ ROOM = Metric(
 UNSEALED = Metric(
     "bastion_recordings_unsealed", Type.GAUGE, "Recordings that are over and not sealed yet."
 )
+UNSTORED = Metric(
+    "bastion_recordings_unstored",
+    Type.GAUGE,
+    "Recordings that are over and not in the object store yet, of all machines.",
+)
+UNSTORED_BYTES = Metric(
+    "bastion_recordings_unstored_bytes", Type.GAUGE, "How many bytes these have."
+)
+UNSTORED_SECONDS = Metric(
+    "bastion_recordings_unstored_seconds", Type.GAUGE, "Seconds that the oldest of these is over."
+)
+STORE_AWAY = Metric(
+    "bastion_store_away_seconds",
+    Type.GAUGE,
+    "Seconds that the object store has been away, 0 while it is there.",
+)
 EVENTS = Metric(
     "bastion_events_waiting", Type.GAUGE, "Events that wait to be written into the log of events."
 )
@@ -213,6 +229,10 @@ ALL: Final = (
     FREE,
     ROOM,
     UNSEALED,
+    UNSTORED,
+    UNSTORED_BYTES,
+    UNSTORED_SECONDS,
+    STORE_AWAY,
     EVENTS,
     EVENTS_LOST,
     MESSAGES,

@@ -18,6 +18,7 @@ from bastion.errors import BastionError, Unavailable
 from bastion.inventory import PublicKey
 from bastion.store.journal import Journal
 from bastion.store.keeping import Keeping
+from bastion.storing import Storing
 from recorder import Covering, Index, Kept, NotSealed, Sealing, Seals, Session
 from recorder.age import recipient
 from recorder.departed import Departed
@@ -53,6 +54,7 @@ def inspection(
     keeping: Keeping,
     journal: Journal,
     now: Callable[[], datetime],
+    storing: Storing,
 ) -> Inspection:
     """Inspects recordings: by the keys of the moment, and by what the log and the holds say."""
 
@@ -72,8 +74,18 @@ def inspection(
 
     departed = Departed(directory, tombstones, ask, buried, now)
     return Inspection(
-        directory, index, seals, signed, now=now, departed=departed, told=told_of(journal)
+        *(directory, index, seals, signed),
+        now=now,
+        departed=departed,
+        told=told_of(journal),
+        places=storing.places,
+        stored=storing.stored,
     )
+
+
+def of_other_machines(journal: Journal) -> Callable[[str], bool]:
+    """Whether a runner is another machine's."""
+    return lambda runner: journal.node_of(runner) not in (None, journal.node)
 
 
 def told_of(journal: Journal) -> Told:
@@ -133,7 +145,7 @@ def sealing(
         node=journal.node,
         now=now,
         covering=covering,
-        elsewhere=lambda runner: journal.node_of(runner) not in (None, journal.node),
+        elsewhere=of_other_machines(journal),
     )
 
 

@@ -345,6 +345,10 @@ def _recording_corrupt(happened: Happened) -> str:
     return f"the recording of S-{happened.session}{_of(happened)} is not what was sealed"
 
 
+def _recording_refused(happened: Happened) -> str:
+    return f"the recording of S-{happened.session}{_of(happened)} can't go into the object store"
+
+
 # Rules, people, hosts, keys
 
 
@@ -426,6 +430,12 @@ def _disk_changed(happened: Happened) -> str:
     return f"the disk of the recordings has {free // 1_000_000} MB left{slow}"
 
 
+def _store_changed(happened: Happened) -> str:
+    waiting = _number(happened, "waiting")
+    said = "does not answer" if happened.details.get("away") else "answers"
+    return f"the object store of the recordings {said}, {waiting} are not in it yet"
+
+
 def _given_up(happened: Happened) -> str:
     count = _number(happened, "count") or 1
     several = f"{count} messages" if count > 1 else "a message"
@@ -478,6 +488,7 @@ _SAID: Mapping[What, Words] = {
     What.EVIDENCE_ASKED: _evidence("asked for"),
     What.EVIDENCE_PACKED: _evidence("packed"),
     What.RECORDING_CORRUPT: _recording_corrupt,
+    What.RECORDING_REFUSED: _recording_refused,
     What.RULES_CHANGED: _rules_changed,
     What.RULES_BROKEN: _rules_broken,
     What.USER_ADDED: _user("added"),
@@ -498,6 +509,7 @@ _SAID: Mapping[What, Words] = {
     What.CLOCK_RESET: _clock_reset,
     What.CLOCK_TRUSTED: _clock_trusted,
     What.DISK_CHANGED: _disk_changed,
+    What.STORE_CHANGED: _store_changed,
     What.NOTICE_GIVEN_UP: _given_up,
     What.EVENTS_LOST: _events_lost,
     What.EVENT_UNREADABLE: _unreadable,

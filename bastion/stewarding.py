@@ -33,6 +33,7 @@ from bastion.pruner import Pruner, keep_time
 from bastion.pulse import Pulse
 from bastion.recovering import Recovering
 from bastion.revocation import Revocation, RevocationKeeper
+from bastion.shipping import Parts, shipper
 from bastion.store.outbox import Outbox
 from bastion.telling import Teller
 from recorder.compacting import Compacting
@@ -67,6 +68,7 @@ class Steward:
         self._waiting = Waiting()
         pulse.measured_by(self._measure)
         self._recovering = _recovering(services, Presence(services.home.run))
+        self._shipper = shipper(shipping_parts(services), services.settings.recording.keep_local)
         self._office: _Office | None = None
         _office(services)  # settings that name somebody who can't be talked to are said at once
 
@@ -81,7 +83,8 @@ class Steward:
     def chores(self) -> Chores:
         """What goes on until the end."""
         common = _of_home(self._services, self._recovering)
-        return [*common, self._lead(), keep_counting(self._count)]
+        shipping = [] if self._shipper is None else [self._shipper.keep()]
+        return [*common, *shipping, self._lead(), keep_counting(self._count)]
 
     async def put_away(self) -> None:
         """The last events are sealed, and passed on."""
@@ -97,10 +100,14 @@ class Steward:
         """How much waits in the database. It blocks, in a thread."""
         outbox = Outbox(self._services.store)
         self._waiting = Waiting(self._services.seals.count_unsealed(), outbox.count_waiting())
+        if self._shipper is not None:
+            self._shipper.count()
 
     def _measure(self) -> None:
         self._meters.put(metrics.UNSEALED, self._waiting.recordings)
         self._meters.put(metrics.MESSAGES, self._waiting.messages)
+        if self._shipper is not None:
+            self._shipper.measure(self._meters)
 
     async def _lead(self) -> None:
         """While this machine leads, do what only one may; begun anew each time."""
@@ -172,6 +179,20 @@ def _compacting(services: Services, after: timedelta) -> Compacting:
         services.index,
         space_of(services),
         after=after,
+        journal=services.journal,
+        service=SERVICE,
+        now=services.clock.now,
+    )
+
+
+def shipping_parts(services: Services) -> Parts:
+    """What ships the recordings of a home."""
+    return Parts(
+        directory=services.settings.recordings(services.home),
+        index=services.index,
+        seals=services.seals,
+        storing=services.storing,
+        inspection=services.inspection,
         journal=services.journal,
         service=SERVICE,
         now=services.clock.now,

@@ -29,12 +29,13 @@ from recorder.growing import Growing
 from recorder.index import Index
 from recorder.manifest import Held
 from recorder.pen import Pen
+from recorder.places import Places
 from recorder.plain import covered_path, lying_path
 from recorder.reader import Reader
 from recorder.recording import Clock, Recording
 from recorder.seal import Sealing
 from recorder.sent import MeasuredTrack, SealedTrack, SentTrack
-from recorder.session import EndReason, Kind, Session, SessionInfo, session_name
+from recorder.session import Compaction, EndReason, Kind, Session, SessionInfo, session_name
 from recorder.syncing import Syncing
 from recorder.threads import Later, to_the_end
 from recorder.told import files_told
@@ -57,8 +58,8 @@ class Archive:
     measured. `limit` is the most bytes that a session's asciicast may have, and its track of
     what was sent. Of a forward only length and SHA-256 are kept, as its bytes are opaque. What
     sftp and scp send is told of file by file, so its bytes are only counted. `sealing` seals what
-    is over, and keeps checkpoints of what grows; without it nothing is sealed.
-    Raises UnusableKey.
+    is over, and keeps checkpoints of what grows; without it nothing is sealed. `places` knows of
+    recordings that are not on this machine. Raises UnusableKey.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Archive:
         now: Callable[[], datetime] = utc_now,
         clock: Clock = time.monotonic,
         sealing: Sealing | None = None,
+        places: Places | None = None,
     ) -> None:
         self._directory = directory
+        self._places = places or Places(directory)
         self._index = index
         self._recipients = [recipient(text) for text in recipients]
         self._limit = limit
@@ -190,13 +193,15 @@ class Archive:
         """What reads a session's recording; it may be growing still.
 
         `between` is called between two slices of long reading. `key` is an auditor's identity, for
-        one that is encrypted: without it reading raises Covered. Raises LetGo, RecordingMissing;
+        one that is encrypted: without it reading raises Covered. One that is in the object store
+        only is fetched first. Raises LetGo, RecordingMissing, CorruptRecording, StoreAway;
         UnusableKey for a key that is none.
         """
         if session.recording.let_go_at is not None:
             raise LetGo(f"{session.name} was let go on {session.recording.let_go_at:%Y-%m-%d}")
-        path = self._directory / session.recording.path
-        if self.is_covered(session):
+        covered = self.is_covered(session)
+        path = self._places.root(session, between) / session.recording.path
+        if covered:
             return CoveredReader(path, None if key is None else identity(key), between)
         try:
             lying_path(path)
@@ -206,6 +211,8 @@ class Archive:
 
     def is_covered(self, session: Session) -> bool:
         """Whether a session's recording is encrypted, and nothing plain of it lies there."""
+        if self._places.is_stored(session):
+            return session.recording.compaction is Compaction.ENCRYPTED
         path = self._directory / session.recording.path
         try:
             lying_path(path)

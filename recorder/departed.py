@@ -54,14 +54,19 @@ class Departed:
         """The sessions that have a tombstone, in their order, a page of them after `after`."""
         return self._tombstones.numbers(after, limit)
 
-    def about(self, session: Session, kept: Kept | None, laid: Laid | None) -> Iterator[Finding]:
-        """What is wrong with a session's tombstone, or with there being none."""
+    def about(
+        self, session: Session, kept: Kept | None, laid: Laid | None, *, here: bool = True
+    ) -> Iterator[Finding]:
+        """What is wrong with a session's tombstone, or with there being none.
+
+        What lies beside it is looked at where its recording lay `here`.
+        """
         stem = plain_path(self._directory / session.recording.path)
         if laid is None:
             yield from _unlaid(session, stem)
             return
         yield from about_tombstone(laid, session, kept, self._ask(session, laid), self._signed)
-        if laid.finished or self._now() - laid.at > PATIENCE:
+        if here and (laid.finished or self._now() - laid.at > PATIENCE):
             lie = ((TOMBSTONE, laid.text), (TOMBSTONE_SIGNATURE, laid.signature))
             yield from beside(session, stem, lie, "tombstone that was laid")
             yield from _left(session, stem)

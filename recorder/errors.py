@@ -62,3 +62,15 @@ class SomebodyIsAtIt(NotCovered):
 
 class Covered(RecorderError):
     """A recording is encrypted to the auditors, and nobody has handed in an identity."""
+
+
+class StoreAway(RecorderError):
+    """The object store could not be asked, or did not take what it was given; it is tried again."""
+
+
+class OtherBytes(RecorderError):
+    """The object store has other bytes under a name than those that lie here."""
+
+
+class NotYetStored(RecordingMissing):
+    """Another machine has recorded it, and it is not in the object store yet."""

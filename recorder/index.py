@@ -38,6 +38,7 @@ from recorder.session import (
     Kind,
     Session,
     SessionInfo,
+    Shipment,
     Stored,
 )
 from recorder.told import Told
@@ -583,4 +584,5 @@ def _stored(row: Row[tuple[object, ...]]) -> Stored:
         Compaction(row.compaction) if row.compaction else None,
         row.compacted_size,
         row.points,
+        Shipment(row.shipment) if row.shipment else None,
     )

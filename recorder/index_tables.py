@@ -77,6 +77,7 @@ sessions = Table(
     Column("compacted_size", _big),
     Column("points", String(64)),
     Column("runner", String(32)),  # which process records it
+    Column("shipment", String(16)),  # what became of it in the object store
     sqlite_autoincrement=True,
 )
 Index("ix_sessions_user", sessions.c.user, sessions.c.id)
@@ -100,6 +101,13 @@ Index(
     sessions.c.id,
     sqlite_where=is_uncompacted,
     postgresql_where=is_uncompacted,
+)
+is_unshipped = sessions.c.shipment.is_(None)
+Index(
+    "ix_sessions_unshipped",
+    sessions.c.id,
+    sqlite_where=is_unshipped,
+    postgresql_where=is_unshipped,
 )
 
 files = Table(

@@ -14,7 +14,15 @@ from typing import Final, Protocol
 
 from recorder.asciicast import Event
 from recorder.chunks import filled, is_full
-from recorder.errors import Covered, IndexUnavailable, LetGo, RecorderError, RecordingMissing
+from recorder.errors import (
+    Covered,
+    IndexUnavailable,
+    LetGo,
+    NotYetStored,
+    RecorderError,
+    RecordingMissing,
+    StoreAway,
+)
 from recorder.index import FileRow, Index
 from recorder.lines import Line, Place, lines_of, offset
 from recorder.reader import Reader
@@ -220,9 +228,8 @@ class Indexer:
             return self._listed(each, each.session, over)
         except LetGo:
             return Update(each.session, Standing(State.GONE), anew=True)
-        except (RecordingMissing, OSError) as error:
-            each.tries += 1  # it may have been compressed at this moment
-            return None if each.tries < _TRIES else self._failed(each, each.session, str(error))
+        except (RecordingMissing, StoreAway, OSError) as error:
+            return self._missing(each, each.session, error)
         except RecorderError as error:
             each.lines += each.transcriber.end() if each.transcriber is not None else []
             return self._failed(each, each.session, str(error))
@@ -234,6 +241,14 @@ class Indexer:
         except BaseException:
             each.begin_anew()
             raise
+
+    def _missing(self, each: _Followed, session: Session, error: Exception) -> Update | None:
+        """It may have been compressed at this moment; or be on its way from another machine."""
+        if isinstance(error, (NotYetStored, StoreAway)):
+            each.session = None  # its row says when that is over
+            return None
+        each.tries += 1
+        return None if each.tries < _TRIES else self._failed(each, session, str(error))
 
     def _read(self, each: _Followed, session: Session, over: bool) -> Update | None:
         reader = self._recordings.open(session, self._rest)

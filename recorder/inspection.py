@@ -4,7 +4,6 @@ One recording at a time; all of them are `rounds`. Whatever is wrong with one is
 end: rows, seals and files may be anything.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -16,14 +15,16 @@ from recorder.age import Identity
 from recorder.compacted import scenes_hold
 from recorder.covered import opened_covered
 from recorder.departed import Departed, beside
-from recorder.errors import CorruptRecording, RecorderError, RecordingMissing
+from recorder.errors import CorruptRecording, RecorderError, StoreAway
 from recorder.growing import stands
 from recorder.index import Index
 from recorder.manifest import Manifest, Part, read_manifest
-from recorder.plain import AGE, CHUNK, ZST, covered_path, lying_path, plain_chunks, plain_path
+from recorder.places import Places
+from recorder.plain import CHUNK, ZST, covered_path, lying_path, plain_chunks, plain_path
 from recorder.seal import MANIFEST, SIGNATURE
 from recorder.seals import Kept, Prefix, Seals
 from recorder.session import Compaction, Session, session_name
+from recorder.stored import COVERING, Count, Stored, hashed
 from recorder.tombstones import Laid
 from recorder.verify import (
     Finding,
@@ -46,13 +47,12 @@ PATIENCE: Final = timedelta(minutes=1)
 Told = Callable[[Collection[int]], Mapping[int, Sequence[str]]]
 """Of these sessions, the SHA-256 of the seals that the log of events was told of."""
 
-Count = Callable[[int], object]
-"""Hears of so many more bytes that were read; what it raises ends the work."""
-
 SLOWEST: Final = 4_000_000
 """Bytes a second that are encrypted at least."""
 
-COVERING: Final = ZST + AGE
+UNSTORED: Final = timedelta(hours=2)
+"""How long another machine has to bring a recording into the store."""
+
 _TRIES = 3
 
 
@@ -95,8 +95,12 @@ class Inspection:
         departed: Departed,
         told: Told,
         identity: Identity | None = None,
+        places: Places | None = None,
+        stored: Stored | None = None,
     ) -> None:
         self.directory = directory
+        self._places = places or Places(directory)
+        self._stored = stored
         self._index = index
         self._seals = seals
         self._signed = signed
@@ -156,7 +160,7 @@ class Inspection:
         def found() -> Iterator[Finding]:
             yield from about_seal(Seal.judged(kept, self._signed))
             yield from self._own(session, kept)
-            yield from self._lying(session, kept, lambda _: None)
+            yield from self._kept_at(session, kept, None, lambda _: None)
 
         return _settled(session.name, found)
 
@@ -174,10 +178,32 @@ class Inspection:
         else:
             yield from about_told(kept, case.told, sealed=session.recording.sealed)
             yield from self._own(session, kept)
-            yield from self._lying(session, kept, count) if case.laid is None else ()
-        yield from self.departed.about(session, kept, case.laid)
+            yield from self._kept_at(session, kept, case.laid, count)
+        here = self._stored is None or self._places.is_here(session)
+        yield from self.departed.about(session, kept, case.laid, here=here)
+
+    def _kept_at(
+        self, session: Session, kept: Kept, laid: Laid | None, count: Count
+    ) -> Iterator[Finding]:
+        """Its files, wherever they are; of one that was let go, what is left in the store."""
+        if self._stored is not None and self._places.is_stored(session):
+            yield from self._stored.about(session, kept, laid, count)
+            if laid is None and self.identity is not None:
+                yield from self._lying(session, kept, count, self._places.root(session))
+        elif self._stored is not None and self._places.is_elsewhere(session):
+            yield from self._not_yet(session) if laid is None else ()
+        else:
+            yield from self._beside(session, kept)
+            yield from self._lying(session, kept, count) if laid is None else ()
+
+    def _not_yet(self, session: Session) -> Iterator[Finding]:
+        if session.ended_at is not None and self._now() - session.ended_at > UNSTORED:
+            said = f"{session.name}: it is neither here nor in the object store."
+            yield Finding(Wrong.MISSING, session.name, said)
 
     def _without_seal(self, session: Session, prefix: Prefix | None) -> Iterator[Finding]:
+        if session.live and self._places.is_elsewhere(session):
+            return  # it is for that machine to say
         if session.live and prefix is not None:
             for file, held in stands(self.directory / session.recording.path, prefix):
                 yield from about_beginning(session, prefix, file.name, held)
@@ -187,10 +213,12 @@ class Inspection:
             said = f"{session.name}: it is over and was never sealed."
             yield Finding(Wrong.UNSEALED, session.name, said)
 
-    def _own(self, session: Session, kept: Kept) -> Iterator[Finding]:
+    def _beside(self, session: Session, kept: Kept) -> Iterator[Finding]:
         stem = plain_path(self.directory / session.recording.path)
         lie = ((MANIFEST, kept.manifest), (SIGNATURE, kept.signature))
         yield from beside(session, stem, lie, "seal that was kept")
+
+    def _own(self, session: Session, kept: Kept) -> Iterator[Finding]:
         try:
             manifest = read_manifest(kept.manifest)
         except CorruptRecording as error:
@@ -198,8 +226,11 @@ class Inspection:
             return
         yield from about_row(session, manifest)
 
-    def _lying(self, session: Session, kept: Kept, count: Count) -> Iterator[Finding]:
-        directory = (self.directory / session.recording.path).parent
+    def _lying(
+        self, session: Session, kept: Kept, count: Count, root: Path | None = None
+    ) -> Iterator[Finding]:
+        path = (root or self.directory) / session.recording.path
+        directory = path.parent
         try:
             manifest = read_manifest(kept.manifest)
         except CorruptRecording:
@@ -207,16 +238,15 @@ class Inspection:
         covered = manifest.covered
         for part in manifest.files:
             if covered is not None and part.name == covered.name.removesuffix(COVERING):
-                yield from self._under(session, manifest, part, count)
+                yield from self._under(session, manifest, path.with_name(part.name), part, count)
             else:
                 yield from about_file(manifest, _measured(directory, manifest, part.name, count))
-        yield from _scenes(session, plain_path(self.directory / session.recording.path))
+        yield from _scenes(session, plain_path(path))
 
     def _under(
-        self, session: Session, manifest: Manifest, cast: Part, count: Count
+        self, session: Session, manifest: Manifest, path: Path, cast: Part, count: Count
     ) -> Iterator[Finding]:
         """The cast of a recording that is encrypted: what it holds, and that it is not there."""
-        path = (self.directory / session.recording.path).with_name(cast.name)
         if session.recording.sealed:
             for file in (path, path.with_name(cast.name + ZST)):
                 if file.exists():
@@ -261,6 +291,8 @@ def _settled(name: str, found: Callable[[], Iterator[Finding]]) -> list[Finding]
     """What was found; that it can't be judged is a finding too."""
     try:
         return list(found())
+    except StoreAway:
+        raise
     except (RecorderError, ValueError, TypeError, AttributeError, OSError) as error:
         return [Finding(Wrong.CHANGED, name, f"{name}: it can't be judged: {error}.")]
 
@@ -277,7 +309,7 @@ def _measured(directory: Path, manifest: Manifest, name: str, count: Count) -> M
 def _measure(directory: Path, manifest: Manifest, name: str, count: Count) -> Measure:
     """No more is read than was sealed, and one piece: a bomb is found, not unpacked."""
     most = max((each.size for each in manifest.files if each.name == name), default=0)
-    return _hashed(name, lambda: plain_chunks(lying_path(directory / name)), most, count)
+    return hashed(name, lambda: plain_chunks(lying_path(directory / name)), most, count)
 
 
 def _revealed(path: Path, cast: Part, identity: Identity, count: Count) -> Measure:
@@ -288,20 +320,4 @@ def _revealed(path: Path, cast: Part, identity: Identity, count: Count) -> Measu
             while chunk := file.read(CHUNK):
                 yield chunk
 
-    return _hashed(cast.name, chunks, cast.size, count)
-
-
-def _hashed(name: str, chunks: Callable[[], Iterator[bytes]], most: int, count: Count) -> Measure:
-    digest, size = hashlib.sha256(), 0
-    try:
-        for chunk in chunks():
-            digest.update(chunk)
-            size += len(chunk)
-            count(len(chunk))
-            if size > most:
-                break
-    except RecordingMissing:
-        return Measure(name, None, None)
-    except RecorderError as error:
-        return Measure(name, size, None, str(error))
-    return Measure(name, size, digest.hexdigest())
+    return hashed(cast.name, chunks, cast.size, count)

@@ -9,7 +9,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, cast
+from typing import BinaryIO, Final, cast
 
 import zstandard
 
@@ -64,8 +64,14 @@ def opened_plain(path: Path, at: int = 0) -> io.BufferedReader:
     except OSError as error:
         raise RecordingMissing(f"{path.name} can't be read: {error.strerror}") from error
     file.seek(at)
-    raw = file if path.suffix != ZST else _Decompressed(file, path.name)
-    return io.BufferedReader(cast(io.RawIOBase, raw), _BUFFER)
+    if path.suffix == ZST:
+        return unpacked(cast(io.RawIOBase, file), path.name)
+    return io.BufferedReader(file, _BUFFER)
+
+
+def unpacked(packed: io.RawIOBase, name: str) -> io.BufferedReader:
+    """What zstd frames hold, for whoever closes it. Reading raises CorruptRecording."""
+    return io.BufferedReader(cast(io.RawIOBase, _Decompressed(packed, name)), _BUFFER)
 
 
 def plain_chunks(path: Path) -> Iterator[bytes]:
@@ -99,11 +105,11 @@ def plain_measure(path: Path, most: int | None = None) -> tuple[int, str]:
 class _Decompressed(io.RawIOBase):
     """The content of a file of zstd frames; one that is cut ends with its last whole block."""
 
-    def __init__(self, file: io.FileIO, name: str) -> None:
+    def __init__(self, file: io.RawIOBase, name: str) -> None:
         self._file = file
         self.name = name
         decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-        self._content = decompressor.stream_reader(file, read_across_frames=True)
+        self._content = decompressor.stream_reader(cast(BinaryIO, file), read_across_frames=True)
 
     def readable(self) -> bool:
         return True

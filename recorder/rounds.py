@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final, ParamSpec, Self, TypeVar
 
 from recorder.index import Index
-from recorder.inspection import PATIENCE, Case, Count, Inspection
+from recorder.inspection import PATIENCE, Case, Inspection
 from recorder.plain import plain_path
 from recorder.seals import Kept, Seals
 from recorder.session import session_name
+from recorder.stored import Count
 from recorder.verify import (
     Finding,
     Judge,

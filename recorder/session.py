@@ -50,6 +50,18 @@ class Compaction(StrEnum):
     ENCRYPTED = "encrypted"
 
 
+class Shipment(StrEnum):
+    """What became of a recording that was to go into the object store.
+
+    `corrupt`: it is not what was sealed, and stays where it is; `other`: the store has other bytes
+    under its names, which nobody changes.
+    """
+
+    SHIPPED = "shipped"
+    CORRUPT = "corrupt"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """A terminal's size in character cells, as the client gave it (0 and 60000 do occur)."""
@@ -92,7 +104,7 @@ class Stored:
     Until the session has ended, `sha256` (hex, of the whole file) is None and the rest is 0.
     `let_go_at` is when it was let go: its file is no more. Hash and size are of the plain content;
     of one that was compacted, `compacted_size` is the file's, and `points` the SHA-256 (hex) of
-    what finds a time in it.
+    what finds a time in it. `shipment` is what became of it in the object store.
     """
 
     path: str
@@ -104,6 +116,7 @@ class Stored:
     compaction: Compaction | None = None
     compacted_size: int | None = None
     points: str | None = None
+    shipment: Shipment | None = None
 
 
 @dataclass(frozen=True, slots=True)

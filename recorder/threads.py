@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -28,6 +29,32 @@ async def to_the_end(work: Callable[[], T], threads: Executor | None = None) -> 
     if cancelled is not None:
         raise cancelled from future.exception()
     return future.result()
+
+
+async def behind_all(work: Callable[[], T], name: str) -> T:
+    """What `work` gives, done in a thread of its own that nobody waits for.
+
+    Cancelling leaves it to itself; it ends with the process, wherever it is then. So it has to be
+    such that it can be done anew.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def heard(act: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody wants to hear it
+            loop.call_soon_threadsafe(lambda: None if future.done() else act())
+
+    def run() -> None:
+        try:
+            done = work()
+        except Exception as error:  # noqa: BLE001 (it is handed on)
+            failure = error
+            heard(lambda: future.set_exception(failure))
+        else:
+            heard(lambda: future.set_result(done))
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await future
 
 
 class Later:

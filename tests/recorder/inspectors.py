@@ -8,6 +8,8 @@ from recorder import Index, Seals
 from recorder.departed import Departed
 from recorder.inspection import Inspection, Told
 from recorder.manifest import sha256_of
+from recorder.places import Places
+from recorder.stored import Stored
 from recorder.tombstones import Tombstones
 from recorder.verify import By, Judge, Witness
 from tests.recorder.places import Sqlite
@@ -38,6 +40,8 @@ def inspector(
     *,
     judge: Judge = signed,
     told: Told | None = None,
+    places: Places | None = None,
+    stored: Stored | None = None,
 ) -> Inspection:
     """Inspects later; of what was let go the `witness` knows more.
 
@@ -51,5 +55,10 @@ def inspector(
         return {number: [kept.sha256] for number, kept in seals.of_all(sessions).items() if kept}
 
     return Inspection(
-        recordings, index, seals, judge, now=later, departed=departed, told=told or all_told
+        *(recordings, index, seals, judge),
+        now=later,
+        departed=departed,
+        told=told or all_told,
+        places=places,
+        stored=stored,
     )

@@ -1,0 +1,236 @@
+"""Shipping what was recorded into the object store, while the service runs, behind all else.
+
+In a thread of its own, that nobody waits for: what it was at is done again at the next start. A
+store that is away is asked less and less often; sessions go on meanwhile, and their recordings stay
+here until it is back.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from bastion import happenings, metrics
+from bastion.actor import Actor
+from bastion.errors import BastionError
+from bastion.events import Happened, What
+from bastion.metrics import Meters
+from bastion.store.journal import Journal
+from bastion.storing import Storing
+from recorder import Index, RecorderError, Seals, Session
+from recorder.errors import NotSealed, StoreAway
+from recorder.inspection import Inspection
+from recorder.shelf import Shelf
+from recorder.shipping import Shipping
+from recorder.spool import Spool
+from recorder.stored import Stored
+from recorder.threads import behind_all
+
+log = logging.getLogger(__name__)
+
+LOOK: Final = 10.0
+"""Seconds between two looks for recordings that are over."""
+
+HOUR: Final = 3600.0
+"""Seconds between two looks for what need not be here any more."""
+
+FIRST, LONGEST = 1.0, 60.0
+"""Seconds until a store that is away is asked again: each time twice as long, up to that."""
+
+GONE: Final = 10.0
+"""Seconds that a store is away before it is told of."""
+
+
+class _Stopped(Exception):
+    """The service ends."""
+
+
+class Attempts:
+    """What is known of a store that is asked again and again. `clock` gives seconds that never go
+    back; `told` hears when it is away for long, and when it is there again."""
+
+    def __init__(self, clock: Callable[[], float], told: Callable[[str | None], None]) -> None:
+        self._clock = clock
+        self._told = told
+        self._since: float | None = None
+        self._rest = FIRST
+        self._said = False
+
+    @property
+    def away(self) -> float:
+        """Seconds that it has been away, 0 where it is not."""
+        return 0.0 if self._since is None else self._clock() - self._since
+
+    def well(self) -> None:
+        """It has answered."""
+        said, self._said = self._said, False
+        self._since, self._rest = None, FIRST
+        if said:
+            self._told(None)
+
+    def failed(self, why: str) -> float:
+        """It has not; the seconds until it is asked again."""
+        rest, self._rest = self._rest, min(2 * self._rest, LONGEST)
+        if self._since is None:
+            self._since = self._clock()
+        if not self._said and self.away >= GONE:
+            self._said = True
+            self._told(why)
+        return rest
+
+
+class Shipper:
+    """Ships the recordings of one home in the name of the service."""
+
+    def __init__(
+        self,
+        shipping: Shipping,
+        spool: Spool | None,
+        storing: Storing,
+        journal: Journal,
+        *,
+        now: Callable[[], datetime],
+        actor: Actor,
+    ) -> None:
+        self._shipping = shipping
+        self._spool = spool
+        self._looked = -HOUR
+        self._storing = storing
+        self._journal = journal
+        self._now = now
+        self._actor = actor
+        self._stopped = False
+        self.attempts = Attempts(time.monotonic, self._tell)
+        self._waiting = (0, 0, 0.0)
+
+    async def keep(self) -> None:
+        """Ship what is due, again and again."""
+        try:
+            while True:
+                rest = await self._once()
+                await asyncio.sleep(rest)
+        finally:
+            self._stopped = True
+
+    def count(self) -> None:
+        """Ask the database how much is not in the store. It blocks, in a thread."""
+        count, size, oldest = self._storing.shipments.waiting()
+        lag = 0.0 if oldest is None else (self._now() - oldest).total_seconds()
+        self._waiting = count, size, max(0.0, lag)
+
+    def measure(self, meters: Meters) -> None:
+        """What was counted last, and how long the store has been away."""
+        count, size, lag = self._waiting
+        meters.put(metrics.UNSTORED, count)
+        meters.put(metrics.UNSTORED_BYTES, size)
+        meters.put(metrics.UNSTORED_SECONDS, lag)
+        meters.put(metrics.STORE_AWAY, self.attempts.away)
+
+    async def _once(self) -> float:
+        try:
+            problems = await behind_all(self._work, "shipping")
+        except StoreAway as error:
+            log.error("the object store: %s", error)
+            return await asyncio.to_thread(self.attempts.failed, str(error))
+        except (RecorderError, BastionError) as error:
+            log.error("shipping recordings: %s", error)
+            return LOOK
+        except Exception:
+            log.exception("shipping recordings failed")
+            return LOOK
+        for problem in problems:
+            log.error("%s", problem)
+        await asyncio.to_thread(self.attempts.well)
+        return LOOK
+
+    def _work(self) -> list[str]:
+        problems = self._shipping.run(self._pause)
+        if self._spool is not None and time.monotonic() - self._looked >= HOUR:
+            problems += self._spool.run(self._pause)
+            self._looked = time.monotonic()
+        return problems
+
+    def _pause(self) -> None:
+        if self._stopped:
+            raise _Stopped
+
+    def _tell(self, why: str | None) -> None:
+        details = {"away": why is not None, "waiting": self._waiting[0]}
+        told = Happened(
+            What.STORE_CHANGED,
+            self._actor.name,
+            why=why or "it is there again",
+            details=details,
+        )
+        try:
+            self._journal.tell(told, self._now())
+        except BastionError as error:
+            log.error("%s", error)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What shipping works with: the recordings below `directory`, and who keeps what of them."""
+
+    directory: Path
+    index: Index
+    seals: Seals
+    storing: Storing
+    inspection: Inspection
+    journal: Journal
+    service: Actor
+    now: Callable[[], datetime]
+
+    def told(self, session: Session, why: str) -> None:
+        """It can't go into the store: the log hears of it in the service's name."""
+        try:
+            told = happenings.of_refused_shipment(self.service, session, why)
+            self.journal.tell(told, self.now())
+        except BastionError as error:
+            raise NotSealed(str(error)) from error
+
+    def shipping(self, shelf: Shelf) -> Shipping:
+        """Into that store."""
+        return Shipping(
+            *(self.directory, self.index, self.seals),
+            shipments=self.storing.shipments,
+            shelf=shelf,
+            places=self.storing.places,
+            sound=self.inspection.alone,
+            told=self.told,
+            now=self.now,
+        )
+
+    def spool(self, stored: Stored, keep: timedelta) -> Spool:
+        """What is in that store stays here for so long."""
+        return Spool(
+            *(self.directory, self.index, self.seals),
+            shipments=self.storing.shipments,
+            stored=stored,
+            keep=keep,
+            told=self.told,
+            now=self.now,
+        )
+
+
+def shipper(parts: Parts, keep: timedelta | None) -> Shipper | None:
+    """What is in the store stays here for `keep`; for ever if that is None.
+
+    None where there is no store.
+    """
+    shelf, stored = parts.storing.shelf, parts.storing.stored
+    if shelf is None or stored is None:
+        return None
+    spool = None if keep is None else parts.spool(stored, keep)
+    return Shipper(
+        parts.shipping(shelf),
+        spool,
+        parts.storing,
+        parts.journal,
+        now=parts.now,
+        actor=parts.service,
+    )

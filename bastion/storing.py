@@ -1,0 +1,48 @@
+"""The object store of the recordings: what reads it, and what is known of what lies there.
+
+The recorder does it; it knows neither settings nor which machine a runner is of.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bastion.objects import Bucket, ObjectStore
+from recorder import Seals
+from recorder.fetched import Fetched
+from recorder.index import Database
+from recorder.places import Places
+from recorder.shelf import Shelf
+from recorder.shipments import Shipments
+from recorder.stored import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """`shelf` and `stored` are None where there is no store."""
+
+    shipments: Shipments
+    places: Places
+    shelf: Shelf | None = None
+    stored: Stored | None = None
+
+
+def storing(
+    bucket: Bucket | None,
+    database: Database,
+    seals: Seals,
+    *,
+    recordings: Path,
+    fetched: Path,
+    limit: int,
+    floor: int,
+    elsewhere: Callable[[str], bool],
+) -> Storing:
+    """With the store `bucket`; at most `limit` bytes that were read from it are kept in `fetched`,
+    where `floor` bytes of the disk stay free."""
+    shipments = Shipments(database)
+    if bucket is None:
+        return Storing(shipments, Places(recordings))
+    shelf = Shelf(ObjectStore(bucket))
+    copies = Fetched(fetched, shelf, seals, limit=limit, floor=floor)
+    return Storing(shipments, Places(recordings, copies, elsewhere), shelf, Stored(shelf))

@@ -1,0 +1,96 @@
+"""The spool: recordings that the object store has are not kept on this machine for ever.
+
+Before one goes from here it is read back from the store, and has to be what was sealed. It blocks.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from recorder.departed import lying
+from recorder.errors import RecorderError, StoreAway
+from recorder.files import sync_directory
+from recorder.index import Index
+from recorder.objects import folder_of
+from recorder.seal import MANIFEST, SIGNATURE
+from recorder.seals import Seals
+from recorder.session import Session, Shipment
+from recorder.shipments import Shipments
+from recorder.shipping import Told
+from recorder.stored import Stored
+
+_MANIFEST = re.compile(r"S-(?P<number>[0-9]{1,18})(-[0-9]{1,2})?\.manifest", re.ASCII)
+
+
+class Spool:
+    """The files below `directory`, of which those that are in the store stay for `keep`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        index: Index,
+        seals: Seals,
+        *,
+        shipments: Shipments,
+        stored: Stored,
+        keep: timedelta,
+        told: Told,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._directory = directory
+        self._index = index
+        self._seals = seals
+        self._shipments = shipments
+        self._stored = stored
+        self._keep = keep
+        self._told = told
+        self._now = now
+
+    def run(self, pause: Callable[[], object] = lambda: None) -> list[str]:
+        """Take away what has been here for long enough; sentences on what could not go.
+
+        `pause` is called between two pieces; what it raises ends the run. Raises StoreAway,
+        IndexUnavailable.
+        """
+        problems: list[str] = []
+        for session in self._due():
+            try:
+                problems += self._let_go(session, pause)
+            except StoreAway:
+                raise
+            except (RecorderError, OSError, ValueError, TypeError) as error:
+                problems.append(f"{session.name} stays here, though the store has it: {error}")
+        return problems
+
+    def _due(self) -> Iterator[Session]:
+        """What lies here tells which: the database knows of all machines' recordings."""
+        before = self._now() - self._keep
+        for day in sorted(self._directory.glob("[0-9]*/[0-9]*/[0-9]*")):
+            found = filter(None, (_MANIFEST.fullmatch(file.name) for file in day.iterdir()))
+            for session in self._index.read({int(match["number"]) for match in found}).values():
+                if session is not None and _is_due(session, before):
+                    yield session
+
+    def _let_go(self, session: Session, pause: Callable[[], object]) -> list[str]:
+        kept = self._seals.of(session.id)
+        if kept is None:
+            raise ValueError("its seal is missing")
+        for finding in self._stored.about(session, kept, None, lambda _: pause()):
+            why = f"what the object store gives back is not what was sealed: {finding.sentence}"
+            self._told(session, why)
+            self._shipments.keep(session.id, Shipment.OTHER)
+            return [f"{session.name} stays here: {why}"]
+        stem = self._directory / folder_of(session)
+        for file in lying(stem.parent, stem.name):
+            file.unlink(missing_ok=True)
+        for suffix in (SIGNATURE, MANIFEST):  # the last tells that there is something to be done
+            stem.with_name(stem.name + suffix).unlink(missing_ok=True)
+        sync_directory(stem.parent)
+        return []
+
+
+def _is_due(session: Session, before: datetime) -> bool:
+    recording = session.recording
+    over = session.ended_at is not None and session.ended_at < before
+    return over and recording.shipment is Shipment.SHIPPED and recording.let_go_at is None

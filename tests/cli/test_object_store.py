@@ -1,0 +1,126 @@
+"""Recordings in an object store: read on any machine that has the database."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bastion.app import Services
+from bastion.stewarding import shipping_parts
+from recorder import Kind
+from tests.cli.desks import Installation
+from tests.cli.recordings import recorded
+
+
+def settled(installation: Installation, database: Path, store: str) -> None:
+    """The same database, and the same store; recordings that are over need not be compacted."""
+    settings = installation.home.settings
+    url = f'url = "sqlite:///{database}"'
+    url = f'url = "sqlite:///{database}"'
+    content = re.sub(r"^(# )?url = .*$", url, settings.read_text(), flags=re.MULTILINE)
+    settings.write_text(content.replace("[recording]\n", f'[recording]\nstore = "{store}"\n'))
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Path:
+    made = tmp_path / "bucket"
+    made.mkdir(mode=0o700)
+    return made
+
+
+@pytest.fixture
+def first(furnished: Installation, bucket: Path) -> Installation:
+    """A machine with a store."""
+    settled(furnished, furnished.home.database, f"file://{bucket}")
+    return furnished
+
+
+@pytest.fixture
+def second(first: Installation, furnishings: Installation, tmp_path: Path) -> Installation:
+    """Another, with the same keys, on the same database and the same store."""
+    other = furnishings.copied(tmp_path / "second")
+    settled(other, first.home.database, f"file://{tmp_path / 'bucket'}")
+    other.home.settings.write_text(f'node = "second"\n{other.home.settings.read_text()}')
+    return other
+
+
+def ship(services: Services) -> list[str]:
+    """All that is over, as the service does it by and by."""
+    assert services.storing.shelf is not None
+    with services.store.write() as connection:
+        connection.exec_driver_sql("UPDATE sessions SET compaction = 'kept'")
+    return shipping_parts(services).shipping(services.storing.shelf).run()
+
+
+async def test_any_machine_shows_what_one_has_recorded(
+    first: Installation, second: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Replay, transcript, export, verify; by what is in the store alone."""
+    with first.services() as services:
+        await recorded(services.archive, Kind.EXEC, "uptime")
+        assert "and not in the store yet" in second("replay", "S-1", status=1).err
+        assert ship(services) == []
+    second("replay", "S-1", "--speed", "1000")
+    assert "hello" in capsys.readouterr().out
+    assert "hello" in second("transcript", "S-1").out
+    assert "Nothing was changed" in second("verify", "S-1").out
+    assert "1 recordings: nothing was changed" in second("verify", "--all").out
+    assert not list((second.home.recordings).rglob("S-*"))
+
+
+async def test_what_the_store_has_changed_is_found_anywhere(
+    first: Installation, second: Installation, bucket: Path
+) -> None:
+    """It is no recording any more, and verify says so."""
+    with first.services() as services:
+        await recorded(services.archive, Kind.EXEC, "uptime")
+        ship(services)
+        [session] = services.index.find()
+    cast = bucket / session.recording.path.removesuffix(".cast") / "S-1.cast"
+    cast.write_bytes(cast.read_bytes().replace(b"hello", b"hullo"))
+    assert "is not what was sealed" in second("replay", "S-1", status=1).err
+    assert "S-1: S-1.cast was changed." in second("verify", "--all", status=1).out
+    assert "nothing was changed" in first("verify", "--all").out
+
+
+def test_the_doctor_tries_the_store(first: Installation, bucket: Path) -> None:
+    """Whether it is there, whether others read it, whether it makes each object once."""
+    assert "object store" not in first("doctor", status=None).out
+    bucket.chmod(0o755)
+    assert f"Others may read {bucket}" in first("doctor", status=1).out
+    bucket.rename(bucket.with_name("away"))
+    said = first("doctor", status=1).out
+    assert f"No recording gets into the object store: file://{bucket} takes no object: " in said
+
+
+async def test_the_doctor_tells_what_is_not_in_the_store(first: Installation, bucket: Path) -> None:
+    """What the store has otherwise is told to the log as well."""
+    with first.services() as services:
+        await recorded(services.archive, Kind.EXEC, "uptime")
+        [session] = services.index.find()
+        folder = bucket / session.recording.path.removesuffix(".cast")
+        folder.mkdir(parents=True)
+        (folder / "S-1.sent").write_bytes(b"other")
+        [said] = ship(services)
+    assert "the store has other bytes in " in said
+    assert "can't go into the object store: S-1." in first("doctor", status=1).out
+    assert "the store has other bytes" in first("audit", "--what", "recording.refused").out
+    assert (folder / "S-1.sent").read_bytes() == b"other"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('store = "bucket"', "is no object store"),
+        ('keep_local = "30d"', "keep_local needs a store"),
+    ],
+)
+def test_a_slip_in_the_settings_is_one_sentence(
+    furnished: Installation, line: str, said: str
+) -> None:
+    """With what to write."""
+    settings = furnished.home.settings
+    settings.write_text(settings.read_text().replace("[recording]\n", f"[recording]\n{line}\n"))
+    refused = furnished("sessions", status=1).err
+    assert said in refused
+    assert refused.count("\n") == 1
