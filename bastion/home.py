@@ -3,12 +3,9 @@
 A home is made beside its place and moved there whole, so that a half-made one is never found.
 """
 
-import errno
 import fcntl
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +21,7 @@ from bastion.config import principal
 from bastion.errors import BadInput, Conflict, Misconfigured, Unavailable
 from bastion.store import Store
 from bastion.store.places import is_server
+from bastion.workplace import made_whole, sync
 
 SETTINGS = """\
 # The settings of this bastion. They are read once, when a command or the service starts.
@@ -160,6 +158,9 @@ operators = true
 # emergency = true
 """
 
+SETTINGS_FILE = "bastion.toml"
+"""The file that makes a directory a home."""
+
 HOST_CERTIFICATE_LIFE = timedelta(days=3650)
 
 
@@ -183,7 +184,7 @@ class Home:
     @property
     def settings(self) -> Path:
         """`bastion.toml`."""
-        return self.directory / "bastion.toml"
+        return self.directory / SETTINGS_FILE
 
     @property
     def policy(self) -> Path:
@@ -309,15 +310,15 @@ def create(
     if database is not None and not is_server(database):
         raise BadInput("--database takes postgresql://…; without it a file is made.")
     directory = directory.resolve()
-    _demand_empty(directory)
+    demand_empty(directory)
     certified = _certified(names, listen, machine)
-    making = _within if _must_stay(directory) else _beside
-    with _as_sentence(directory), making(directory) as workplace:
+    with made_whole(directory, SETTINGS_FILE) as workplace:
         recipient = _fill(Home(workplace), listen, certified, now, database)
     return Made(Home(directory), listen, certified, recipient)
 
 
-def _demand_empty(directory: Path) -> None:
+def demand_empty(directory: Path) -> None:
+    """Raises Conflict where a home can't be made, as something is there already; Unavailable."""
     try:
         if Home(directory).settings.exists():
             raise Conflict(f"There is a home in {directory} already: it is left as it is.")
@@ -339,60 +340,6 @@ def _certified(names: tuple[str, ...], listen: Endpoint, machine: str) -> tuple[
     return tuple(dict.fromkeys(wanted))
 
 
-def _must_stay(directory: Path) -> bool:
-    """Whether the directory itself can't be replaced: a volume, or one that was made for us."""
-    if not directory.exists():
-        return False
-    return directory.is_mount() or not os.access(directory.parent, os.W_OK | os.X_OK)
-
-
-@contextmanager
-def _beside(directory: Path) -> Iterator[Path]:
-    """A workplace that becomes `directory` in one step at the end, or vanishes."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    workplace = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        yield workplace
-        _sync(workplace)
-        workplace.rename(directory)
-        _sync(directory.parent)
-    except BaseException:
-        shutil.rmtree(workplace, ignore_errors=True)
-        raise
-
-
-@contextmanager
-def _within(directory: Path) -> Iterator[Path]:
-    """A workplace in `directory`, moved out at the end, the settings last: they make it a home."""
-    workplace = Path(tempfile.mkdtemp(prefix=".init-", dir=directory))
-    moved: list[Path] = []
-    try:
-        yield workplace
-        directory.chmod(0o700)
-        last = Home(workplace).settings
-        for entry in sorted(workplace.iterdir(), key=lambda entry: entry == last):
-            moved.append(entry.rename(directory / entry.name))
-        workplace.rmdir()
-        _sync(directory)
-    except BaseException:
-        for entry in [workplace, *moved]:
-            shutil.rmtree(entry, ignore_errors=True)
-            with suppress(OSError):
-                entry.unlink()
-        raise
-
-
-@contextmanager
-def _as_sentence(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            sentence = f"Somebody else made {directory} at the same time: it is left as it is."
-            raise Conflict(sentence) from error
-        raise Unavailable(f"{directory} can't be made: {error.strerror}.") from error
-
-
 def _fill(
     home: Home, listen: Endpoint, names: tuple[str, ...], now: datetime, database: str | None
 ) -> str:
@@ -402,7 +349,7 @@ def _fill(
         directory.chmod(0o700)
     recipient = make_keys(home.keys)
     certify_host(home.keys, names, HOST_CERTIFICATE_LIFE, now)
-    _sync(home.keys)
+    sync(home.keys)
     _begin(database or f"sqlite:///{home.database}", now)
     quoted = ", ".join(f'"{name}"' for name in names)
     url = f"url = {json.dumps(database)}" if database else '# url = "sqlite:///bastion.db"'
@@ -424,14 +371,6 @@ def _begin(url: str, now: datetime) -> None:
         store.saw_time(now)
     finally:
         store.close()
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _pid_in(file: Path) -> int | None:

@@ -45,6 +45,8 @@ _LOUD = frozenset(
         What.RECORDING_CORRUPT,
         What.RECORDING_REFUSED,
         What.RULES_BROKEN,
+        What.ACCESS_SHUT,
+        What.HOME_RESTORED,
         What.CLOCK_RESET,
         What.DISK_CHANGED,
         What.STORE_CHANGED,

@@ -415,6 +415,21 @@ def _service(verb: str) -> Words:
     return lambda _: f"the bastion {verb}"
 
 
+def _shut(happened: Happened) -> str:
+    return f"{happened.actor} took back all access"
+
+
+def _backup_begun(happened: Happened) -> str:
+    keys = "" if happened.details.get("keys") is True else "out"
+    return f"{happened.actor} began a backup with{keys} the keys"
+
+
+def _restored(happened: Happened) -> str:
+    made = _moment(happened, "made_at", ", made ")
+    kept = " with the access of then" if happened.details.get("keep_access") is True else ""
+    return f"{happened.actor} restored this home from a backup{made}{kept}"
+
+
 def _clock_reset(happened: Happened) -> str:
     return f"{happened.actor} took the clock for right, though it was later before"
 
@@ -506,6 +521,9 @@ _SAID: Mapping[What, Words] = {
     What.KRL_WRITTEN: _krl_written,
     What.SERVICE_STARTED: _service("began to serve"),
     What.SERVICE_STOPPED: _service("stopped serving"),
+    What.ACCESS_SHUT: _shut,
+    What.BACKUP_BEGUN: _backup_begun,
+    What.HOME_RESTORED: _restored,
     What.CLOCK_RESET: _clock_reset,
     What.CLOCK_TRUSTED: _clock_trusted,
     What.DISK_CHANGED: _disk_changed,

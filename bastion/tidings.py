@@ -231,6 +231,9 @@ _PLAIN: Final[Mapping[What, _Words]] = {
         "How long recordings are kept was changed by {actor}",
     ),
     What.CLOCK_TRUSTED: (Group.ADMINISTRATION, "The clock was taken for right by {actor}"),
+    What.ACCESS_SHUT: (Group.ADMINISTRATION, "All access was taken back by {actor}: {why}"),
+    What.BACKUP_BEGUN: (Group.ADMINISTRATION, "A backup was begun by {actor}"),
+    What.HOME_RESTORED: (Group.ADMINISTRATION, "A home was restored from a backup by {actor}"),
     What.CLOCK_RESET: (Group.ADMINISTRATION, "The latest known time was set back by {actor}"),
 }
 

@@ -11,6 +11,7 @@ from click.shell_completion import shell_complete
 from cli import actor, door, output, person
 from cli.audit import audit
 from cli.authority import ca
+from cli.backup import backup, restore, shut
 from cli.certificates import certificates
 from cli.demo import demo
 from cli.desk import Desk
@@ -109,6 +110,7 @@ for verb in (
     grants,
     extend,
     revoke,
+    shut,
     review,
     certificates,
     sessions,
@@ -128,6 +130,8 @@ for verb in (
     evidence,
     kill,
     audit,
+    backup,
+    restore,
     notices,
     notify,
 ):

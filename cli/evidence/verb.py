@@ -8,7 +8,7 @@ import click
 
 from bastion import happenings, names
 from bastion.dossier import Dossier, Registry
-from bastion.errors import BadInput, Conflict, NotFound, Unavailable
+from bastion.errors import BadInput, NotFound, Unavailable
 from bastion.events import Details, Happened, What
 from cli.desk import Desk
 from cli.evidence import documents
@@ -19,9 +19,9 @@ from cli.evidence.tarball import Tarball, written_aside
 from cli.evidence.words import counted, first_lines, not_proved, proved
 from cli.listing import as_json
 from cli.output import printable
+from cli.room import demand_room, megabytes
 from cli.sessions import wanted_session
 from cli.verb import Verb
-from recorder.space import Marks, disk_of
 
 
 def _about(text: str) -> tuple[str, int]:
@@ -132,27 +132,9 @@ MANY: Final = 1 << 30
 
 def _demand_room(desk: Desk, size: int, output: Path) -> None:
     """A pack beside the recordings must not take the room of those that are being written."""
-    settings = desk.services.settings
-    recordings = settings.recordings(desk.services.home)
-    try:
-        disk, kept = disk_of(output.parent), 0
-        if output.parent.stat().st_dev == recordings.stat().st_dev:
-            of = settings.recording
-            marks = Marks(of.low_water, of.reserve, of.emergency_reserve).fitted(disk.total)
-            kept = marks.low
-    except OSError as error:
-        raise Unavailable(f"{str(output)!a} can't be written: {error.strerror}.") from None
-    if disk.free - size < kept:
-        raise Conflict(
-            f"The pack needs {_megabytes(size)}, and of {_megabytes(disk.free)} that are free "
-            f"there {_megabytes(kept)} are kept for recordings: name a file on another disk."
-        )
+    demand_room(desk.services.settings, desk.services.home, size, output, "The pack")
     if size > MANY:
-        desk.output.note(f"{_megabytes(size)} of recordings are packed; that takes a while.")
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1_000_000:,.1f} MB".replace(",", " ")
+        desk.output.note(f"{megabytes(size)} of recordings are packed; that takes a while.")
 
 
 def _say(desk: Desk, output: Path, facts: Facts, packed: Packed) -> None:
@@ -162,7 +144,7 @@ def _say(desk: Desk, output: Path, facts: Facts, packed: Packed) -> None:
         out.line(printable(out.styled(line, "red") if line.startswith("WRONG") else line))
     sessions = counted(len(facts.held), "session")
     events = counted(len(facts.proof.events), "event")
-    what = f"{sessions}, {events}, {packed.files} files, {_megabytes(packed.bytes)}"
+    what = f"{sessions}, {events}, {packed.files} files, {megabytes(packed.bytes)}"
     out.line(printable(f"{output}: {facts.name}, {what}"))
     out.line(f"SHA256SUMS {packed.sha256}")
     for sentence in proved(facts):

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from bastion import home as home_room
+from bastion import workplace
 from bastion.addresses import Endpoint
 from bastion.authority import Authority, key_problems
 from bastion.config import Settings
@@ -149,7 +151,7 @@ def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory that can't be replaced, as a container's volume."""
     directory = tmp_path / "volume"
     directory.mkdir()
-    monkeypatch.setattr(home_room, "_must_stay", lambda path: path == directory)
+    monkeypatch.setattr(workplace, "_must_stay", lambda path: path == directory)
     return directory
 
 
@@ -170,7 +172,10 @@ def test_a_home_in_a_volume(volume: Path) -> None:
     ]
 
 
-BROKEN_STEPS = ["make_keys", "certify_host", "write_private", "_sync"]
+BROKEN_STEPS = [
+    *((home_room, name) for name in ("make_keys", "certify_host", "write_private")),
+    (workplace, "sync"),
+]
 
 
 def broken(*_: object, **__: object) -> None:
@@ -180,10 +185,10 @@ def broken(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize("step", BROKEN_STEPS)
 def test_a_home_that_can_not_be_finished_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[ModuleType, str]
 ) -> None:
     """Whichever step fails, nothing is left behind, and the reason is a sentence."""
-    monkeypatch.setattr(home_room, step, broken)
+    monkeypatch.setattr(*step, broken)
     with pytest.raises(Unavailable, match="can't be made: No space left on device"):
         make(tmp_path / "home")
     assert list(tmp_path.iterdir()) == []
@@ -191,10 +196,10 @@ def test_a_home_that_can_not_be_finished_is_not_there(
 
 @pytest.mark.parametrize("step", BROKEN_STEPS)
 def test_a_volume_is_left_empty_when_it_fails(
-    volume: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    volume: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[ModuleType, str]
 ) -> None:
     """Also where the parts had been moved to their places already."""
-    monkeypatch.setattr(home_room, step, broken)
+    monkeypatch.setattr(*step, broken)
     with pytest.raises(Unavailable, match="No space left on device"):
         make(volume)
     assert list(volume.iterdir()) == []
