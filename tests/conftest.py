@@ -22,6 +22,7 @@ REAL = Path(__file__).parent / "e2e"
 """Tests with sshd, ssh and terminals: one after another, however many run at once."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long row of real ones first, by one process; others do the rest meanwhile.
 
