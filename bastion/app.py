@@ -101,7 +101,12 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             floor=settings.recording.low_water,
             elsewhere=of_other_machines(journal),
         )
-        removal = Removal(recordings, index, tombstones, [texts.forget], node=journal.node)
+        removal = Removal(
+            *(recordings, index, tombstones, [texts.forget]),
+            node=journal.node,
+            store=stores.clearing,
+            serves=lambda node: node in {runner.node for runner in store.runners()},
+        )
         inspection = inspecting(
             *(recordings, index, seals),
             authority=authority,

@@ -29,6 +29,7 @@ from recorder.shipping import Shipping
 from recorder.spool import Spool
 from recorder.stored import Stored
 from recorder.threads import behind_all
+from recorder.tombstones import Tombstones
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class Shipper:
     def __init__(
         self,
         shipping: Shipping,
-        spool: Spool | None,
+        spool: Spool,
         storing: Storing,
         journal: Journal,
         *,
@@ -149,7 +150,7 @@ class Shipper:
 
     def _work(self) -> list[str]:
         problems = self._shipping.run(self._pause)
-        if self._spool is not None and time.monotonic() - self._looked >= HOUR:
+        if time.monotonic() - self._looked >= HOUR:
             problems += self._spool.run(self._pause)
             self._looked = time.monotonic()
         return problems
@@ -179,6 +180,7 @@ class Parts:
     directory: Path
     index: Index
     seals: Seals
+    tombstones: Tombstones
     storing: Storing
     inspection: Inspection
     journal: Journal
@@ -205,12 +207,15 @@ class Parts:
             now=self.now,
         )
 
-    def spool(self, stored: Stored, keep: timedelta) -> Spool:
-        """What is in that store stays here for so long."""
+    def spool(self, stored: Stored, keep: timedelta | None) -> Spool:
+        """What is in that store stays here for so long; for ever, if that is None."""
         return Spool(
             *(self.directory, self.index, self.seals),
+            tombstones=self.tombstones,
             shipments=self.storing.shipments,
             stored=stored,
+            sound=self.inspection.alone,
+            departed=self.inspection.departed,
             keep=keep,
             told=self.told,
             now=self.now,
@@ -225,7 +230,7 @@ def shipper(parts: Parts, keep: timedelta | None) -> Shipper | None:
     shelf, stored = parts.storing.shelf, parts.storing.stored
     if shelf is None or stored is None:
         return None
-    spool = None if keep is None else parts.spool(stored, keep)
+    spool = parts.spool(stored, keep)
     return Shipper(
         parts.shipping(shelf),
         spool,

@@ -191,6 +191,7 @@ def shipping_parts(services: Services) -> Parts:
         directory=services.settings.recordings(services.home),
         index=services.index,
         seals=services.seals,
+        tombstones=services.tombstones,
         storing=services.storing,
         inspection=services.inspection,
         journal=services.journal,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bastion.objects import Bucket, ObjectStore
 from recorder import Seals
+from recorder.clearing import Clearing
 from recorder.fetched import Fetched
 from recorder.index import Database
 from recorder.places import Places
@@ -19,12 +20,13 @@ from recorder.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class Storing:
-    """`shelf` and `stored` are None where there is no store."""
+    """`shelf`, `stored` and `clearing` are None where there is no store."""
 
     shipments: Shipments
     places: Places
     shelf: Shelf | None = None
     stored: Stored | None = None
+    clearing: Clearing | None = None
 
 
 def storing(
@@ -45,4 +47,5 @@ def storing(
         return Storing(shipments, Places(recordings))
     shelf = Shelf(ObjectStore(bucket))
     copies = Fetched(fetched, shelf, seals, limit=limit, floor=floor)
-    return Storing(shipments, Places(recordings, copies, elsewhere), shelf, Stored(shelf))
+    places = Places(recordings, copies, elsewhere)
+    return Storing(shipments, places, shelf, Stored(shelf), Clearing(shelf, places))

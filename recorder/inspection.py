@@ -51,7 +51,7 @@ SLOWEST: Final = 4_000_000
 """Bytes a second that are encrypted at least."""
 
 UNSTORED: Final = timedelta(hours=2)
-"""How long another machine has to bring a recording into the store."""
+"""How long another machine has to bring a recording into the store, or to take it away."""
 
 _TRIES = 3
 
@@ -187,7 +187,8 @@ class Inspection:
     ) -> Iterator[Finding]:
         """Its files, wherever they are; of one that was let go, what is left in the store."""
         if self._stored is not None and self._places.is_stored(session):
-            yield from self._stored.about(session, kept, laid, count)
+            late = laid is not None and self._now() - laid.at > UNSTORED
+            yield from self._stored.about(session, kept, laid, count, late=late)
             if laid is None and self.identity is not None:
                 yield from self._lying(session, kept, count, self._places.root(session))
         elif self._stored is not None and self._places.is_elsewhere(session):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from recorder.clearing import Clearing
 from recorder.departed import TOMBSTONE, TOMBSTONE_SIGNATURE, lying
 from recorder.errors import NotLetGo, RecorderError
 from recorder.files import sync_directory, write_beside
@@ -35,7 +36,11 @@ Forget = Callable[[int], None]
 
 
 class Removal:
-    """Takes recordings away from one archive, that of the machine `node`. It blocks."""
+    """Takes recordings away from one archive, that of the machine `node`. It blocks.
+
+    `store` is the object store that has them too; `serves` says of a machine whether it is there.
+    What only the store has, and was recorded by one that is gone, any other takes away.
+    """
 
     def __init__(
         self,
@@ -45,7 +50,11 @@ class Removal:
         forget: Sequence[Forget] = (),
         *,
         node: str,
+        store: Clearing | None = None,
+        serves: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        self._store = store
+        self._serves = serves
         self._directory = directory
         self._index = index
         self._tombstones = tombstones
@@ -79,7 +88,9 @@ class Removal:
             yield
 
     def size(self, session: Session) -> int:
-        """How many bytes its files have now."""
+        """How many bytes its files have now; of what only the store has, as its row says."""
+        if self._is_stored(session):
+            return session.recording.compacted_size or session.recording.size
         total = 0
         for file in self._lying(session):
             try:
@@ -88,12 +99,21 @@ class Removal:
                 continue
         return total
 
+    def falls_to_us(self, session: Session, node: str) -> bool:
+        """Whether a recording that another machine, `node`, has sealed is for this one to take
+        away: it lies here, or that machine is gone and the store has it."""
+        if self._lying(session):
+            return True
+        return self._is_stored(session) and not self._serves(node)
+
     def parts(self, session: Session, manifest: Manifest) -> tuple[Part, ...]:
         """What would be taken away of a session whose recording is what was sealed.
 
         Raises NotLetGo where it does not lie where it should, or where something beside it does
-        not look like a part of it.
+        not look like a part of it. Raises StoreAway.
         """
+        if self._store is not None and self._is_stored(session):
+            return self._store.parts(session, manifest)
         files = self._lying(session)
         if len(files) > MOST_FILES:
             raise NotLetGo(f"there are {len(files)} files of it: too many to be right")
@@ -106,6 +126,18 @@ class Removal:
         """Take away what was let go. Raises NotLetGo, IndexUnavailable: then some of it is left."""
         if session.recording.let_go_at is None:
             raise NotLetGo("its row does not say that it was let go")
+        if not self._is_stored(session):
+            self._take_away(session, laid)
+        if self._store is not None:
+            self._store.clear(session, laid)
+        for forget in self._forget:
+            forget(session.id)
+        self._tombstones.finish(session.id)
+
+    def _is_stored(self, session: Session) -> bool:
+        return self._store is not None and self._store.has(session)
+
+    def _take_away(self, session: Session, laid: Laid) -> None:
         stem = self._place(session)
         try:
             for suffix, text in ((TOMBSTONE, laid.text), (TOMBSTONE_SIGNATURE, laid.signature)):
@@ -115,9 +147,6 @@ class Removal:
             sync_directory(stem.parent)
         except OSError as error:
             raise NotLetGo(f"its files can't be taken away: {error.strerror}") from error
-        for forget in self._forget:
-            forget(session.id)
-        self._tombstones.finish(session.id)
 
     def finish_pending(self) -> list[str]:
         """Finish what was begun: sentences for what can't be. Raises IndexUnavailable."""
@@ -144,7 +173,8 @@ class Removal:
 
     def _elsewhere(self, session: Session, laid: Laid) -> bool:
         """Whether another machine lets it go; several may share a database."""
-        return not self._lying(session) and read_tombstone(laid.text).node != self._node
+        node = read_tombstone(laid.text).node
+        return node != self._node and not self.falls_to_us(session, node)
 
     def _lying(self, session: Session) -> list[Path]:
         cast = self._place(session)

@@ -70,6 +70,10 @@ class Shelf:
             return None
         return bytes(held)
 
+    def is_empty(self, folder: str) -> bool:
+        """Whether nothing lies below a folder."""
+        return next(self._objects.listed(folder), None) is None
+
     def remove(self, folder: str, but: Callable[[str], bool] = lambda _: False) -> None:
         """Take away what lies below a folder, but those files."""
         for each in list(self._objects.listed(folder)):

@@ -34,15 +34,19 @@ class Stored:
         self._shelf = shelf
 
     def about(
-        self, session: Session, kept: Kept, laid: Laid | None, count: Count
+        self, session: Session, kept: Kept, laid: Laid | None, count: Count, *, late: bool = True
     ) -> Iterator[Finding]:
-        """Is what the store has what was sealed; or only what is left of one that was let go?"""
+        """Is what the store has what was sealed; or only what is left of one that was let go?
+
+        `late` is whether one that was let go should be away by now.
+        """
         folder = folder_of(session)
         stem = folder.rpartition("/")[2]
         files = self._shelf.files(folder)
-        yield from self._beside(folder, stem, session, _texts(kept, laid))
+        gone = laid if laid is not None and (late or laid.finished) else None
+        yield from self._beside(folder, stem, session, _texts(kept, gone))
         if laid is not None:
-            yield from _left(session, files) if laid.finished else ()
+            yield from () if gone is None else _left(session, files)
             return
         try:
             manifest = read_manifest(kept.manifest)
@@ -109,7 +113,7 @@ def hashed(name: str, chunks: Callable[[], Iterator[bytes]], most: int, count: C
 
 def _texts(kept: Kept, laid: Laid | None) -> dict[str, str]:
     texts = {MANIFEST: kept.manifest, SIGNATURE: kept.signature}
-    if laid is not None and laid.finished:
+    if laid is not None:
         texts |= {TOMBSTONE: laid.text, TOMBSTONE_SIGNATURE: laid.signature}
     return texts
 

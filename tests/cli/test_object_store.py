@@ -8,7 +8,10 @@ import pytest
 from bastion.app import Services
 from bastion.stewarding import shipping_parts
 from recorder import Kind
+from recorder.errors import NotLetGo, StoreAway
+from tests.bastion.worlds import ROOT
 from tests.cli.desks import Installation
+from tests.cli.old_sessions import ended_ago, files_of, retain
 from tests.cli.recordings import recorded
 
 
@@ -124,3 +127,57 @@ def test_a_slip_in_the_settings_is_one_sentence(
     refused = furnished("sessions", status=1).err
     assert said in refused
     assert refused.count("\n") == 1
+
+
+async def test_what_is_let_go_goes_from_the_store(
+    first: Installation, second: Installation, bucket: Path
+) -> None:
+    """Its seal and its tombstone stay there; what another machine still has of it goes too."""
+    retain(first, "30d")
+    retain(second, "30d")
+    with first.services() as services:
+        session = await ended_ago(services, 40)
+        assert ship(services) == []
+    folder = bucket / session.recording.path.removesuffix(".cast")
+    assert len(list(folder.iterdir())) == 4
+    with first.services() as services:
+        services.store.enter_runner(services.clock.now())
+        assert "Not here: 1" in second("prune", "--yes").err
+        services.store.end_runners([services.store.chain.boot], services.clock.now())
+    assert "S-1 of alice on web-1 was let go" in second("prune", "--yes").out
+    left = ["S-1.manifest", "S-1.manifest.sig", "S-1.tombstone", "S-1.tombstone.sig"]
+    assert sorted(file.name for file in folder.iterdir()) == left
+    assert "S-1 was let go on " in second("verify", "S-1").err
+    assert "nothing was changed" in second("verify", "--all").out
+    with first.services() as services:
+        parts = shipping_parts(services)
+        assert services.storing.stored is not None
+        assert parts.spool(services.storing.stored, None).run() == []
+    assert files_of(first, session) == []
+    assert "nothing was changed" in first("verify", "--all").out
+    (folder / "S-1.sent").write_bytes(b"back")
+    assert "S-1.sent is still in the store" in first("verify", "S-1", status=1).out
+
+
+async def test_what_a_store_keeps_is_said(first: Installation, bucket: Path) -> None:
+    """It is gone for readers here; each hour it is tried again."""
+    retain(first, "30d")
+    with first.services() as services:
+        session = await ended_ago(services, 40)
+        assert ship(services) == []
+        assert services.storing.clearing is not None
+        objects = services.storing.clearing._shelf._objects
+        removed, objects.remove = objects.remove, refuse  # type: ignore[method-assign]
+        with pytest.raises(NotLetGo, match="it is in the object store still: locked until 2027"):
+            services.pruning.let_go(next(services.pruning.due()), ROOT)
+        assert "S-1 was let go on " in first("replay", "S-1", status=1).err
+        [said] = services.pruning.removal.finish_pending()
+        assert "is not away yet" in said
+        objects.remove = removed  # type: ignore[method-assign]
+        assert services.pruning.removal.finish_pending() == []
+    assert not (bucket / session.recording.path.removesuffix(".cast") / "S-1.cast").exists()
+
+
+def refuse(name: str) -> None:
+    """As a store with locks on its objects does."""
+    raise StoreAway("locked until 2027")

@@ -15,6 +15,7 @@ from recorder.shipments import Shipments
 from recorder.shipping import Shipping
 from recorder.spool import Spool
 from recorder.stored import Stored
+from recorder.tombstones import Tombstones
 from tests.recorder.inspectors import inspector
 from tests.recorder.places import Clock, Sqlite
 from tests.recorder.sealed import Place
@@ -113,12 +114,15 @@ class Port:
             now=clock.now,
         )
 
-    def spool(self, keep: timedelta) -> Spool:
+    def spool(self, keep: timedelta | None) -> Spool:
         """What is in the store stays for so long."""
         return Spool(
             *(self.place.recordings, self.place.index, self.place.seals),
+            tombstones=Tombstones(self.database),
             shipments=self.shipments,
             stored=Stored(self.shelf),
+            sound=self.place.inspection.alone,
+            departed=self.place.inspection.departed,
             keep=keep,
             told=lambda session, why: self.told.append(f"{session.name}: {why}"),
             now=self.clock.now,
