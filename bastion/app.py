@@ -22,6 +22,7 @@ from bastion.pruning import Pruning
 from bastion.rulebook import Rulebook
 from bastion.sealing import covering, of_other_machines, sealing
 from bastion.sealing import inspection as inspecting
+from bastion.signing.client import SignerClient
 from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
@@ -52,6 +53,7 @@ class Services:
     settings: Settings
     store: Store
     authority: Authority
+    signer: SignerClient | None
     index: Index
     seals: Seals
     tombstones: Tombstones
@@ -84,8 +86,9 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
     settings = settings or Settings.read(home)
     store = Store.open(settings.database_url(home), node=settings.node or None)
     texts = SqliteTexts(home.texts)
+    signer = signer_of(settings)
     try:
-        authority = Authority.load(home.keys)
+        authority = authority_of(home, signer)
         index, seals = Index(store.database, store.chain.boot), Seals(store.database)
         clock = Clock(latest=store.latest_time())
         journal = Journal(store)
@@ -123,6 +126,7 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             settings=settings,
             store=store,
             authority=authority,
+            signer=signer,
             index=index,
             seals=seals,
             tombstones=tombstones,
@@ -172,8 +176,24 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             failures=Failures(),
         )
     finally:
+        if signer is not None:
+            signer.close()
         texts.close()
         store.close()
+
+
+def signer_of(settings: Settings) -> SignerClient | None:
+    """The way to the signer; None where the keys lie in the home."""
+    path = settings.signer_socket
+    return None if path is None else SignerClient(path, settings.signer.timeout)
+
+
+def authority_of(home: Home, signer: SignerClient | None) -> Authority:
+    """The authority of a home, which signs by the signer where there is one.
+
+    Raises Misconfigured.
+    """
+    return Authority.load(home.keys, None if signer is None else signer.signer)
 
 
 def _covering(recording: RecordingSettings) -> Covering | None:

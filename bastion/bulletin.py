@@ -28,6 +28,7 @@ class Wrong(StrEnum):
     DATABASE = "database"
     DISK = "disk"
     CLOCK = "clock"
+    SIGNER = "signer"
     ENDING = "ending"
 
 

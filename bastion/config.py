@@ -316,6 +316,14 @@ class MetricsSettings(Part):
     ] = None
 
 
+class SignerSettings(Part):
+    """`[signer]`: the socket of the signer, which then alone holds the CAs' private halves, and how
+    long it has to answer. Empty: they lie in the home, and the bastion's processes sign."""
+
+    socket: Annotated[str, Field(max_length=100, pattern="^(/.*)?$")] = ""
+    timeout: Seconds = 2.0
+
+
 class LogSettings(Part):
     """`[log]`: whether the service's own log is for people, or lines of JSON."""
 
@@ -341,6 +349,7 @@ class Settings(Part):
     audit: AuditSettings = AuditSettings()
     database: DatabaseSettings = DatabaseSettings()
     metrics: MetricsSettings = MetricsSettings()
+    signer: SignerSettings = SignerSettings()
     log: LogSettings = LogSettings()
     accounts: dict[Account, UserName] = Field(default_factory=dict)
     notify: Channels = ()
@@ -361,6 +370,11 @@ class Settings(Part):
     def recordings(self, home: Place) -> Path:
         """The directory of the recordings."""
         return home.directory / self.recording.directory
+
+    @property
+    def signer_socket(self) -> Path | None:
+        """The signer's socket; None where there is none."""
+        return Path(self.signer.socket) if self.signer.socket else None
 
     def krl(self, home: Place) -> Path | None:
         """The file of the list of what is revoked; None where none is kept."""

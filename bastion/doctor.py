@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from bastion import app
-from bastion.authority import Authority, Which, key_problems
+from bastion.authority import Which, key_problems
 from bastion.authority.generations import loose_ends, made_at
 from bastion.authority.keyfiles import CAS
 from bastion.config import Settings
@@ -33,6 +33,7 @@ from bastion.retention import Leap
 from bastion.revocation import Revocation
 from bastion.rotation import Rotation, named
 from bastion.rules import parse_rules
+from bastion.signing.client import SignerClient
 from bastion.store import Store
 from bastion.store.keeping import Keeping
 from bastion.text_files import read_text
@@ -83,7 +84,8 @@ class Finding:
 def examine(home: Home) -> list[Finding]:
     """All that can be found without asking a target."""
     settings, findings = _settings(home)
-    findings += [*_modes(home), *_keys(home), *_policy(home)]
+    signer = None if settings is None else app.signer_of(settings)
+    findings += [*_modes(home), *_keys(home, signer), *_policy(home)]
     if settings is not None:
         findings += [
             *_auditors(home, settings),
@@ -143,8 +145,9 @@ def _policy(home: Home) -> Iterator[Finding]:
         yield Finding(Level.WRONG, str(error), mend)
 
 
-def _keys(home: Home) -> Iterator[Finding]:
-    for problem in [*key_problems(home.keys), *loose_ends(home.keys)]:
+def _keys(home: Home, signer: SignerClient | None) -> Iterator[Finding]:
+    elsewhere = None if signer is None else signer.signer
+    for problem in [*key_problems(home.keys, elsewhere), *loose_ends(home.keys, elsewhere)]:
         what, _, mend = problem.partition(": ")
         yield Finding(Level.WRONG, f"{what}.", mend.rstrip(".") or "restore it from a copy")
 
@@ -273,7 +276,7 @@ def _database(home: Home, settings: Settings, now: datetime) -> Iterator[Finding
 def _changes(home: Home, settings: Settings, store: Store, now: datetime) -> Iterator[Finding]:
     """Keys that are being changed, and the list of what is revoked; with whole keys only."""
     try:
-        authority = Authority.load(home.keys)
+        authority = app.authority_of(home, app.signer_of(settings))
     except BastionError:
         return  # told with the keys
     behind = Rotation(store, authority, home.keys).behind()

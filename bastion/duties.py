@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from bastion.chronicle import Chronicle
 from bastion.clock import Clock
-from bastion.errors import BastionError
+from bastion.errors import BastionError, Unavailable
 from bastion.events import Details, Happened, What
 from bastion.failures import Failures
 from bastion.live import Live
@@ -21,6 +21,7 @@ from bastion.reached import Reached
 from bastion.recovering import Recovering
 from bastion.rulebook import Rulebook
 from bastion.runners import BEAT
+from bastion.signing.client import SignerClient
 from bastion.store import Store
 from bastion.watching import Watching
 from recorder import Archive, Index, RecorderError
@@ -43,6 +44,10 @@ FORGET = 15.0
 
 COUNT = 15.0
 """Seconds between two counts of what waits in the database."""
+
+ASK = 2.0
+"""Seconds between two questions to the signer, so that its absence is known before somebody is
+kept from working by it."""
 
 ROOM = {
     Room.EVERYTHING: "there is room again",
@@ -148,6 +153,26 @@ async def watch_disk(
         chronicle.tell_soon(told)
 
     await every(DISK, look, "looking at the disk")
+
+
+async def watch_signer(signer: SignerClient, chronicle: Chronicle) -> None:
+    """Ask the signer whether it is there, and tell when that changes."""
+    away = False
+
+    async def ask() -> None:
+        nonlocal away
+        try:
+            await asyncio.to_thread(signer.keys)
+        except Unavailable as error:
+            log.debug("%s", error)
+        if away is (signer.silent > 0):
+            return
+        away = signer.silent > 0
+        why = "it does not answer: nothing new is opened" if away else "it answers again"
+        log.warning("the signer: %s", why)
+        chronicle.tell_soon(Happened(What.SIGNER_CHANGED, "bastion", why=why))
+
+    await every(ASK, ask, "asking the signer")
 
 
 class _Looking:

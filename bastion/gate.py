@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import asyncssh
+from asyncssh.constants import OPEN_CONNECT_FAILED
 
 from bastion import metrics
 from bastion.arrival import Arrival, Parts
-from bastion.authority import Authority
+from bastion.authority import Authority, HostKeys
 from bastion.denials import Denial, Reason
 from bastion.errors import BastionError
 from bastion.hop import NOT_KEPT, PROHIBITED, Hop, counted
@@ -75,14 +76,31 @@ class Gate:
         self._count(answer)
         who = wish.identity.user.name
         log.info("C-%s %s to %s:%s: %s", number, who, wish.asked, port, _said(answer))
-        if wish.outer.is_closed():  # meanwhile, so nothing inside will tell of an end
-            await self._left(number)
 
         def again() -> Reach | Denial:
             return self._knock(wish)[1]
 
         identity, asked, prove_again = wish.identity, wish.asked, wish.prove_again
-        return self._inside(Arrival(number, identity, asked, answer, prove_again, again))
+        arrival = Arrival(number, identity, asked, answer, prove_again, again)
+        keys = await self._shown(arrival)
+        if wish.outer.is_closed():  # meanwhile, so nothing inside will tell of an end
+            await self._left(number)
+        return self._inside(arrival, keys)
+
+    async def _shown(self, arrival: Arrival) -> HostKeys:
+        """The host key for the name that was asked for. Raises ChannelOpenError."""
+        now = self._parts.clock.now()
+        try:
+            already = self._authority.shown_already(arrival.asked, now)
+            if already is not None:
+                return already
+            return await asyncio.to_thread(self._authority.host_keys_for, arrival.asked, now)
+        except BastionError as error:
+            log.error("%s can't be answered: %s", arrival, error)
+            if arrival.connection != NOT_KEPT:
+                self._parts.crew.start(self._left(arrival.connection), f"{arrival} ends")
+            # Without a certificate nothing that is said inside would be believed.
+            raise asyncssh.ChannelOpenError(OPEN_CONNECT_FAILED, f"bastion: {error}") from None
 
     def _count(self, answer: Reach | Denial) -> None:
         self._parts.meters.count(metrics.ANSWERS, "1", counted(answer))
@@ -122,7 +140,7 @@ class Gate:
             refused,
         )
 
-    def _inside(self, arrival: Arrival) -> ServerConnection:
+    def _inside(self, arrival: Arrival, keys: HostKeys) -> ServerConnection:
         parts = self._parts
 
         def gone() -> None:
@@ -134,7 +152,7 @@ class Gate:
             self._options,
             parts.turn,
             lambda: Hop(arrival, parts, gone),
-            self._authority.host_keys_for(arrival.asked, parts.clock.now()),
+            keys,
         )
 
     async def _left(self, connection: int) -> None:

@@ -104,6 +104,11 @@ redact = ["set:all"]
 [metrics]
 # listen = ""               # as in "127.0.0.1:9322"
 
+# A process of its own that alone holds the keys of the CAs: docs/signer.md says how.
+[signer]
+# socket = ""               # where it answers, as in "/run/bastion-signer/socket"
+# timeout = "2s"            # it has to answer within
+
 [log]
 # format = "people"         # of what serve says on stderr: or "json", a line for each event
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from bastion.errors import Unavailable
+
 
 class Kind(StrEnum):
     """Which CA signed: for a contractor's key, or for one connection to a target."""
@@ -48,6 +50,17 @@ class Signed:
     principals: tuple[str, ...]
     valid_after: datetime
     valid_before: datetime
+
+
+class SerialTaken(Unavailable):
+    """Whoever signs has signed something else with that serial; `next` would do.
+
+    So it is when a line was taken back after its certificate was made: its serial comes again.
+    """
+
+    def __init__(self, sentence: str, following: int) -> None:
+        super().__init__(sentence)
+        self.next = following
 
 
 @dataclass(frozen=True, slots=True)

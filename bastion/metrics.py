@@ -178,6 +178,11 @@ SILENT = Metric(
     Type.GAUGE,
     "Seconds since the database answered the question about live sessions.",
 )
+SIGNER = Metric(
+    "bastion_signer_silent_seconds",
+    Type.GAUGE,
+    "Seconds that the signer has given no answer; 0 where it does, or where there is none.",
+)
 LAG = Metric(
     "bastion_loop_lag_seconds",
     Type.GAUGE,
@@ -237,6 +242,7 @@ ALL: Final = (
     EVENTS_LOST,
     MESSAGES,
     SILENT,
+    SIGNER,
     LAG,
     PROCESSOR,
     MEMORY,

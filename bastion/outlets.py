@@ -50,6 +50,7 @@ _LOUD = frozenset(
         What.CLOCK_RESET,
         What.DISK_CHANGED,
         What.STORE_CHANGED,
+        What.SIGNER_CHANGED,
         What.NOTICE_GIVEN_UP,
         What.EVENTS_LOST,
         What.EVENT_UNREADABLE,

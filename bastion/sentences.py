@@ -451,6 +451,10 @@ def _store_changed(happened: Happened) -> str:
     return f"the object store of the recordings {said}, {waiting} are not in it yet"
 
 
+def _signer_changed(happened: Happened) -> str:
+    return f"the signer: {happened.why or 'something changed'}"
+
+
 def _given_up(happened: Happened) -> str:
     count = _number(happened, "count") or 1
     several = f"{count} messages" if count > 1 else "a message"
@@ -518,6 +522,7 @@ _SAID: Mapping[What, Words] = {
     What.HOST_MOVED: _host_moved,
     What.CA_ROTATED: _ca("made the next key of"),
     What.CA_RETIRED: _ca("retired the key of"),
+    What.CA_MOVED: lambda happened: f"{happened.actor} moved the CAs' keys to a signer",
     What.KRL_WRITTEN: _krl_written,
     What.SERVICE_STARTED: _service("began to serve"),
     What.SERVICE_STOPPED: _service("stopped serving"),
@@ -528,6 +533,7 @@ _SAID: Mapping[What, Words] = {
     What.CLOCK_TRUSTED: _clock_trusted,
     What.DISK_CHANGED: _disk_changed,
     What.STORE_CHANGED: _store_changed,
+    What.SIGNER_CHANGED: _signer_changed,
     What.NOTICE_GIVEN_UP: _given_up,
     What.EVENTS_LOST: _events_lost,
     What.EVENT_UNREADABLE: _unreadable,

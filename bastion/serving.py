@@ -37,6 +37,7 @@ from bastion.duties import (
     tell_reached_before,
     watch_disk,
     watch_rules,
+    watch_signer,
 )
 from bastion.errors import Unavailable
 from bastion.live import Live
@@ -66,8 +67,8 @@ THREADS = 32
 
 
 SILENT = 5.0
-"""Seconds without an answer of the database after which it counts as away; it is asked five times
-a second."""
+"""Seconds without an answer after which the database counts as away, and the signer; the one is
+asked five times a second, the other every two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,7 @@ def _measure(services: Services, hands: _Hands) -> None:
     meters.put(metrics.EVENTS, hands.chronicle.waiting)
     meters.put(metrics.EVENTS_LOST, hands.chronicle.lost)
     meters.put(metrics.SILENT, hands.live.silent)
+    meters.put(metrics.SIGNER, 0.0 if services.signer is None else services.signer.silent)
 
 
 def _measure_places(meters: Meters, admission: Admission) -> None:
@@ -225,6 +227,8 @@ def _wrong(services: Services, hands: _Hands) -> Iterator[Wrong]:
         yield Wrong.DISK
     if services.clock.behind():
         yield Wrong.CLOCK
+    if services.signer is not None and services.signer.silent > SILENT:
+        yield Wrong.SIGNER
     if hands.live.closing:
         yield Wrong.ENDING
 
@@ -243,6 +247,8 @@ def _chores(services: Services, hands: _Hands) -> Chores:
         keep_marking(services.archive, recording.checkpoint),
         watch_disk(hands.space, services.archive, recording.stall, hands.live, hands.chronicle),
     ]
+    if services.signer is not None:
+        chores.append(watch_signer(services.signer, hands.chronicle))
     if is_server(services.settings.database.url):
         chores.append(keep_beating(services.store, services.index, hands.live, services.clock))
     return chores

@@ -209,6 +209,7 @@ _PLAIN: Final[Mapping[What, _Words]] = {
     What.RECORDING_REFUSED: (Group.FAILURES, "{session} IS NOT IN THE OBJECT STORE: {why}"),
     What.RULES_BROKEN: (Group.FAILURES, "The rules are broken: the ones before stay in force"),
     What.NOTICE_GIVEN_UP: (Group.FAILURES, "Messages were given up: nobody took them for days"),
+    What.SIGNER_CHANGED: (Group.FAILURES, "The signer: {why}"),
     What.DISK_CHANGED: (Group.FAILURES, "The disk of the recordings: {why}"),
     What.STORE_CHANGED: (Group.FAILURES, "The object store of the recordings: {why}"),
     What.EVENTS_LOST: (Group.FAILURES, "EVENTS WERE LOST: the log has a gap"),
@@ -224,6 +225,7 @@ _PLAIN: Final[Mapping[What, _Words]] = {
     What.HOST_REMOVED: (Group.ADMINISTRATION, "The host {host} was removed by {actor}"),
     What.CA_ROTATED: (Group.ADMINISTRATION, "A CA was rotated by {actor}"),
     What.CA_RETIRED: (Group.ADMINISTRATION, "A CA was retired by {actor}"),
+    What.CA_MOVED: (Group.ADMINISTRATION, "The CAs' keys were moved to a signer by {actor}"),
     What.HOLD_PLACED: (Group.ADMINISTRATION, "{held} was put on hold by {actor}"),
     What.HOLD_RELEASED: (Group.ADMINISTRATION, "{held} was released from a hold by {actor}"),
     What.RETENTION_CHANGED: (

@@ -8,7 +8,7 @@ import click
 
 from bastion.authority import Which
 from bastion.authority.public_keys import line_of
-from bastion.errors import BadInput
+from bastion.errors import BadInput, Conflict
 from bastion.inventory import PublicKey
 from bastion.revocation import Revocation
 from bastion.rotation import Retired, Rotation
@@ -77,6 +77,8 @@ def rotate(desk: Desk, *, name: str, retire: bool, force: bool, json: bool) -> N
         raise BadInput("The seal is changed at once: ca rotate seal, and nothing is left to do.")
     if force and not retire:
         raise BadInput("--force belongs to --retire.")
+    if services.signer is not None:
+        raise Conflict("The keys are at the signer, and are changed there: docs/signer.md.")
     rotation = Rotation(services.store, services.authority, services.home.keys)
     now = services.clock.now()
     if retire:

@@ -44,6 +44,32 @@ def become_owner(directory: Path) -> None:
         _become(owner.st_uid, owner.st_gid)
 
 
+@contextmanager
+def as_owner(directory: Path) -> Iterator[None]:
+    """As root, be whoever owns `directory` for the length of the block: root again behind it.
+
+    For what has to be done by root with things that others could have tampered with. Raises
+    Unavailable.
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    try:
+        owner = directory.stat()
+        groups = os.getgroups()
+        os.setgroups([owner.st_gid])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+    except OSError as error:
+        raise Unavailable(f"This can't be done as the owner of {directory}: {error}.") from error
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
 def _become(uid: int, gid: int) -> None:
     try:
         account = pwd.getpwuid(uid)

@@ -31,6 +31,7 @@ from cli.search import reindex, search
 from cli.sessions import kill, sessions
 from cli.setup import doctor, init, serve
 from cli.show import show
+from cli.signer import signer
 from cli.transcripts import transcript
 from cli.trust import trust
 from cli.users import user
@@ -102,6 +103,7 @@ for verb in (
     user,
     host,
     ca,
+    signer,
     policy,
     grant,
     requests,

@@ -5,15 +5,17 @@
 it leaves. asyncssh's keys go in and out here; the other rooms carry `inventory.PublicKey`.
 """
 
-from bastion.authority.authority import Authority, TargetCredential, certify_host
+from bastion.authority.authority import Authority, HostKeys, TargetCredential, certify_host
 from bastion.authority.keyfiles import Which, make_keys
-from bastion.authority.keyring import Generations, key_problems
+from bastion.authority.keyring import Elsewhere, Generations, key_problems
 from bastion.authority.public_keys import read_public_key, read_public_key_file
 from bastion.authority.signer import Signer
 
 __all__ = [
     "Authority",
+    "Elsewhere",
     "Generations",
+    "HostKeys",
     "Signer",
     "TargetCredential",
     "Which",

@@ -17,7 +17,13 @@ from asyncssh.public_key import SSHKeyPair, decode_ssh_certificate
 
 from bastion.authority.certificates import EARLY, For, Networks, Order, host_order, issue
 from bastion.authority.keyfiles import HOST_CERTIFICATE, Which, read_private, write_public
-from bastion.authority.keyring import Generations, Keyring, load_keyring, stamp_of
+from bastion.authority.keyring import (
+    Elsewhere,
+    Generations,
+    Keyring,
+    load_keyring,
+    stamp_of,
+)
 from bastion.authority.public_keys import line_of, public_key_of
 from bastion.authority.signer import FileSigner, Signer
 from bastion.errors import Misconfigured
@@ -70,15 +76,19 @@ class _Held:
 class Authority:
     """The bastion's keys and what they sign."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, elsewhere: Elsewhere | None = None) -> None:
         """Raises Misconfigured, with the mend."""
         self._directory = directory
+        self._elsewhere = elsewhere
         self._held = self._read()
 
     @classmethod
-    def load(cls, keys: Path) -> Self:
-        """The authority of the key files in `keys`. Raises Misconfigured, with the mend."""
-        return cls(keys)
+    def load(cls, keys: Path, elsewhere: Elsewhere | None = None) -> Self:
+        """The authority of the key files in `keys`. Raises Misconfigured, with the mend.
+
+        With `elsewhere` the CAs' private halves are not here, and never opened: it signs.
+        """
+        return cls(keys, elsewhere)
 
     def refresh(self) -> bool:
         """Take what lies in the directory now; whether it is other than it was.
@@ -101,7 +111,7 @@ class Authority:
 
     def _read(self) -> _Held:
         stamp = stamp_of(self._directory)
-        ring = load_keyring(self._directory)
+        ring = load_keyring(self._directory, self._elsewhere)
         young = abs(time.time_ns() - stamp) < FRESH
         return _Held(ring, None if young else stamp, _by_algorithm(ring.host, ring.certificate))
 
@@ -164,16 +174,22 @@ class Authority:
         """What the bastion shows outside, by algorithm, as asyncssh keeps it."""
         return self._now().outside
 
+    def shown_already(self, name: str, now: datetime) -> HostKeys | None:
+        """The same as `host_keys_for` where it needs nobody to sign; it does not block."""
+        renew_at, shown = self._now().shown.get(name, (now, None))
+        return shown if now < renew_at else None
+
     def host_keys_for(self, name: str, now: datetime) -> HostKeys:
         """What the inner server shows: the bastion's host key, certified for `name`.
 
         By algorithm, as asyncssh keeps them. One certificate for a name serves many jumps; at most
-        256 are kept.
+        256 are kept. It blocks where the one who signs is elsewhere, and raises Unavailable where
+        that one is away.
         """
-        held = self._now()
-        renew_at, shown = held.shown.get(name, (now, None))
-        if shown is not None and now < renew_at:
+        shown = self.shown_already(name, now)
+        if shown is not None:
             return shown
+        held = self._now()
         certificate, _ = self.host_credential((name,), SHOWN_LIFE, now)
         fresh = _by_algorithm(held.ring.host, certificate)
         if len(held.shown) >= MOST_SHOWN:

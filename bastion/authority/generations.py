@@ -32,6 +32,7 @@ from bastion.authority.keyfiles import (
     sync_directory,
 )
 from bastion.authority.keyring import (
+    Elsewhere,
     Keyring,
     load_keyring,
     next_key,
@@ -91,15 +92,18 @@ def retire(directory: Path, which: Which, now: datetime) -> PublicKey:
         return _retire(directory, which, ring, now)
 
 
-def loose_ends(directory: Path) -> list[str]:
+def loose_ends(directory: Path, elsewhere: Elsewhere | None = None) -> list[str]:
     """What changes of keys have left that should not be there, each with its mend."""
     try:
-        ring = load_keyring(directory)
+        ring = load_keyring(directory, elsewhere)
         files = sorted(path for path in directory.iterdir() if path.is_file())
     except (BastionError, OSError):
         return []  # what hinders it is told by `key_problems`
     gone = {key.blob: which for which in CAS for key in ring.cas[which].retired}
-    return [*_half_done(directory, ring), *_strays(files), *_private_halves(files, gone)]
+    if elsewhere is not None:
+        return [*_left_aside(files), *_private_halves(files, gone)]
+    strays = [*_left_aside(files), *_left_public(files)]
+    return [*_half_done(directory, ring), *strays, *_private_halves(files, gone)]
 
 
 def made_at(directory: Path, which: Which) -> datetime | None:
@@ -172,11 +176,19 @@ def _half_done(directory: Path, ring: Keyring) -> Iterator[str]:
             )
 
 
-def _strays(files: list[Path]) -> Iterator[str]:
+def _left_aside(files: list[Path]) -> Iterator[str]:
+    yield from (_stray(file) for file in files if file.name.endswith(NEW))
+
+
+def _left_public(files: list[Path]) -> Iterator[str]:
     for file in files:
         private = file.with_name(file.name.removesuffix(".pub"))
-        if file.name.endswith(NEW) or (file.name.endswith(".next.pub") and private not in files):
-            yield f"{file} was left by a change of keys that was broken off: rm {file}"
+        if file.name.endswith(".next.pub") and private not in files:
+            yield _stray(file)
+
+
+def _stray(file: Path) -> str:
+    return f"{file} was left by a change of keys that was broken off: rm {file}"
 
 
 def _private_halves(files: list[Path], gone: dict[bytes, Which]) -> Iterator[str]:

@@ -99,6 +99,16 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         raise Unavailable(f"{path} can't be written: {error.strerror}.") from error
 
 
+def read_plain(path: Path) -> bytes:
+    """The content of a key file that is a plain one, at most 64 KiB. Raises Misconfigured."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(64 * 1024)
+    except OSError as error:
+        raise Misconfigured(f"{path} can't be read: {error.strerror}.") from None
+
+
 def read_private(path: Path) -> asyncssh.SSHKey:
     """One private key. Raises Misconfigured."""
     try:

@@ -6,8 +6,8 @@ changes nothing.
 """
 
 import stat
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from bastion.inventory import PublicKey
 
 TRIES = 5
 """How often the directory is read when somebody is changing it meanwhile."""
+
+
+Elsewhere = Callable[[Which, PublicKey], Signer]
+"""Gives whoever signs by a key that does not lie here, of which the public half does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +111,42 @@ def stamp_of(directory: Path) -> int:
         return 0
 
 
-def load_keyring(directory: Path) -> Keyring:
-    """The keys in `directory`, checked. Raises Misconfigured at the first fault."""
-    found: _Found = _Found({}, {})
+def load_keyring(directory: Path, elsewhere: Elsewhere | None = None) -> Keyring:
+    """The keys in `directory`, checked. Raises Misconfigured at the first fault.
+
+    With `elsewhere` the CAs' private halves are not looked for: only the public ones lie here.
+    """
+    found = _Found(elsewhere)
     for problem in _settled(directory, found):
         raise Misconfigured(problem)
     certificate = asyncssh.read_certificate(directory / HOST_CERTIFICATE)
     return Keyring(found.cas, found.keys[directory / Which.HOST], certificate)
 
 
-def key_problems(directory: Path) -> list[str]:
+def load_cas(directory: Path) -> Mapping[Which, Generations]:
+    """The CAs alone, where there is no host key of the bastion's. Raises Misconfigured."""
+    found = _Found(None, host=False)
+    for problem in _settled(directory, found):
+        raise Misconfigured(problem)
+    return found.cas
+
+
+def key_problems(directory: Path, elsewhere: Elsewhere | None = None) -> list[str]:
     """Everything that is wrong with the keys, each with its mend."""
-    return _settled(directory, _Found({}, {}))
+    return _settled(directory, _Found(elsewhere))
 
 
 @dataclass(slots=True)
 class _Found:
-    """What has been read so far: private keys by their files, and whole CAs."""
+    """What has been read so far: private keys by their files, and whole CAs.
 
-    keys: dict[Path, asyncssh.SSHKey]
-    cas: dict[Which, Generations]
+    `host` is whether the bastion's host key has to be there too.
+    """
+
+    elsewhere: Elsewhere | None
+    host: bool = True
+    keys: dict[Path, asyncssh.SSHKey] = field(default_factory=dict)
+    cas: dict[Which, Generations] = field(default_factory=dict)
 
 
 def _settled(directory: Path, found: _Found) -> list[str]:
@@ -145,8 +165,12 @@ def _settled(directory: Path, found: _Found) -> list[str]:
 def _check(directory: Path, found: _Found) -> Iterator[str]:
     yield from _check_mode(directory, 0o700, stat.S_IFDIR)
     for which in CAS:
-        yield from _check_ca(directory, which, found)
-    yield from _check_pair(directory / Which.HOST, found, frozenset())
+        if found.elsewhere is None:
+            yield from _check_ca(directory, which, found)
+        else:
+            yield from _check_public(directory, which, found, found.elsewhere)
+    if found.host:
+        yield from _check_pair(directory / Which.HOST, found, frozenset())
     yield from _check_twins(found)
     if directory / Which.HOST in found.keys and Which.HOST_CA in found.cas:
         yield from _check_certificate(directory / HOST_CERTIFICATE, found)
@@ -164,6 +188,28 @@ def _check_ca(directory: Path, which: Which, found: _Found) -> Iterator[str]:
         found.cas[which] = Generations(live[0], live[1] if live[1:] else None, retired)
     elif read:
         yield f"{directory / which} is retired and there is no other: restore the keys from a copy."
+
+
+def _check_public(
+    directory: Path, which: Which, found: _Found, elsewhere: Elsewhere
+) -> Iterator[str]:
+    """A CA whose private halves are elsewhere; none of them may be left here."""
+    retired = yield from _read_retired(directory, which)
+    gone = frozenset(key.blob for key in retired)
+    live: list[PublicKey] = []
+    for file in (directory / which, next_key(directory, which)):
+        if file.exists():
+            yield f"{file} lies here although the signer has it: shred -u {file}"
+        if public_file(file).exists() or file.name == which.value:
+            try:
+                live.append(read_public_key_file(public_file(file)))
+            except BadInput as error:
+                yield f"{str(error).rstrip('.').replace(':', ',')}: restore it from a copy."
+    signers = [elsewhere(which, key) for key in live if key.blob not in gone]
+    if signers:
+        found.cas[which] = Generations(signers[0], signers[1] if signers[1:] else None, retired)
+    elif live:
+        yield f"{directory / which}.pub is retired and there is no other: restore it from a copy."
 
 
 def _signer(key: asyncssh.SSHKey, which: Which) -> FileSigner:

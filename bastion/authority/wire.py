@@ -43,6 +43,14 @@ class Fields:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A certificate that nobody has signed yet, with the random bytes at its front."""
+
+    fields: Fields
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """A certificate with what it takes to check its signature: the bytes that were signed."""
 
@@ -64,6 +72,15 @@ def read_sealed(blob: bytes) -> Sealed:
     signature = reader.string()
     reader.end()
     return Sealed(fields, body, signature)
+
+
+def read_body(body: bytes) -> Unsigned:
+    """What is to be signed, whole. Raises ValueError where it is no certificate's body."""
+    reader, front = Reader(body), Reader(body)
+    fields = _fields(reader)
+    reader.end()
+    front.string()  # the algorithm
+    return Unsigned(fields, front.string())
 
 
 def _fields(reader: Reader) -> Fields:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from bastion.errors import Conflict, NotFound
 from bastion.grants import Certificate
-from bastion.ledger import Draft, Entry, Kind, Signed
+from bastion.ledger import Draft, Entry, Kind, SerialTaken, Signed
 from bastion.tables import certificates
 
 LATEST = 8
@@ -109,12 +109,27 @@ def sign(connection: Connection, draft: Draft, signing: Callable[[int], Signed])
         "host": draft.host,
     }
     line = insert(certificates).values(unsigned).returning(_c.serial)
-    serial = connection.execute(line).scalar_one()
-    signed = signing(serial)
+    serial = int(connection.execute(line).scalar_one())
+    try:
+        signed = signing(serial)
+    except SerialTaken as taken:
+        serial = _renumbered(connection, serial, taken.next)
+        signed = signing(serial)
     if signed.serial != serial:
         raise ValueError("a certificate was signed with another serial than its line's")
     connection.execute(update(certificates).where(_c.serial == serial), _of(signed))
     return signed
+
+
+def _renumbered(connection: Connection, serial: int, wanted: int) -> int:
+    """Another serial for a new line: `wanted`, or a higher one that nothing has yet."""
+    highest = connection.execute(select(func.max(_c.serial))).scalar_one()
+    fresh = max(wanted, int(highest) + 1)
+    connection.execute(update(certificates).where(_c.serial == serial).values(serial=fresh))
+    if connection.dialect.name == "postgresql":  # SQLite counts from the highest there is
+        name = func.pg_get_serial_sequence(certificates.name, _c.serial.name)
+        connection.execute(select(func.setval(name, fresh)))
+    return fresh
 
 
 def revoke(connection: Connection, serial: int, by: str, reason: str, now: datetime) -> Entry:

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from bastion import app
 from bastion.actor import Actor
-from bastion.authority.keyring import load_keyring
 from bastion.config import Settings
 from bastion.errors import BadInput
 from bastion.events import Details, Happened, What
@@ -88,7 +88,7 @@ def open_again(
     """
     settings = Settings.read(home)
     if checked.about.keys:
-        load_keyring(home.keys)
+        app.authority_of(home, app.signer_of(settings))
     if DATABASE not in checked.sums:
         return None
     url = f"sqlite:///{home.directory / DATABASE}"

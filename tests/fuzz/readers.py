@@ -43,7 +43,7 @@ from recorder.compacted import keyframe_at, read_keyframe, read_points
 from recorder.picture import Picture
 from recorder.scene import scene_at
 from recorder.transfers import escaped, unescaped
-from tests.fuzz import reading, recordings, typing
+from tests.fuzz import reading, recordings, signer, typing
 
 _HEADER = Header(80, 24, 0, "")
 _EVENT = Event(0.0, Code.OUT, "x\x1b[31m\r\n")
@@ -289,5 +289,6 @@ READERS: dict[str, Target] = {
         *recordings.READERS,
         *typing.READERS,
         *reading.READERS,
+        *signer.READERS,
     )
 }

@@ -1,0 +1,171 @@
+"""The service: the process that holds the CAs' private halves and signs what the judge lets pass.
+
+It answers over a unix socket, whoever the kernel says has one of the accounts, and nobody else.
+Every connection is read with a limit and a deadline, one request after the other. What was signed
+is written down in turns, all that wait in one, and only then answered.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from bastion.errors import Unavailable
+from bastion.signing import frames
+from bastion.signing.book import Book
+from bastion.signing.desk import Desk, Pen, remembered
+from bastion.signing.limits import demand_private
+from bastion.signing.vault import Place, Vault
+
+log = logging.getLogger(__name__)
+
+MOST_CONNECTIONS: Final = 512
+"""Connections at once: each of the bastion's processes holds eight at most."""
+
+WHOLE: Final = 5.0
+"""Seconds in which a frame that has begun is whole, or an answer taken."""
+
+
+class Front:
+    """The socket: who comes in, and the frames of each."""
+
+    def __init__(self, desk: Desk, vault: Vault) -> None:
+        self._desk = desk
+        self._vault = vault
+        self._open: set[asyncio.StreamWriter] = set()
+        self._idle: set[asyncio.StreamWriter] = set()
+        self._closing = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def close(self) -> None:
+        """Answer what was asked, and end all connections."""
+        self._closing = True
+        for writer in self._idle:
+            writer.transport.abort()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WHOLE):
+                await self._empty.wait()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until its end. Nothing that comes in it raises."""
+        pid, uid = peer_of(writer.get_extra_info("socket"))
+        try:
+            if uid not in self._vault.look().bench.limits.accounts:
+                self._desk.say(f"the account {uid} (process {pid}) is not answered")
+            elif len(self._open) >= MOST_CONNECTIONS:
+                self._desk.say(f"no place for another connection, of the process {pid}")
+            else:
+                self._open.add(writer)
+                self._empty.clear()
+                await self._talk(reader, writer, pid)
+        except (ValueError, asyncio.IncompleteReadError, TimeoutError) as error:
+            self._desk.say(f"a connection of the process {pid} is closed: {_in_short(error)}")
+        except OSError:
+            pass  # whoever asked has left
+        finally:
+            await _closed(writer)
+            self._open.discard(writer)
+            if not self._open:
+                self._empty.set()
+
+    async def _talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int
+    ) -> None:
+        while not self._closing:
+            self._idle.add(writer)
+            head = await reader.read(1)
+            self._idle.discard(writer)
+            if not head:
+                return
+            async with asyncio.timeout(WHOLE):
+                head += await reader.readexactly(frames.HEAD - 1)
+                data = await reader.readexactly(frames.length(head))
+            answer = await self._desk.answer(frames.read_request(data), pid)
+            writer.write(frames.framed(answer))
+            async with asyncio.timeout(WHOLE):
+                await writer.drain()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        async with asyncio.timeout(WHOLE):
+            await writer.wait_closed()
+    except (TimeoutError, OSError):
+        writer.transport.abort()
+
+
+def peer_of(peer: socket.socket) -> tuple[int, int]:
+    """The process and the account at the other end, as the kernel says (unix(7), SO_PEERCRED)."""
+    found = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", found)
+    return pid, uid
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, asyncio.IncompleteReadError):
+        return "it broke off within a frame"
+    return str(error)[:200]
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A socket in the file `path`, in place of one that was left there; for the account's group.
+
+    Raises Misconfigured, Unavailable.
+    """
+    demand_private(path.parent)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _demand_nobody(path)
+        path.unlink(missing_ok=True)
+        sock.bind(str(path))
+        path.chmod(0o660)
+        yield sock
+    except OSError as error:
+        raise Unavailable(f"{path} can't be listened on: {error.strerror}.") from error
+    finally:
+        sock.close()
+
+
+def _demand_nobody(path: Path) -> None:
+    """Raises Unavailable where another process listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
+        probe.connect(str(path))
+        raise Unavailable(f"Somebody listens on {path} already: end that one first.")
+
+
+async def serve(
+    place: Place,
+    ready: Callable[[str], None],
+    over: asyncio.Event,
+    now: Callable[[], datetime],
+    clock: Callable[[], float],
+) -> None:
+    """Sign until it is `over`. `ready` is called with the socket.
+
+    `now` is the wall clock, `clock` counts seconds and only rises. Raises Misconfigured,
+    Unavailable.
+    """
+    vault, book = Vault(place), Book(place.book)
+    pen = Pen(book)
+    serials = remembered(await asyncio.to_thread(book.open))
+    front = Front(Desk(vault, pen, serials, now, clock), vault)
+    path = Path(vault.look().bench.limits.socket)
+    with listening(path) as sock:
+        server = await asyncio.start_unix_server(front.connected, sock=sock, limit=frames.LONGEST)
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(pen.keep())
+            ready(str(path))
+            await over.wait()
+            server.close()
+            await front.close()
+            writing.cancel()

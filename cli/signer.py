@@ -1,0 +1,162 @@
+"""`bastion-admin signer …`: the process that holds the CAs' keys, and what is known of it here."""
+
+import asyncio
+import os
+import pwd
+import resource
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from bastion import adopting, app, happenings
+from bastion.config import check_environment, home_directory
+from bastion.errors import BadInput, Conflict
+from bastion.events import What
+from bastion.home import Home
+from bastion.signing import service
+from bastion.signing.limits import ANY
+from bastion.signing.vault import Place
+from cli.actor import acting
+from cli.desk import Desk
+from cli.door import as_owner, become_owner
+from cli.logs import log_to_stderr
+from cli.systemd import notify
+from cli.verb import Noun
+
+DIRECTORY = Path("/var/lib/bastion-signer")
+SOCKET = Path("/run/bastion-signer/socket")
+
+
+@click.group(cls=Noun, examples=["[program] signer serve", "[program] signer adopt"])
+def signer() -> None:
+    """The process apart that holds the CAs' keys, if there is one.
+
+    docs/signer.md says how to set it up.
+    """
+
+
+@signer.command(
+    examples=["[program] signer serve", "[program] signer serve --directory /srv/signer"]
+)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=DIRECTORY,
+    show_default=True,
+    help="Where it keeps keys, limits and book.",
+)
+@click.pass_obj
+def serve(desk: Desk, *, directory: Path) -> None:
+    """Sign what signer.toml allows, until SIGTERM.
+
+    As root it becomes the owner of the directory. Another key or another limit counts from the next
+    signature on.
+    """
+    become_owner(directory)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this memory
+    log_to_stderr("signer")
+
+    def ready(where: str) -> None:
+        desk.output.note(f"{desk.program}: signing on {where}")
+        notify("READY=1")
+
+    asyncio.run(_until_told(Place(directory.absolute()), ready))
+    notify("STOPPING=1")
+
+
+async def _until_told(place: Place, ready: Callable[[str], None]) -> None:
+    over, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # what has changed is seen without it
+    await service.serve(place, ready, over, lambda: datetime.now(UTC), time.monotonic)
+
+
+@signer.command(
+    short_help="Move the CAs' keys from the home to a signer.",
+    examples=[
+        "[program] signer adopt",
+        "[program] signer adopt --to /srv/signer --account sign --socket /run/sign/socket",
+    ],
+)
+@click.option(
+    "--to",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=DIRECTORY,
+    show_default=True,
+    help="Where the signer is to keep them.",
+)
+@click.option(
+    "--account",
+    metavar="NAME",
+    help="The signer's account, given by root; without root, and without it, your own.",
+)
+@click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    default=SOCKET,
+    show_default=True,
+    help="Where it is to answer.",
+)
+@click.pass_obj
+def adopt(desk: Desk, *, directory: Path, account: str | None, socket: Path) -> None:
+    """Move the CAs' keys, and the seal, from the home to a signer; once, with nothing serving.
+
+    Run it as root with --account: the keys then belong to an account that the bastion's processes
+    can't become. What the signer may sign stands in signer.toml: the logins are those of the rules
+    and grants there are now.
+    """
+    check_environment(os.environ)
+    home = Home.at(home_directory(desk.directory, os.environ))
+    owner = _owner(account)
+    if not socket.is_absolute():
+        raise BadInput("--socket takes a whole path, which begins with /.")
+    place = directory.absolute()
+    with ExitStack() as stack:
+        with as_owner(home.directory):
+            stack.enter_context(home.lock())
+            with app.opened(home) as services:
+                what = adopting.taken(services, socket, services.clock.now())
+        if owner is not None and owner[0] == what.account:
+            raise Conflict(f"{account} is the bastion's own account: the signer needs another.")
+        adopting.laid(what, place, socket, owner)
+        with as_owner(home.directory):
+            adopting.settled(home, socket, tuple(what.private))
+            with app.opened(home) as services:
+                told = happenings.by(acting(desk.actor, services.settings.accounts), What.CA_MOVED)
+                services.store.tell(told, services.clock.now())
+    desk.output.fields([("signer", place), ("socket", socket), ("logins", what.logins)])
+    desk.output.note(f"The private keys have left {home.keys}. Copies in backups are still good.")
+    if ANY in what.logins:
+        desk.output.note("It signs for any login, as a rule does: name them in its signer.toml.")
+    desk.output.note(f"Look at what may be signed: {Place(place).limits}")
+    desk.output.note(f"Next: {desk.program} signer serve, then {desk.program} serve.")
+    if owner is None:
+        desk.output.note(
+            "It belongs to the bastion's own account, so it keeps nothing from whoever takes the "
+            "bastion over: as root, give it one of its own with --account."
+        )
+
+
+def _owner(account: str | None) -> tuple[int, int] | None:
+    """The uid and gid that the signer's files get; None for whoever runs this."""
+    if account is None:
+        return None
+    if os.geteuid() != 0:
+        raise BadInput("--account needs root: only root gives files away.")
+    try:
+        found = pwd.getpwnam(account)
+    except KeyError:
+        raise BadInput(
+            f"There is no account {account[:60]!a}: useradd --system makes one."
+        ) from None
+    return found.pw_uid, found.pw_gid
