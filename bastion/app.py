@@ -229,5 +229,12 @@ def prober(services: Services) -> Prober:
 
 def connector(services: Services, turn: Turn) -> Connector:
     """What opens connections to targets."""
-    timeout = services.settings.limits.connect_timeout
-    return Connector(services.authority, services.store, services.clock, turn, timeout)
+    limits = services.settings.limits
+    return Connector(
+        services.authority,
+        services.store,
+        services.clock,
+        turn,
+        connect_timeout=limits.connect_timeout,
+        dead=limits.dead,
+    )

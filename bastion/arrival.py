@@ -8,6 +8,8 @@ from bastion.chronicle import Chronicle
 from bastion.clock import Clock
 from bastion.crew import Crew
 from bastion.denials import Denial
+from bastion.grants import Grant
+from bastion.idling import Idling
 from bastion.live import Live
 from bastion.metrics import Meters
 from bastion.orders import Orders
@@ -25,7 +27,8 @@ class Parts:
     """What the doors are built of; made once, by `app`.
 
     `notice` is the operator's line at the start of a shell, or empty. `watch_wait` is how long a
-    session that somebody has to watch waits for that, `ceilings` how many may go on.
+    session that somebody has to watch waits for that, `ceilings` how many may go on, and `idle`
+    for how long nothing may move in one.
     """
 
     store: Store
@@ -44,6 +47,8 @@ class Parts:
     traffic: Traffic
     reached: Reached
     ceilings: Ceilings
+    idling: Idling
+    idle: Callable[[Grant], timedelta | None]
 
 
 @dataclass(frozen=True, slots=True)

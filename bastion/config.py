@@ -104,6 +104,7 @@ def startups(value: object) -> Startups:
 
 Seconds = Annotated[float, text(lambda words: parse_duration(words).total_seconds())]
 Lifetime = Annotated[timedelta, text(parse_duration)]
+Ending = Annotated[timedelta | None, text(lambda words: parse_duration(words) if words else None)]
 Size = Annotated[int, text(parse_size)]
 ListenAt = Annotated[Endpoint, text(parse_endpoint)]
 AskedAt = Annotated[Endpoint | None, text(lambda line: parse_endpoint(line) if line else None)]
@@ -154,7 +155,8 @@ class Limits(Part):
 
     `without_database` is how long live sessions go on when the database does not answer,
     `watch_wait` how long one that somebody has to watch waits for that. A process of several that
-    gives no sign for `stalled` is killed.
+    gives no sign for `stalled` is killed. A session in which nothing moves for `idle` ends (None:
+    never), a peer that does not answer for `dead` is gone.
 
     Of connections, those that are `unauthenticated` and all, together and by network of their
     source: who shares that many bits of an address is one network. After so many failed sign-ins
@@ -168,6 +170,8 @@ class Limits(Part):
     drain: Seconds = 10.0
     watch_wait: Lifetime = timedelta(minutes=10)
     stalled: Seconds = 15.0
+    idle: Ending = timedelta(hours=12)
+    dead: Seconds = 60.0
     connections: Count = 4000
     connections_per_source: Count = 1000
     unauthenticated: Startup = Startups(300, 30, 600)
@@ -236,9 +240,7 @@ class RecordingSettings(Part):
     session_limit: Size = 2**30
     sync: Seconds = 1.0
     stall: Seconds = 30.0
-    compact: Annotated[
-        timedelta | None, text(lambda words: parse_duration(words) if words else None)
-    ] = timedelta(minutes=1)
+    compact: Ending = timedelta(minutes=1)
     checkpoint: Seconds = 10.0
     store: Annotated[Bucket | None, text(lambda url: parse_bucket(url) if url else None)] = None
     keep_local: Annotated[

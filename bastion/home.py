@@ -58,12 +58,14 @@ names = [{names}]
 # stalled = "15s"           # a worker that gives no sign for so long is killed
 # drain = "10s"             # so long may they go on after SIGTERM
 # watch_wait = "10m"        # so long does a session wait that goes on only while somebody watches
+# idle = "12h"              # a session in which nothing moves for so long ends; "" for never
+# dead = "1m"               # who does not answer for so long is gone
 # How many connections and sessions there may be stands in docs/limits.md.
-#
-# Behind a balancer that says by the PROXY protocol (version 2) who connects: its addresses, as in
-# ["10.0.0.4"]. From there nothing else is taken, and from nobody else is it believed.
-# [proxy]
-# balancers = []
+
+# Behind a balancer that says by the PROXY protocol (version 2) who connects: its addresses. From
+# there nothing else is taken, and from nobody else is it believed.
+[proxy]
+# balancers = []            # as in ["10.0.0.4"]
 
 [recording]
 # directory = "recordings"  # below this directory, unless it begins with /

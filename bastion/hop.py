@@ -201,11 +201,8 @@ class Hop(Authenticator):
             "is judged, run by itself and recorded.",
             granted=tuple(map(str, granted)),
         )
-        key = self._parts.live.prompting(prompt, grant, permit.identity)
-        try:
+        with self._lasting.prompting(prompt, grant, permit):
             await prompt.run()
-        finally:
-            self._parts.live.closed(key)
 
     def _refuse(self, relay: Relay, ask: Ask, denial: Denial) -> None:
         self._spoken(denial, f"{ask.mode} {ask.command[:200]!r}")

@@ -4,15 +4,19 @@ Who carries it enters here first, and leaves when all is over.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from bastion import happenings, metrics
 from bastion.arrival import Parts
 from bastion.errors import Unavailable
 from bastion.events import Happened
+from bastion.grants import Grant
+from bastion.idling import Moved
 from bastion.limits import CROWDED, Limit
-from bastion.policy import Run
+from bastion.live import Cuttable
+from bastion.policy import Permit, Run
+from bastion.prompt import Prompt
 from bastion.reached import Case
 from bastion.relay import Relay
 from bastion.tunnel import Tunnel
@@ -65,6 +69,7 @@ class Lasting:
                 self._parts.crew.start(self._tell_of(session, begun), f"S-{session} begins")
                 watched = self._watched(info, side, kept) if run.watched else None
                 self._parts.live.open(session, side, run.grant, run.identity, watched)
+                self._watch_idle(session, side, _passed(kept), run.grant, _case(Limit.IDLE, run))
                 yield kept
         except TooMany as error:
             raise self._too_many(run, error.ceiling) from None
@@ -73,8 +78,22 @@ class Lasting:
                 session = kept.session
                 self._count_end(kept, info)
                 self._parts.live.closed(session)
+                self._parts.idling.ends(session)
                 over = happenings.of_session_over
                 self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
+
+    @contextmanager
+    def prompting(self, prompt: Prompt, grant: Grant, permit: Permit) -> Iterator[None]:
+        """Somebody waits at a guided prompt: no session, but it ends as one."""
+        who = permit.identity
+        key = self._parts.live.prompting(prompt, grant, who)
+        case = Case(Limit.IDLE, who.source, who.user.name, permit.host.name, grant.id)
+        self._watch_idle(key, prompt, lambda: prompt.moved, grant, case)
+        try:
+            yield
+        finally:
+            self._parts.idling.ends(key)
+            self._parts.live.closed(key)
 
     async def demand_room(self, run: Run) -> None:
         """Raises Unavailable where as many sessions go on as may: before anything is spent on it.
@@ -95,15 +114,18 @@ class Lasting:
         if full is not None:
             raise self._too_many(run, full)
 
+    def _watch_idle(self, key: int, side: Cuttable, moved: Moved, grant: Grant, case: Case) -> None:
+        most = self._parts.idle(grant)
+        if most is not None:
+            self._parts.idling.begins(key, side, moved, most, case)
+
     def _ceilings(self, run: Run) -> Ceilings | None:
         """Break-glass is for when everything else fails, so nothing that is full keeps it out."""
         return None if run.grant.emergency else self._parts.ceilings
 
     def _too_many(self, run: Run, ceiling: Ceiling) -> Unavailable:
         limit, most = _LIMITS[ceiling], self._parts.ceilings
-        who = run.identity
-        case = Case(limit, who.source, who.user.name, run.host.name, run.grant.id)
-        self._parts.reached.note(case)
+        self._parts.reached.note(_case(limit, run))
         number = most.each_user if ceiling is Ceiling.EACH_USER else most.each_grant
         sentence = CROWDED[limit].format(grant=run.grant, host=run.host.name, most=number)
         return Unavailable(sentence)
@@ -136,3 +158,12 @@ class Lasting:
         found = await asyncio.to_thread(self._parts.index.get, session)
         if found is not None:
             self._parts.chronicle.tell_soon(what(found))
+
+
+def _passed(recording: Recording) -> Moved:
+    return lambda: (recording.bytes_in, recording.bytes_out)
+
+
+def _case(limit: Limit, run: Run) -> Case:
+    who = run.identity
+    return Case(limit, who.source, who.user.name, run.host.name, run.grant.id)

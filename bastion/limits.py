@@ -19,6 +19,8 @@ class Limit(StrEnum):
     PROXY = "proxy"
     """A balancer did not say who is behind it."""
 
+    IDLE = "idle"
+    DEAD = "dead"
     SESSIONS = "sessions"
     SESSIONS_PER_USER = "sessions_per_user"
     SESSIONS_PER_GRANT = "sessions_per_grant"

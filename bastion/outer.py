@@ -38,7 +38,7 @@ from bastion.metrics import Meters
 from bastion.policy import Identity
 from bastion.reached import Case
 from bastion.signin import SignIn
-from bastion.wire.connections import LAST_WORD, Authenticator, ServerConnection
+from bastion.wire.connections import LAST_WORD, Authenticator, ServerConnection, silent
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,10 @@ class Outer(Authenticator):
         failed = self._wrong_signatures
         if self._identity is None:
             failed = max(1, failed + self._in_vain)
+        elif silent(exc):
+            self._doors.threshold.reached.note(
+                Case(Limit.DEAD, self._source, self._identity.user.name)
+            )
         if failed:
             self._doors.failures.count(self._source, self._doors.clock.now(), failed)
             self._doors.meters.count(metrics.FAILED, by=failed)

@@ -28,7 +28,8 @@ class Prompt(asyncssh.SSHServerSession[bytes]):
 
     `greeting` is said first and `granted`, the lines that may be run, after it and on `help`.
     `attend` carries one line, as it carries any start. Without a terminal lines are read from the
-    client's input as they are, and nothing is said of what is asked for.
+    client's input as they are, and nothing is said of what is asked for. `moved` is how many bytes
+    went either way.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Prompt(asyncssh.SSHServerSession[bytes]):
         self._running: Relay | None = None
         self._over = False
         self._full = False
+        self.moved = 0
         self.status = 0
 
     async def run(self) -> None:
@@ -111,6 +113,7 @@ class Prompt(asyncssh.SSHServerSession[bytes]):
         """Let the client see `data`."""
         if self._over:
             return
+        self.moved += len(data)
         try:
             self._chan.write(data, datatype)
         except BrokenPipeError:
@@ -120,6 +123,7 @@ class Prompt(asyncssh.SSHServerSession[bytes]):
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """What is typed. While a line runs, ctrl-c ends it."""
+        self.moved += len(data)
         if self._running is not None and self._terminal and INTERRUPT in data:
             self._interrupt()
         self._reader.data(data)

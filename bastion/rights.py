@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bastion.approvals import in_words
+from bastion.durations import format_duration
 from bastion.inventory import Host, User
 from bastion.looks import Way
 from bastion.rules import Mode, Rule, Rules
@@ -64,6 +65,7 @@ def limits(rule: Rule) -> tuple[str, ...]:
         (bool(rule.sources), "from " + " or ".join(map(str, rule.sources))),
         (rule.watch, "while an auditor watches"),
         (rule.hardware, "with a hardware key"),
+        (rule.idle is not None, f"idle for {format_duration(rule.idle or timedelta())} at most"),
         (rule.ticket is not None, f"with a ticket {rule.ticket}"),
         (rule.reason is not None, f"with a reason that has {rule.reason} in it"),
     ]

@@ -55,6 +55,11 @@ class Rulebook:
                 raise Misconfigured(f"{self.problem} No rules are in force, so nothing is allowed.")
             return self._rules
 
+    @property
+    def known(self) -> Rules | None:
+        """The rules as they were read last: for whoever can't wait for a file."""
+        return self._rules
+
     def reload(self) -> None:
         """Read the file anew, changed or not (SIGHUP)."""
         with self._lock:

@@ -101,7 +101,7 @@ class Rule:
     `logins`, `commands`, `files` and `forwards` are None where any will do. `needs` are all to be
     met, by distinct people, who show a hardware key (`hardware_approvers`) and signed in no longer
     ago than `approver_login`. `automatic`, `operators` and `emergency` are the ways without an
-    approval.
+    approval. A session in which nothing moves for `idle` ends.
     """
 
     name: str
@@ -125,6 +125,7 @@ class Rule:
     sources: tuple[Network, ...] = ()
     watch: bool = False
     hardware: bool = False
+    idle: timedelta | None = None
 
     def is_for(self, user: User) -> bool:
         """Whether `user` is one of those who may ask."""
@@ -138,6 +139,10 @@ class Rules:
     version: str
     rules: tuple[Rule, ...]
     text: str
+
+    def idle(self, name: str | None) -> timedelta | None:
+        """For how long nothing may move in a session by the rule of that name; None: no word."""
+        return next((rule.idle for rule in self.rules if rule.name == name), None)
 
 
 def parse_rules(content: str, file: str | Path) -> Rules:
@@ -249,6 +254,7 @@ class _Rule(Part):
     sources: Annotated[tuple[Annotated[Network, text(parse_network)], ...], _Most] | None = None
     watch: _Flag = False
     keys: Literal["hardware"] | None = None
+    idle: _Lasting | None = None
 
 
 class _File(Part):
@@ -307,4 +313,5 @@ def _rule(part: _Rule) -> Rule:
         sources=part.sources or (),
         watch=part.watch,
         hardware=part.keys is not None,
+        idle=part.idle,
     )

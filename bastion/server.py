@@ -16,7 +16,7 @@ from bastion.failures import Failures
 from bastion.gate import Gate
 from bastion.outer import Doors, Outer
 from bastion.signin import SignIn
-from bastion.wire.connections import VERSION, ServerConnection, shared_options
+from bastion.wire.connections import VERSION, ServerConnection, answering, shared_options
 from bastion.workers import Workers
 
 SIGNATURES = (
@@ -32,10 +32,13 @@ SIGNATURES = (
 """How a contractor may sign: nothing with SHA-1, no DSA."""
 
 
-def server_options(authority: Authority, login_grace: float) -> asyncssh.SSHServerConnectionOptions:
+def server_options(
+    authority: Authority, login_grace: float, dead: float
+) -> asyncssh.SSHServerConnectionOptions:
     """One set for the outer and the inner connections; an inner one brings its own certificate.
 
-    `login_grace` is in seconds, from connecting to being somebody.
+    `login_grace` is in seconds, from connecting to being somebody; whoever has not answered for
+    `dead` seconds is gone.
     """
     return asyncssh.SSHServerConnectionOptions(
         **shared_options(),
@@ -43,8 +46,7 @@ def server_options(authority: Authority, login_grace: float) -> asyncssh.SSHServ
         server_host_keys=[authority.host_key_with_certificate],
         signature_algs=SIGNATURES,
         login_timeout=login_grace,
-        keepalive_interval=15,
-        keepalive_count_max=3,
+        **answering(dead),
         password_auth=False,
         kbdint_auth=False,
         host_based_auth=False,
@@ -61,7 +63,7 @@ class Front:
     """Answers every connection that is made to the bastion. Made in the loop that serves.
 
     `workers` run the control plane's verbs, apart from the threads that the doors need.
-    `login_grace` is in seconds, from connecting to being somebody.
+    `login_grace` and `dead` are in seconds, as in `server_options`.
     """
 
     def __init__(
@@ -74,11 +76,12 @@ class Front:
         threshold: Threshold,
         failures: Failures,
         login_grace: float,
+        dead: float,
     ):
         loop = asyncio.get_running_loop()
         self._authority = authority
         self._turn = parts.turn
-        self._options = server_options(authority, login_grace)
+        self._options = server_options(authority, login_grace, dead)
         sign_in = SignIn(parts.store, authority, parts.clock)
         self._doors = Doors(
             sign_in=sign_in,

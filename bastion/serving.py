@@ -40,6 +40,8 @@ from bastion.duties import (
     watch_signer,
 )
 from bastion.errors import Unavailable
+from bastion.grants import Grant
+from bastion.idling import Idling
 from bastion.live import Live
 from bastion.lookout import Lookout
 from bastion.metrics import Meters
@@ -49,6 +51,7 @@ from bastion.pulse import Pulse, Traffic
 from bastion.reached import Reached
 from bastion.refusals import Refusals
 from bastion.reloading import Started
+from bastion.rulebook import Rulebook
 from bastion.server import Front
 from bastion.stewarding import LAST_WORDS, Chores, Steward, space_of
 from bastion.store.places import is_server
@@ -176,6 +179,7 @@ class _Hands:
     pulse: Pulse
     traffic: Traffic
     reached: Reached
+    idling: Idling
 
 
 def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands:
@@ -186,6 +190,7 @@ def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands
     def felt(reason: EndReason, after: timedelta) -> None:
         meters.observe(metrics.FELT, max(0.0, after.total_seconds()), reason)
 
+    reached = Reached(meters, clock.now)
     hands = _Hands(
         crew=Crew(group),
         live=Live(store, clock, lookout, settings.limits.without_database, felt),
@@ -194,7 +199,8 @@ def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands
         space=space_of(services),
         pulse=pulse,
         traffic=Traffic(meters),
-        reached=Reached(meters, clock.now),
+        reached=reached,
+        idling=Idling(reached, asyncio.get_running_loop().time),
     )
     pulse.measured_by(hands.traffic.look)
     pulse.measured_by(partial(_measure, services, hands))
@@ -240,6 +246,7 @@ def _chores(services: Services, hands: _Hands) -> Chores:
         hands.pulse.keep(),
         hands.live.watch(),
         hands.chronicle.keep(),
+        hands.idling.keep(),
         watch_rules(services.rulebook),
         tell_failures(services.failures, hands.chronicle, services.clock),
         tell_reached(hands.reached, hands.chronicle, services.clock),
@@ -296,6 +303,8 @@ async def _listen(
         traffic=hands.traffic,
         reached=hands.reached,
         ceilings=limits.ceilings,
+        idling=hands.idling,
+        idle=partial(_idle, limits.idle, services.rulebook),
     )
     threshold = _threshold(services, hands, 1 if share is None else share.of)
     hands.pulse.measured_by(partial(_measure_places, hands.pulse.meters, threshold.admission))
@@ -307,6 +316,7 @@ async def _listen(
         threshold=threshold,
         failures=services.failures,
         login_grace=limits.login_grace,
+        dead=limits.dead,
     )
     loop = asyncio.get_running_loop()
     if share is not None:
@@ -324,6 +334,14 @@ async def _listen(
         reason = error.strerror or str(error)
         raise Unavailable(f"{listen.address} can't be listened on: {reason}.") from error
     return [server]
+
+
+def _idle(most: timedelta | None, rulebook: Rulebook, grant: Grant) -> timedelta | None:
+    """For how long nothing may move in a session: as the settings say, or its rule, if that is
+    shorter."""
+    rules = rulebook.known
+    said = None if rules is None else rules.idle(grant.rule)
+    return min((each for each in (most, said) if each is not None), default=None)
 
 
 def _threshold(services: Services, hands: _Hands, of: int) -> Threshold:

@@ -28,6 +28,7 @@ from bastion.wire.channels import Start, TunnelChannel, UpstreamChannel
 from bastion.wire.connections import (
     VERSION,
     ClientConnection,
+    answering,
     shared_options,
 )
 from bastion.wire.packets import Turn
@@ -107,10 +108,18 @@ class Shared:
 
 
 class Connector:
-    """Makes connections to targets. `connect_timeout` is in seconds, for all of it."""
+    """Makes connections to targets. `connect_timeout` is in seconds, for all of it; a target that
+    has not answered for `dead` seconds is gone."""
 
     def __init__(
-        self, authority: Authority, store: Store, clock: Clock, turn: Turn, connect_timeout: float
+        self,
+        authority: Authority,
+        store: Store,
+        clock: Clock,
+        turn: Turn,
+        *,
+        connect_timeout: float,
+        dead: float,
     ):
         self._authority = authority
         self._store = store
@@ -125,8 +134,7 @@ class Connector:
             known_hosts=((), (), (), (), (), (), ()),
             preferred_auth=("publickey",),
             gss_host=None,
-            keepalive_interval=15,
-            keepalive_count_max=3,
+            **answering(dead),
             login_timeout=connect_timeout,
         )
 

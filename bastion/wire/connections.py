@@ -59,6 +59,23 @@ def shared_options(**more: object) -> dict[str, object]:
     }
 
 
+QUESTIONS = 4
+"""How often a peer is asked whether it is there, before it is taken for dead."""
+
+
+def answering(dead: float) -> dict[str, object]:
+    """For asyncssh's options: a peer that has said nothing for `dead` seconds, though it was asked,
+    is gone. The kernel is told the same (`PacketRoad`)."""
+    return {"keepalive_interval": dead / QUESTIONS, "keepalive_count_max": QUESTIONS - 1}
+
+
+def silent(error: Exception | None) -> bool:
+    """Whether a connection was lost because the peer did not answer any more."""
+    if isinstance(error, asyncssh.ConnectionLost):
+        return "keepalive" in error.reason
+    return isinstance(error, TimeoutError)
+
+
 def last_word(sentence: str) -> bytes:
     """All that somebody hears for whom there is no place: our version, and a disconnect (RFC 4253,
     sections 4.2, 6 and 11.1), before any key is exchanged."""

@@ -48,6 +48,9 @@ _DATA_HEADER = 10  # padding length, message number, channel, data length
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux has it (tcp(7))."""
 
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+"""Linux has it (tcp(7))."""
+
 PROMPT_READS = 64
 """How many reads of a new connection are acknowledged at once: enough for the introductions."""
 
@@ -242,11 +245,20 @@ class PacketRoad(SSHConnection):
         self._socket = transport.get_extra_info("socket")
         self._acknowledge()
         super().connection_made(transport)
+        self._limit_silence(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
         """Something has arrived."""
         self._acknowledge()
         super().data_received(data, datatype)
+
+    def _limit_silence(self, sock: socket.socket | None) -> None:
+        """What was sent and is not acknowledged for as long as a peer may be silent ends it too: a
+        question that can't be sent has no answer to be missed."""
+        dead = self._keepalive_interval * (self._keepalive_count_max + 1)
+        if sock is not None and _USER_TIMEOUT is not None and dead:
+            with suppress(OSError):  # no TCP
+                sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, round(dead * 1000))
 
     def _acknowledge(self) -> None:
         """Have the kernel acknowledge at once what has arrived, while the connection is new.

@@ -52,6 +52,7 @@ hosts = ["*"]
 logins = ["*"]
 allow = ["shell", "command"]
 automatic = true
+idle = "15m"
 """
 
 
@@ -112,6 +113,7 @@ def any_rule(draw: st.DrawFn, name: str = "a rule") -> Rule:
         sources=tuple(draw(st.lists(networks, max_size=2))),
         watch=draw(st.booleans()),
         hardware=draw(st.booleans()),
+        idle=draw(st.sampled_from([None, timedelta(minutes=15)])),
     )
 
 
@@ -151,6 +153,7 @@ def written(rule: Rule) -> str:
         "sources": rule.sources and _list(rule.sources),
         "watch": rule.watch and "true",
         "keys": rule.hardware and '"hardware"',
+        "idle": rule.idle and '"15m"',
     }
     return (
         "\n".join(["[[rule]]", *(f"{key} = {text}" for key, text in lines.items() if text)]) + "\n"

@@ -40,6 +40,7 @@ def test_everything_that_can_be_said() -> None:
     assert [str(network) for network in first.sources] == ["192.0.2.0/24", "2001:db8::/32"]
     assert first.watch
     assert first.hardware
+    assert (first.idle, second.idle) == (None, timedelta(minutes=15))
     assert (second.logins, second.commands, second.longest) == (None, None, LONGEST)
     assert second.automatic
 
@@ -188,7 +189,7 @@ MISTAKES = [
     ),
     (changed("09:00-18:00", "9-18"), 22, "rule.hours: '9-18' are no hours"),
     (changed("Europe/Berlin", "Europe/Berln"), 23, "rule.tz: 'Europe/Berln' is no time zone"),
-    (WHOLE + 'tz = "UTC"', 35, "rule 'on call': tz means nothing without days or hours"),
+    (WHOLE + 'tz = "UTC"', 36, "rule 'on call': tz means nothing without days or hours"),
     # Approvals
     (changed('"@leads"', '"*"'), 14, "rule.approvals.from: not everybody can approve"),
     (changed("label:owner", "label:o=x"), 14, "'o=x' can't be a group name"),
@@ -212,8 +213,8 @@ MISTAKES = [
         "rule.approvals has to be a list of",
     ),
     (changed('approver_keys = "hardware"', 'approver_keys = "soft"'), 15, "should be 'hardware'"),
-    (WHOLE + 'approver_keys = "hardware"', 35, "approver_keys means nothing without approvals"),
-    (WHOLE + 'approver_login = "1m"', 35, "approver_login means nothing without approvals"),
+    (WHOLE + 'approver_keys = "hardware"', 36, "approver_keys means nothing without approvals"),
+    (WHOLE + 'approver_login = "1m"', 36, "approver_login means nothing without approvals"),
     (WHOLE + 'approvals = [{ from = ["a"] }]', 34, "automatic = true asks for no approvals"),
     # The rest
     (

@@ -331,7 +331,9 @@ async def test_the_certificate_has_the_line_and_a_terminal_only_for_one(
     assert isinstance(permit, Permit)
     run = may_run(permit, Ask(Mode.EXEC, line.encode(), terminal), world.now)
     assert isinstance(run, Run)
-    connector = Connector(services.authority, services.store, services.clock, Turn(), 5.0)
+    connector = Connector(
+        services.authority, services.store, services.clock, Turn(), connect_timeout=5.0, dead=60.0
+    )
     minted = connector._mint(run, 1).signed.line
     judge = partial(subprocess.run, capture_output=True, text=True, check=True, timeout=10)
     shown = (await asyncio.to_thread(judge, ["ssh-keygen", "-L", "-f", "-"], input=minted)).stdout

@@ -5,9 +5,9 @@ import socket
 
 import asyncssh
 
-from bastion.wire.connections import ServerConnection, shared_options
+from bastion.wire.connections import ServerConnection, answering, shared_options
 from bastion.wire.packets import PROMPT_READS, Turn
-from tests.bastion.wire.peers import Open
+from tests.bastion.wire.peers import Open, connected, serving
 
 
 class Socket:
@@ -55,3 +55,21 @@ async def test_only_the_first_reads_are_acknowledged_at_once() -> None:
         connection.data_received(b"S")  # a version that goes on and on
         assert wire.socket.asked == min(count, PROMPT_READS)
     connection.abort()
+
+
+async def test_the_kernel_is_told_how_long_a_peer_may_be_silent() -> None:
+    """For what was sent and is not acknowledged, as long as for an answer: a question that can't be
+    sent has none to be missed."""
+    accepted: list[ServerConnection] = []
+
+    class Kept(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            accepted.append(self)
+
+    async with (
+        serving(asyncssh.SSHServerSession[bytes], Kept, **answering(7.0)) as port,
+        connected(port),
+    ):
+        sock = accepted[0].get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
