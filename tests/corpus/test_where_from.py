@@ -17,13 +17,13 @@ from tests.corpus.world import World, served, until
 
 HERE = "127.0.0.1"
 AFAR = "192.0.2.7"
-BALANCED = f'\n[proxy]\nbalancers = ["{HERE}"]\nwait = "1s"\n'
+BALANCED = f'balancers = ["{HERE}"]\nwait = "1s"\n'
 
 
 @pytest.fixture
 async def balanced(template: Path, tmp_path: Path) -> AsyncIterator[World]:
     """A bastion behind a balancer on this machine."""
-    async with served(template, tmp_path / "home", more=BALANCED) as world:
+    async with served(template, tmp_path / "home", proxy=BALANCED) as world:
         yield world
 
 

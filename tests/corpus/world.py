@@ -289,12 +289,12 @@ async def served(
     directory: Path,
     *,
     control: Callable[[Services], Control] = ControlPlane,
-    more: str = "",
+    proxy: str = "",
     **limits: str | int | list[str],
 ) -> AsyncIterator[World]:
     """A bastion in a copy of `template`, without any host; `limits` are settings of that name.
 
-    `more` is other text for them, `control` makes what `ssh bastion VERB…` runs.
+    `proxy` are lines for what stands before it, `control` makes what `ssh bastion VERB…` runs.
     """
     await asyncio.to_thread(shutil.copytree, template, directory)
     port = _free_port()
@@ -302,7 +302,8 @@ async def served(
     text = home.settings.read_text().replace(str(TEMPLATE_PORT), str(port))
     said = {name: json.dumps(value) for name, value in limits.items()}
     lines = "".join(f"{name} = {value}\n" for name, value in said.items())
-    home.settings.write_text(text.replace("[limits]\n", f"[limits]\n{lines}") + more)
+    text = text.replace("[proxy]\n", f"[proxy]\n{proxy}")
+    home.settings.write_text(text.replace("[limits]\n", f"[limits]\n{lines}"))
     async with AsyncExitStack() as stack:
         services = stack.enter_context(opened(home))
         ready = asyncio.Event()
