@@ -17,7 +17,7 @@ demo: setup ## a whole story on loopback, with the real ssh client (ARGS=--keep 
 
 test: setup ## every test, on up to four cores (ARGS="-k grant -x" to choose, "-n 0" for one at a time)
 	@.ci/system-packages ssh=openssh-client sshd=openssh-server git=git rsync=rsync plink=putty-tools lftp=lftp sshfs=sshfs curl=curl zsh=zsh dash=dash busybox=busybox zstd=zstd age=age openssh-tests postgresql
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the layout"; exit 1; }

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests import postgres
 
@@ -18,21 +20,25 @@ settings.register_profile("long", deadline=None, print_blob=True, max_examples=2
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 
-REAL = Path(__file__).parent / "e2e"
+REAL = "tests/e2e/"
 """Tests with sshd, ssh and terminals: one after another, however many run at once."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long row of real ones first, by one process; others do the rest meanwhile.
+class Rows(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """The long row of real tests first, by one process; others do the rest meanwhile.
 
     They watch real programs with a person's patience. Two of them on two cores, each with a handful
     of processes, come too late for one another now and then; beside the others they do not.
+    (`--dist loadgroup` would say the same, and does nothing with this pytest.)
     """
-    for item in items:
-        if item.path.is_relative_to(REAL):
-            item.add_marker(pytest.mark.xdist_group("real"))
-    items.sort(key=lambda item: not item.path.is_relative_to(REAL))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return REAL if nodeid.startswith(REAL) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Rows:
+    """Asked by xdist where several processes share the tests."""
+    return Rows(config, log)
 
 
 @pytest.fixture(autouse=True)
