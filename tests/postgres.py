@@ -6,11 +6,13 @@ need a file.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -57,6 +59,26 @@ class Server:
     def stop(self, how: str = "immediate") -> None:
         """End it."""
         self._run("pg_ctl", "-D", self._data, "-m", how, "-w", "stop")
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Nothing of it moves: who has connected hears nothing, and who connects neither."""
+        pids = self._pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        """Its postmaster first, so that nobody is born in between."""
+        first = int((self._data / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(first, signal.SIGSTOP)
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
 
     def remove(self) -> None:
         """End it, and leave nothing."""
@@ -110,6 +132,11 @@ def new_url(directory: Path) -> str:
     if wanted():
         return server().new_url(migrated())
     return f"sqlite:///{directory}/bastion.db"
+
+
+def new_empty_url() -> str | None:
+    """A database without anything in it for whoever makes a home; None where that makes a file."""
+    return server().new_url() if wanted() else None
 
 
 def url_again(store: Store) -> str:

@@ -9,13 +9,15 @@ Source: https://www.postgresql.org/docs/15/ (explicit-locking, transaction-iso, 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.util import EMPTY_DICT
 
 from bastion.errors import Misconfigured
+from bastion.store.answers import Patient
 from bastion.store.database import PATIENCE, READERS
 
 WRITERS: Final = 4
@@ -23,6 +25,9 @@ WRITERS: Final = 4
 
 _LONGEST_ANSWER: Final = 60
 """Seconds that one statement may take, and that a transaction may stand still."""
+
+SILENCE: Final = _LONGEST_ANSWER + 5.0
+"""Seconds without any answer after which a server has stopped: it does not keep its own limits."""
 
 _TURN: Final = text("SELECT pg_advisory_xact_lock(7022)")
 """Of this database: whoever holds it is the only one who writes."""
@@ -37,15 +42,17 @@ _SNAPSHOT: Final = text("SELECT pg_current_snapshot()::text")
 class Postgres:
     """A database of a server, for this process; waits `patience` seconds at each turn.
 
-    It is a `bastion.store.database.Database`.
+    One that says nothing for `silence` seconds is not waited for any more. It is a
+    `bastion.store.database.Database`.
     """
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, patience: float = PATIENCE, silence: float = SILENCE) -> None:
         where = url_of(url)
         self.name = str(where._replace(drivername="postgresql", password=None, query=EMPTY_DICT))
         self.patience = patience
-        self._reader = _engine(where, patience, READERS, "REPEATABLE READ", readonly=True)
-        self._writer = _engine(where, patience, WRITERS, "READ COMMITTED", readonly=False)
+        waits = _Waits(patience, silence)
+        self._reader = _engine(where, waits, READERS, "REPEATABLE READ", readonly=True)
+        self._writer = _engine(where, waits, WRITERS, "READ COMMITTED", readonly=False)
         self._watch: Connection | None = None
         self._watch_lock = threading.Lock()
         self._lead: Connection | None = None
@@ -151,16 +158,31 @@ def _words(error: BaseException | None) -> str:
     return said[0][:200] if said else "look whether its server runs and can be reached"
 
 
-def _engine(where: URL, patience: float, size: int, isolation: str, *, readonly: bool) -> Engine:
+@dataclass(frozen=True, slots=True)
+class _Waits:
+    """Seconds: for a turn, and for an answer."""
+
+    patience: float
+    silence: float
+
+
+def _engine(where: URL, waits: _Waits, size: int, isolation: str, *, readonly: bool) -> Engine:
     engine = create_engine(
         where,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=patience,
+        pool_timeout=waits.patience,
         pool_pre_ping=True,  # a server that was restarted is no error
         isolation_level=isolation,
-        connect_args=_arguments(patience),
+        connect_args=_arguments(waits.patience),
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connects(_d: object, _r: object, args: list[str], named: dict[str, Any]) -> Patient:
+        connection = Patient.connect(*args, **named)
+        connection.answer = waits.silence
+        return connection
+
     if readonly:
 
         @event.listens_for(engine, "begin")

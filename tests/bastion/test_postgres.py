@@ -1,6 +1,7 @@
 """PostgreSQL as the store's database: turns, moments, guards, and a server that is not there."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -19,7 +20,7 @@ from bastion.store.journal import Journal
 from bastion.store.postgres import Postgres
 from bastion.tables import meta
 from tests.bastion.worlds import NOW, ROOT, SECOND, user
-from tests.postgres import Server, migrated, server, until_answers
+from tests.postgres import PATIENCE, Server, migrated, server, until_answers
 
 LEADER = (
     "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database "
@@ -226,4 +227,29 @@ def test_one_of_several_leads(url: str, store: Store, other: Store) -> None:
         store.leads()
     assert not store.leads()
     other.close()
-    assert store.leads()
+    deadline = time.monotonic() + PATIENCE
+    while not store.leads():  # the server notices by itself that nobody is there any more
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.timeout(120)
+def test_a_server_that_stands_still_is_not_waited_for() -> None:
+    """Its kernel answers for it, and it keeps no limit of its own: the one who asks gives up."""
+    own = Server()
+    try:
+        url = own.new_url(template=None)
+        Store.open(url, migrate=True).close()
+        with closing(Store.open(url)) as opened:
+            store = Store(Postgres(url, patience=2, silence=1), opened.chain)
+            store.saw_time(NOW)
+            version = store.version()
+            with own.hanging():
+                for use in (store.latest_time, store.version, lambda: store.saw_time(NOW)):
+                    with pytest.raises(Unavailable, match="does not answer"):
+                        use()
+            store.saw_time(NOW + SECOND)
+            assert store.latest_time() == NOW + SECOND
+            assert store.version() != version
+            store.close()
+    finally:
+        own.remove()
