@@ -16,6 +16,10 @@ SILENT: Final = 10.0
 """Seconds without a beat after which a runner is gone: well above a slow database's answer."""
 
 
+UNHEARD: Final = SILENT / 2
+"""Seconds between two calls after which silence says nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
     """One process, from `began` on; `beats` has grown at `beat_at` the last time."""
@@ -53,9 +57,17 @@ class RollCall:
 
     node: str
     _heard: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _called: float | None = None
 
     def call(self, runners: Iterable[Runner], seen: Seen, time: float) -> Roll:
-        """Who of these is there. `time` is in seconds that never go back."""
+        """Who of these is there. `time` is in seconds that never go back.
+
+        Where nobody has called for long, nobody was heard: then silence counts from now on. The
+        database may have been away, and with it everybody's beats.
+        """
+        if self._called is not None and time - self._called > UNHEARD:
+            self._heard = {boot: (beats, time) for boot, (beats, _) in self._heard.items()}
+        self._called = time
         alive, gone, lost = set(seen.held), set(seen.free), set()
         known = list(runners)
         for runner in known:

@@ -52,14 +52,27 @@ def test_a_lock_without_a_row_was_ended_by_others() -> None:
     assert RollCall(HERE).call([], seen(free=("a",)), 0) == roll(gone="a")
 
 
+def roll_at(call: RollCall, time: float, beats: int) -> Roll:
+    return call.call([runner("a", beats=beats)], NOBODY, time)
+
+
 def test_silence_tells_of_another_machine() -> None:
     """Counted here, from when the last beat was seen: no clock of the other is asked."""
     call = RollCall(HERE)
-    assert call.call([runner("a", beats=1)], NOBODY, 100) == roll(alive="a")
-    assert call.call([runner("a", beats=2)], NOBODY, 109) == roll(alive="a")
-    assert call.call([runner("a", beats=2)], NOBODY, 109 + SILENT) == roll(alive="a")
-    assert call.call([runner("a", beats=2)], NOBODY, 109.1 + SILENT) == roll(lost="a")
-    assert call.call([runner("a", beats=3)], NOBODY, 120) == roll(alive="a")
+    assert roll_at(call, 100, 1) == roll(alive="a")
+    for second in range(round(SILENT) + 1):
+        assert roll_at(call, 104 + second, 2) == roll(alive="a")
+    assert roll_at(call, 104.1 + SILENT, 2) == roll(lost="a")
+    assert roll_at(call, 105 + SILENT, 3) == roll(alive="a")
+
+
+def test_a_database_that_was_away_is_nobodys_silence() -> None:
+    """Nobody could beat, and nobody was heard: everybody gets the whole time again."""
+    call = RollCall(HERE)
+    assert roll_at(call, 100, 1) == roll(alive="a")
+    for second in range(round(SILENT) + 1):
+        assert roll_at(call, 400 + second, 1) == roll(alive="a")
+    assert roll_at(call, 400.1 + SILENT, 1) == roll(lost="a")
 
 
 @given(
