@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bastion.errors import BastionError, Unavailable
@@ -36,6 +36,7 @@ class _Told:
     happened: Happened
     at: datetime
     kept: asyncio.Future[None] | None = None
+    tried: bool = False
 
     def answer(self, error: BaseException | None) -> None:
         """Tell whoever waits for it."""
@@ -50,12 +51,21 @@ class _Told:
 class Chronicle:
     """Tells events by `tell_all`, which blocks. `now` gives the time of each.
 
+    After a failure nobody knows what the database has kept of what it was given: that is told by
+    `tell_missing`, which keeps only what is not there yet.
+
     `keep` has to run as long as anybody tells; `close` writes what is left. `lost` is how many
     events were let go since the start. For one loop.
     """
 
-    def __init__(self, tell_all: TellAll, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        tell_all: TellAll,
+        now: Callable[[], datetime],
+        tell_missing: TellAll | None = None,
+    ) -> None:
         self._tell_all = tell_all
+        self._tell_missing = tell_missing or tell_all
         self._now = now
         self._waiting: deque[_Told] = deque()
         self._something = asyncio.Event()
@@ -127,7 +137,8 @@ class Chronicle:
         async with self._turn:
             batch = self._batch()
             loop = asyncio.get_running_loop()
-            writing = loop.run_in_executor(self._thread, _written, self._tell_all, batch)
+            tell = self._tell_missing if any(told.tried for told in batch) else self._tell_all
+            writing = loop.run_in_executor(self._thread, _written, tell, batch)
             try:
                 outcome = await asyncio.shield(writing)
             except asyncio.CancelledError:
@@ -160,7 +171,8 @@ class Chronicle:
             return True
         log.error("events can't be written: %s", outcome.away)
         left = batch[len(outcome.errors) :]
-        self._waiting.extendleft(told for told in reversed(left) if told.kept is None)
+        again = (replace(told, tried=True) for told in reversed(left) if told.kept is None)
+        self._waiting.extendleft(again)
         if self._waiting:
             self._something.set()
         for told in left:

@@ -47,6 +47,17 @@ class Journal:
         with self._store.writing(max(at for _, at in told)) as connection:
             return log.append_all(connection, self._store.chain, told)
 
+    def tell_missing(self, told: Sequence[tuple[Happened, datetime]]) -> None:
+        """Keep those of these that this process has not told yet, in their order.
+
+        For when the database was lost while it was to keep them, and nobody knows whether it did.
+        """
+        if not told:
+            return
+        with self._store.writing(max(at for _, at in told)) as connection:
+            rest = told_of.missing(connection, self._store.chain, told)
+            log.append_all(connection, self._store.chain, rest)
+
     # Reading
 
     def event(self, number: int) -> Event | None:

@@ -1,10 +1,12 @@
 """What the log of events tells of sessions and of their seals: the statements."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from bastion.events import Event, What
+from bastion.events import Chain, Event, Happened, What, bounded
 from bastion.store.events import all_rows, read_event
 from bastion.tables import events
 
@@ -18,6 +20,31 @@ def about_sessions(
     statement = select(_e.session, _e.what).where(_e.session.in_(sessions)).distinct()
     kinds = {what.value for what in What}
     return frozenset((n, What(w)) for n, w in connection.execute(statement) if w in kinds)
+
+
+def missing(
+    connection: Connection, chain: Chain, told: Sequence[tuple[Happened, datetime]]
+) -> list[tuple[Happened, datetime]]:
+    """Those of these, in their order, that are not in `chain` yet, each with its own time."""
+    there = all_rows.where(
+        _e.at.in_({at for _, at in told}), _e.node == chain.node, _e.boot == chain.boot
+    )
+    rows = map(read_event, connection.execute(there))
+    known = Counter(_mark(event.happened, event.at) for event in rows)
+    rest = []
+    for happened, at in told:
+        mark = _mark(happened, at)
+        if known[mark] > 0:
+            known[mark] -= 1
+        else:
+            rest.append((happened, at))
+    return rest
+
+
+def _mark(happened: Happened, at: datetime) -> tuple[object, ...]:
+    """What an event is known again by: nothing happens twice in one microsecond."""
+    h = bounded(happened)
+    return (at, h.what, h.actor, h.source, h.user, h.host, h.session, h.connection, h.why)
 
 
 def seals_told(connection: Connection, sessions: Collection[int]) -> list[Event]:

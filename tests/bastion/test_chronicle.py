@@ -265,3 +265,33 @@ async def test_whoever_gives_up_waiting_takes_nothing_back(book: Book) -> None:
         book.turn.set()
         await chronicle.tell(done_by("patient"))
     assert book.kept == ["impatient", "patient"]
+
+
+async def test_nothing_is_told_twice_where_the_answer_was_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database has it, and says so to nobody: it is asked before anything is told again."""
+    monkeypatch.setattr(rooms, "AGAIN", 0.01)
+    journal = Journal(store)
+    lost: list[int] = []
+
+    def tell_all(told: Sequence[tuple[Happened, datetime]]) -> None:
+        journal.tell_all(told)
+        if not lost:
+            lost.append(len(told))
+            raise Unavailable("The database does not answer.")
+
+    chronicle = Chronicle(tell_all, Ticking(), journal.tell_missing)
+    async with asyncio.TaskGroup() as group:
+        for name in ("one", "two\0"):
+            chronicle.tell_soon(done_by(name))
+        keeper = group.create_task(chronicle.keep())
+        async with asyncio.timeout(10):
+            while not lost:  # noqa: ASYNC110 - it is another thread
+                await asyncio.sleep(0.001)
+        await chronicle.tell(done_by("three"))
+        keeper.cancel()
+    await chronicle.close()
+    assert lost == [2]
+    told = [event.happened.actor for event in journal.after(0)]
+    assert told == ["one", "two\\x00", "three"]

@@ -303,3 +303,18 @@ def test_two_who_seal_at_once_make_one_checkpoint(journal: Journal) -> None:
     with pytest.raises(Conflict, match="is sealed already"):
         journal.keep(sealed)
     assert journal.draft(NOW) is None
+
+
+def test_what_is_missing_is_told(journal: Journal, store: Store) -> None:
+    """Each with its own time; the same at another time, or in another chain, is something else."""
+    told = [some(number, random.Random(number)) for number in range(6)]  # noqa: S311 (no secret)
+    journal.tell_all(told[:3])
+    journal.tell_missing(told)
+    journal.tell_missing(told)
+    journal.tell_missing([])
+    assert [(event.happened, event.at) for event in journal.after(0)][1:] == told[1:]
+    later = [(what, at + SECOND / 1000) for what, at in told]
+    journal.tell_missing(later)
+    with closing(Store.open(url_again(store))) as other:
+        Journal(other).tell_missing(told)
+    assert len(journal.after(0)) == 3 * len(told)
