@@ -1,6 +1,6 @@
 # Every command works from a fresh clone, and again at once when nothing has changed.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format fuzz bench soak lock clean
+.PHONY: help setup demo test check format faults fuzz bench soak lock clean
 
 BIN := .venv/bin
 CODE := bastion recorder cli tests
@@ -28,6 +28,10 @@ check: setup ## format, lint, types, import contracts
 format: setup ## mend the layout and what ruff can mend by itself
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
+
+faults: setup ## a database that stops, hangs, or loses its connections under load, some minutes
+	@.ci/system-packages ssh=openssh-client sshd=openssh-server postgresql
+	@$(BIN)/python -m pytest -m faults $(ARGS)
 
 fuzz: setup ## hostile input for every reader, ten minutes (ARGS="5 sftp_client": seconds each, which)
 	@$(BIN)/python -m tests.fuzz $(or $(ARGS),24)

@@ -14,6 +14,7 @@ from bastion.authority import Authority
 from bastion.clock import Clock
 from bastion.config import RecordingSettings, Settings
 from bastion.enrolment import Enrolment
+from bastion.errors import Unavailable
 from bastion.failures import Failures
 from bastion.home import Home
 from bastion.people import People
@@ -32,7 +33,7 @@ from bastion.storing import Storing, storing
 from bastion.upstream import Connector
 from bastion.watching import Watching
 from bastion.wire.packets import Turn
-from recorder import Archive, Covering, Index, Seals, Transcripts
+from recorder import Archive, Arrears, Covering, Index, Seals, Transcripts
 from recorder.fts import SqliteTexts
 from recorder.inspection import Inspection
 from recorder.redaction import Redaction, Redactor
@@ -64,6 +65,7 @@ class Services:
     storing: Storing
     transcripts: Transcripts
     texts: SqliteTexts
+    arrears: Arrears
     access: Access
     approving: Approving
     inbox: Inbox
@@ -119,6 +121,7 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             now=clock.now,
             storing=stores,
         )
+        arrears = Arrears(Unavailable)
         inbox, people, access = Inbox(store), People(settings.accounts), settings.access
         rulebook = Rulebook(home.policy, store, SERVICE, clock.now)
         yield Services(
@@ -149,9 +152,11 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
                     covering=_covering(settings.recording),
                 ),
                 places=stores.places,
+                arrears=arrears,
             ),
             transcripts=_transcripts(settings),
             texts=texts,
+            arrears=arrears,
             access=Access(store, authority, access.certificate_lifetime, rulebook.current, people),
             approving=Approving(store, inbox, rulebook.current, people, access.request_lifetime),
             inbox=inbox,

@@ -19,7 +19,7 @@ from bastion.reached import Reached
 from bastion.store import Store
 from bastion.upstream import Connector
 from bastion.wire.packets import Turn
-from recorder import Archive, Ceilings, Index
+from recorder import Archive, Arrears, Ceilings, Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Parts:
 
     store: Store
     archive: Archive
+    arrears: Arrears
     live: Live
     clock: Clock
     connector: Connector

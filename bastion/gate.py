@@ -8,6 +8,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import asyncssh
 from asyncssh.constants import OPEN_CONNECT_FAILED
@@ -68,7 +69,7 @@ class Gate:
             self._parts.meters.observe(metrics.DOOR, self._loop.time() - begun)
             if _silent(answer, port):
                 self._count(answer)
-                await self._left(number)
+                self._left(number)
                 raise asyncssh.ChannelOpenError(PROHIBITED, f"bastion: port {port} is not granted")
         except BastionError as error:
             log.error("no one can jump: %s", error)
@@ -84,7 +85,7 @@ class Gate:
         arrival = Arrival(number, identity, asked, answer, prove_again, again)
         keys = await self._shown(arrival)
         if wish.outer.is_closed():  # meanwhile, so nothing inside will tell of an end
-            await self._left(number)
+            self._left(number)
         return self._inside(arrival, keys)
 
     async def _shown(self, arrival: Arrival) -> HostKeys:
@@ -98,7 +99,7 @@ class Gate:
         except BastionError as error:
             log.error("%s can't be answered: %s", arrival, error)
             if arrival.connection != NOT_KEPT:
-                self._parts.crew.start(self._left(arrival.connection), f"{arrival} ends")
+                self._left(arrival.connection)
             # Without a certificate nothing that is said inside would be believed.
             raise asyncssh.ChannelOpenError(OPEN_CONNECT_FAILED, f"bastion: {error}") from None
 
@@ -145,7 +146,7 @@ class Gate:
 
         def gone() -> None:
             if arrival.connection != NOT_KEPT:
-                parts.crew.start(self._left(arrival.connection), f"{arrival} ends")
+                self._left(arrival.connection)
 
         return ServerConnection(
             self._loop,
@@ -155,9 +156,14 @@ class Gate:
             keys,
         )
 
-    async def _left(self, connection: int) -> None:
+    def _left(self, connection: int) -> None:
+        """Keep that it is over, when the database answers; nobody waits for that."""
         store, now = self._parts.store, self._parts.clock.now()
-        await asyncio.to_thread(store.close_connection, connection, now)
+
+        async def close() -> None:
+            await self._parts.arrears.do(partial(store.close_connection, connection, now))
+
+        self._parts.crew.start(close(), f"C-{connection} ends")
 
 
 def _silent(answer: Reach | Denial, port: int) -> bool:

@@ -6,6 +6,7 @@ Who carries it enters here first, and leaves when all is over.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 from bastion import happenings, metrics
 from bastion.arrival import Parts
@@ -154,8 +155,9 @@ class Lasting:
         )
 
     async def _tell_of(self, session: int, what: Callable[[Session], Happened]) -> None:
-        """As the index has it. What can't be told now is told when the bastion starts again."""
-        found = await asyncio.to_thread(self._parts.index.get, session)
+        """As the index has it, once that is up to date; else when the bastion starts again."""
+        parts = self._parts
+        found = await parts.arrears.do(partial(parts.index.get, session))
         if found is not None:
             self._parts.chronicle.tell_soon(what(found))
 

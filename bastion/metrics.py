@@ -165,6 +165,9 @@ STORE_AWAY = Metric(
 EVENTS = Metric(
     "bastion_events_waiting", Type.GAUGE, "Events that wait to be written into the log of events."
 )
+ARREARS = Metric(
+    "bastion_arrears", Type.GAUGE, "Ends of sessions and connections that wait for the database."
+)
 EVENTS_LOST = Metric(
     "bastion_events_lost_total",
     Type.COUNTER,
@@ -239,6 +242,7 @@ ALL: Final = (
     UNSTORED_SECONDS,
     STORE_AWAY,
     EVENTS,
+    ARREARS,
     EVENTS_LOST,
     MESSAGES,
     SILENT,

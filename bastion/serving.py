@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from bastion import metrics
@@ -39,7 +39,7 @@ from bastion.duties import (
     watch_rules,
     watch_signer,
 )
-from bastion.errors import Unavailable
+from bastion.errors import BastionError, Unavailable
 from bastion.grants import Grant
 from bastion.idling import Idling
 from bastion.live import Live
@@ -143,6 +143,7 @@ async def _serve(
         hands = _hands(services, group, pulse)
         common = [] if steward is None else steward.chores()
         chores = [group.create_task(chore) for chore in [*_chores(services, hands), *common]]
+        keeper = group.create_task(services.arrears.keep())  # until the last has told its end
         servers = await _listen(services, control, hands, share)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, _heed, services, hands.crew, started)
@@ -157,6 +158,7 @@ async def _serve(
             for chore in chores:
                 chore.cancel()
             await _put_away(services, hands)
+            keeper.cancel()
             if steward is not None:
                 await steward.put_away()
 
@@ -184,6 +186,7 @@ class _Hands:
 
 def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands:
     store, settings, clock = services.store, services.settings, services.clock
+    journal = services.journal
     lookout = Lookout(Watchers(store), services.people)
     meters = pulse.meters
 
@@ -194,7 +197,7 @@ def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands
     hands = _Hands(
         crew=Crew(group),
         live=Live(store, clock, lookout, settings.limits.without_database, felt),
-        chronicle=Chronicle(services.journal.tell_all, clock.now),
+        chronicle=Chronicle(journal.tell_all, clock.now, journal.tell_missing),
         workers=Workers(),
         space=space_of(services),
         pulse=pulse,
@@ -215,6 +218,7 @@ def _measure(services: Services, hands: _Hands) -> None:
     meters.put(metrics.FREE, hands.space.free)
     meters.put(metrics.ROOM, hands.live.room)
     meters.put(metrics.EVENTS, hands.chronicle.waiting)
+    meters.put(metrics.ARREARS, services.arrears.waiting)
     meters.put(metrics.EVENTS_LOST, hands.chronicle.lost)
     meters.put(metrics.SILENT, hands.live.silent)
     meters.put(metrics.SIGNER, 0.0 if services.signer is None else services.signer.silent)
@@ -264,14 +268,23 @@ def _chores(services: Services, hands: _Hands) -> Chores:
 async def _put_away(services: Services, hands: _Hands) -> None:
     """Keep what has not been kept yet."""
     await hands.crew.settle(LAST_WORDS)  # how sessions ended is told by it
+    services.arrears.close()
     now = services.clock.now()
     tell_failures_before(services.failures, hands.chronicle, now + MINUTE)
     tell_reached_before(hands.reached, hands.chronicle, now + MINUTE)
     await hands.chronicle.close()
     hands.workers.close()
+    try:
+        await asyncio.to_thread(_leave, services, now)
+    except BastionError as error:
+        log.error("what is left open is ended at the next start: %s", error)
+
+
+def _leave(services: Services, now: datetime) -> None:
+    """This process carries nothing any more, and says so."""
     boot = services.store.chain.boot
-    await asyncio.to_thread(services.store.close_left_open, now, [boot])
-    await asyncio.to_thread(services.store.end_runners, [boot], now)
+    services.store.close_left_open(now, [boot])
+    services.store.end_runners([boot], now)
 
 
 def _raise_descriptors() -> None:
@@ -289,6 +302,7 @@ async def _listen(
     parts = Parts(
         store=services.store,
         archive=services.archive,
+        arrears=services.arrears,
         live=hands.live,
         clock=services.clock,
         connector=connector(services, turn),

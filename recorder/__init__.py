@@ -17,6 +17,7 @@ It knows nothing of SSH, of policy or of a command line, and never imports what 
 """
 
 from recorder.archive import Archive
+from recorder.arrears import Arrears
 from recorder.asciicast import Stream
 from recorder.ceilings import Ceiling, Ceilings, TooMany, Whose
 from recorder.cover import Covering
@@ -46,6 +47,7 @@ __all__ = [
     "BEGUN",
     "DONE",
     "Archive",
+    "Arrears",
     "Ceiling",
     "Ceilings",
     "Compaction",

@@ -15,15 +15,25 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from recorder import asciicast, recovery
 from recorder.age import identity, recipient
+from recorder.arrears import Arrears
 from recorder.ceilings import Ceilings
 from recorder.covered import CoveredReader
-from recorder.errors import LetGo, RecorderError, RecordingFailed, RecordingMissing, SomebodyIsAtIt
+from recorder.errors import (
+    IndexUnavailable,
+    LetGo,
+    RecorderError,
+    RecordingFailed,
+    RecordingMissing,
+    SomebodyIsAtIt,
+)
 from recorder.files import day_directory, make_directory, new_pens
 from recorder.growing import Growing
 from recorder.index import Index
@@ -35,7 +45,15 @@ from recorder.reader import Reader
 from recorder.recording import Clock, Recording
 from recorder.seal import Sealing
 from recorder.sent import MeasuredTrack, SealedTrack, SentTrack
-from recorder.session import Compaction, EndReason, Kind, Session, SessionInfo, session_name
+from recorder.session import (
+    Compaction,
+    EndReason,
+    Kind,
+    Session,
+    SessionInfo,
+    Stored,
+    session_name,
+)
 from recorder.syncing import Syncing
 from recorder.threads import Later, to_the_end
 from recorder.told import files_told
@@ -51,6 +69,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """A recording that was closed at that time: its file, or why that is not whole."""
+
+    recording: Recording
+    at: datetime
+    stored: Stored | None = None
+    failure: RecordingFailed | None = None
+
+
 class Archive:
     """Recordings below one directory, indexed by `index`.
 
@@ -59,7 +87,8 @@ class Archive:
     what was sent. Of a forward only length and SHA-256 are kept, as its bytes are opaque. What
     sftp and scp send is told of file by file, so its bytes are only counted. `sealing` seals what
     is over, and keeps checkpoints of what grows; without it nothing is sealed. `places` knows of
-    recordings that are not on this machine. Raises UnusableKey.
+    recordings that are not on this machine. `arrears` is where a row waits that the database does
+    not take; without it that is left to `recover`. Raises UnusableKey.
     """
 
     def __init__(
@@ -73,6 +102,7 @@ class Archive:
         clock: Clock = time.monotonic,
         sealing: Sealing | None = None,
         places: Places | None = None,
+        arrears: Arrears | None = None,
     ) -> None:
         self._directory = directory
         self._places = places or Places(directory)
@@ -84,6 +114,7 @@ class Archive:
         self._threads = ThreadPoolExecutor(THREADS, "recordings")
         self._syncing = Syncing(clock)
         self._sealing = sealing
+        self._arrears = arrears
         self._later = Later("covers")
         self._growing = None if sealing is None else Growing(self._syncing, sealing.mark, now)
 
@@ -129,16 +160,22 @@ class Archive:
     async def begin(self, info: SessionInfo, ceilings: Ceilings | None = None) -> Recording:
         """Open a recording: row, files and header are there when this returns.
 
-        Raises RecordingFailed, IndexUnavailable or TooMany; then nothing is left behind.
+        Raises RecordingFailed, IndexUnavailable or TooMany; then nothing is left behind. Where
+        nobody can tell whether the database has kept the row, that is settled when it answers.
         """
         opened: list[Recording] = []
+        unsure: list[Recording] = []
         try:
-            await to_the_end(lambda: opened.append(self._begin(info, ceilings)), self._threads)
+            begin = partial(self._begin, info, ceilings, unsure)
+            await to_the_end(lambda: opened.append(begin()), self._threads)
         except asyncio.CancelledError:
             for recording in opened:
                 recording.end(EndReason.LOST)
                 await self.finish(recording)
             raise
+        finally:
+            for recording in unsure:
+                self._put_off(partial(self._settle, recording))
         self._syncing.add(*opened[0].pens)
         if self._growing is not None:
             self._growing.add(opened[0])
@@ -147,14 +184,21 @@ class Archive:
     async def finish(self, recording: Recording) -> None:
         """Close a recording and write its end into the index. A second call does nothing.
 
-        Runs to its end also when the task is cancelled. Raises RecordingFailed (the row then
-        says `recording_failed`) or IndexUnavailable (then `recover` will complete the row).
+        Runs to its end also when the task is cancelled. Where the database is away, the row is put
+        off. Raises RecordingFailed (the row then says `recording_failed`), and without arrears
+        IndexUnavailable (then `recover` will complete the row).
         """
-        if recording.claim_end():
-            self._syncing.remove(*recording.pens)
-            if self._growing is not None:
-                self._growing.remove(recording)
-            await to_the_end(lambda: self._finish(recording), self._threads)
+        if not recording.claim_end():
+            return
+        self._syncing.remove(*recording.pens)
+        if self._growing is not None:
+            self._growing.remove(recording)
+        left: list[_Over] = []
+        try:
+            await to_the_end(lambda: self._finish(recording, left), self._threads)
+        finally:
+            for over in left:
+                self._put_off(partial(self._write, over))
 
     async def recover(
         self, mine: Callable[[Session], bool] = lambda _: True
@@ -225,7 +269,13 @@ class Archive:
             make_directory(self._directory)
         return recovery.recover(self._directory, self._index, self._hold, mine)
 
-    def _begin(self, info: SessionInfo, ceilings: Ceilings | None) -> Recording:
+    def _put_off(self, work: Callable[[], None]) -> None:
+        if self._arrears is not None:
+            self._arrears.later(work)
+
+    def _begin(
+        self, info: SessionInfo, ceilings: Ceilings | None, unsure: list[Recording]
+    ) -> Recording:
         opened: list[Recording] = []
         started_at = self._now()
 
@@ -236,11 +286,28 @@ class Archive:
 
         try:
             self._index.add(info, started_at, place, ceilings)
-        except BaseException:
-            for recording in opened:
-                recording.discard()
+        except BaseException as error:
+            if self._arrears is not None and isinstance(error, IndexUnavailable):
+                unsure.extend(opened)
+            else:
+                for recording in opened:
+                    recording.discard()
             raise
         return opened[0]
+
+    def _settle(self, recording: Recording) -> None:
+        """The database was lost while it was to keep a row: has it done so, or not?
+
+        The path tells: no two recordings ever had the same.
+        """
+        found = self._index.get(recording.session)
+        path = str(recording.path.relative_to(self._directory))
+        if found is None or found.recording.path != path:
+            recording.discard()
+            return
+        recording.end(EndReason.LOST)
+        if recording.claim_end():
+            self._write(self._closed(recording))
 
     def _open(self, session: int, info: SessionInfo, started_at: datetime) -> Recording:
         try:
@@ -276,27 +343,41 @@ class Archive:
             return SealedTrack(pen, session, self._recipients, self._limit)
         return MeasuredTrack(pen, session, self._limit, secret=info.terminal is not None)
 
-    def _finish(self, recording: Recording) -> None:
+    def _finish(self, recording: Recording, left: list[_Over]) -> None:
+        over = self._closed(recording)
+        try:
+            self._write(over)
+        except IndexUnavailable as error:
+            if self._arrears is None:
+                raise
+            log.warning("%s is over, and its row has to wait: %s", recording.name, error)
+            left.append(over)
+        if over.failure is not None:
+            raise over.failure
+
+    def _closed(self, recording: Recording) -> _Over:
         at = self._now()
-        failure = None
         try:
             recording.close()
-            stored = recording.stored(self._directory)
+            return _Over(recording, at, recording.stored(self._directory))
         except RecordingFailed as error:
-            failure = error
             recording.failed()
+            return _Over(recording, at, failure=error)
+
+    def _write(self, over: _Over) -> None:
+        """What the database is to know of a session that is over; twice is the same as once."""
+        recording, stored = over.recording, over.stored
+        if stored is None:
             self._hold(recording.session)
             stored = recovery.salvaged(self._directory, recording.path)
         if recording.tells_files:  # first: a session that is over has all of its rows
             told = files_told(Reader(recording.path).events(), recording.started_at)
             self._index.keep_files(recording.session, told)
-        self._index.complete(recording.session, recording.ending(at), stored)
+        self._index.complete(recording.session, recording.ending(over.at), stored)
         if self._sealing is not None and self._sealing.takes_long(stored.size):
             self._later.do(lambda: self._seal(recording.session))
         else:
             self._seal(recording.session)
-        if failure is not None:
-            raise failure
 
     def _hold(self, session: int) -> Held | None:
         """Before a recording is mended: is it what its checkpoint says?"""

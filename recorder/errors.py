@@ -44,6 +44,10 @@ class IndexUnavailable(RecorderError):
     """The database could not be asked, or did not take what was written."""
 
 
+class NotTaken(IndexUnavailable):
+    """The database answered: it does not take what was written, however often it is tried."""
+
+
 class UnusableKey(RecorderError):
     """An age recipient or identity that cannot be read, or that does not open this track."""
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    and_,
     delete,
     func,
     insert,
@@ -25,11 +26,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from recorder.ceilings import Ceiling, Ceilings, Live, TooMany, Whose
-from recorder.errors import IndexUnavailable
+from recorder.errors import IndexUnavailable, NotTaken
 from recorder.index_tables import files, is_kept, is_live, is_uncompacted, sessions
 from recorder.session import (
     Compaction,
@@ -152,14 +153,14 @@ class Index:
         return _opening(info, started_at) | {"runner": self._runner}
 
     def complete(self, session: int, ending: Ending, stored: Stored) -> bool:
-        """Write how a session ended. False if it had ended already: the first end stays."""
-        statement = (
-            update(sessions)
-            .where(sessions.c.id == session, is_live)
-            .values(_closing(ending, stored))
-        )
+        """Write how a session ended. False if it had ended already: the first end stays.
+
+        But where others took this process's for lost, it was not.
+        """
+        open_ = or_(is_live, and_(*self._mistaken()))
+        statement = update(sessions).where(sessions.c.id == session, open_)
         with self._writing() as connection:
-            return connection.execute(statement).rowcount == 1
+            return connection.execute(statement.values(_closing(ending, stored))).rowcount == 1
 
     def runners(self) -> frozenset[str]:
         """The processes that live sessions are of."""
@@ -177,15 +178,18 @@ class Index:
 
     def find_again(self, numbers: Collection[int]) -> None:
         """These of this process's go on: whoever took them for lost was mistaken."""
-        mistaken = (
-            sessions.c.id.in_(numbers),
+        mistaken = (sessions.c.id.in_(numbers), *self._mistaken())
+        with self._writing() as connection:
+            again = update(sessions).where(*mistaken)
+            connection.execute(again.values(ended_at=None, end_reason=None))
+
+    def _mistaken(self) -> tuple[ColumnElement[bool], ...]:
+        """What this process carries, and others took for lost."""
+        return (
             sessions.c.runner == self._runner,
             sessions.c.end_reason == EndReason.LOST.value,
             sessions.c.sha256.is_(None),
         )
-        with self._writing() as connection:
-            again = update(sessions).where(*mistaken)
-            connection.execute(again.values(ended_at=None, end_reason=None))
 
     def lost(self, runners: Collection[str]) -> list[Session]:
         """Those of these that were taken for lost, and whose recordings nobody has closed."""
@@ -432,6 +436,8 @@ def renamed() -> Iterator[None]:
     """What the database raises, as IndexUnavailable."""
     try:
         yield
+    except (DataError, IntegrityError) as error:
+        raise NotTaken(f"the index of sessions does not take that: {_cause(error)}") from error
     except (DBAPIError, PoolTimeout) as error:
         raise IndexUnavailable(
             f"the index of sessions is not available: {_cause(error)}"

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests import postgres
 from tests.e2e.warm import ROOT, Warm
 from tests.e2e.watching import PATIENCE, Result, Running
 
@@ -20,14 +21,18 @@ ADMIN = (sys.executable, "-m", "cli.admin")
 class Bastion:
     """A home directory, and while it is started a process that serves it on loopback."""
 
-    def __init__(self, home: Path, warm: Warm) -> None:
-        """Makes the home by `init`; nothing is served yet. `warm` runs its commands."""
+    def __init__(self, home: Path, warm: Warm, database: str | None = None) -> None:
+        """Makes the home by `init`; nothing is served yet. `warm` runs its commands.
+
+        `database` is a PostgreSQL's URL; without one it is of the kind that the tests run on.
+        """
         self.home = home
         self._warm = warm
         self.port = _free_port()
         self._log = home.with_name(f"{home.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
-        self.admin_now("init", "--listen", self.address)
+        url = database or postgres.new_empty_url()
+        self.admin_now("init", "--listen", self.address, *(("--database", url) if url else ()))
         self.host_ca = self.admin_now("ca", "show", "host").out.strip()
 
     @property
