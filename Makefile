@@ -16,7 +16,7 @@ demo: setup ## a whole story on loopback, with the real ssh client (ARGS=--keep 
 	@$(BIN)/bastion-admin demo $(ARGS)
 
 test: setup ## every test, on up to four cores (ARGS="-k grant -x" to choose, "-n 0" for one at a time)
-	@.ci/system-packages ssh=openssh-client sshd=openssh-server git=git rsync=rsync plink=putty-tools lftp=lftp sshfs=sshfs curl=curl zsh=zsh dash=dash busybox=busybox zstd=zstd age=age openssh-tests postgresql
+	@.ci/system-packages ssh=openssh-client sshd=openssh-server git=git rsync=rsync plink=putty-tools lftp=lftp sshfs=sshfs curl=curl zsh=zsh dash=dash busybox=busybox zstd=zstd age=age openssh-tests postgresql systemd-analyze=systemd
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 check: setup ## format, lint, types, import contracts

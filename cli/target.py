@@ -10,20 +10,8 @@ from bastion.inventory import Host
 CA_FILE = "/etc/ssh/bastion_target_ca.pub"
 CONFIG_FILE = "/etc/ssh/sshd_config.d/00-bastion.conf"
 
-_SSHD = """\
-# {name}: what its sshd needs. Run this there, as root.
-#
-# CAREFUL: this shuts every other way in by SSH, yours too. Keep a console open, or put your own
-# account below a `Match User` block at the end of the file, with what it needs.
-
-cat > {ca_file} <<'END'
-{ca}
-END
-
-# The first value that sshd reads counts, so this file has to come first. Where sshd_config has no
-# `Include /etc/ssh/sshd_config.d/*.conf` at its top, put these lines there instead.
-cat > {config_file} <<'END'
-TrustedUserCAKeys {ca_file}
+CONFIG = """\
+TrustedUserCAKeys /etc/ssh/bastion_target_ca.pub
 AuthenticationMethods publickey
 AuthorizedKeysFile none
 PasswordAuthentication no
@@ -41,7 +29,23 @@ X11Forwarding no
 ClientAliveInterval 15
 ClientAliveCountMax 3
 LogLevel VERBOSE
+"""
+"""What stands in that file; deploy/ has the same, for sshd_config.d and for Ansible."""
+
+_SSHD = """\
+# {name}: what its sshd needs. Run this there, as root.
+#
+# CAREFUL: this shuts every other way in by SSH, yours too. Keep a console open, or put your own
+# account below a `Match User` block at the end of the file, with what it needs.
+
+cat > {ca_file} <<'END'
+{ca}
 END
+
+# The first value that sshd reads counts, so this file has to come first. Where sshd_config has no
+# `Include /etc/ssh/sshd_config.d/*.conf` at its top, put these lines there instead.
+cat > {config_file} <<'END'
+{config}END
 
 sshd -t && systemctl reload ssh      # or sshd, as the service is called there
 
@@ -69,7 +73,9 @@ def sshd(host: Host, cas: Iterable[str]) -> str:
     `cas` are the lines of the target CA: two, while one key is changed for another.
     """
     lines = "\n".join(cas)
-    return _SSHD.format(name=host.name, ca=lines, ca_file=CA_FILE, config_file=CONFIG_FILE)
+    return _SSHD.format(
+        name=host.name, ca=lines, ca_file=CA_FILE, config_file=CONFIG_FILE, config=CONFIG
+    )
 
 
 def authorized_keys(host: Host, login: str, ca: str) -> str:
