@@ -13,9 +13,10 @@ from bastion.proving import Prover
 from cli import shapes
 from cli.evidence import documents
 from cli.evidence.facts import NAMESPACE, Facts, Held
-from cli.evidence.page import Told, page
+from cli.evidence.page import page
 from cli.evidence.readme import readme
 from cli.evidence.recordings import Recordings
+from cli.evidence.sections import Told
 from cli.evidence.tarball import Tarball
 from cli.evidence.transcribing import Transcribing
 from cli.output import json_of

@@ -4,8 +4,7 @@ No script, no network, nothing from elsewhere: one file. What is long is cut, an
 which file of the pack all of it stands.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import Final
 
@@ -17,43 +16,21 @@ from bastion.ledger import Kind
 from bastion.requests import Request
 from bastion.sentences import sentence
 from cli import shapes
-from cli.evidence.facts import Facts, Held
+from cli.evidence.facts import Facts
 from cli.evidence.markup import Html, joined, lines, link, said, tag
+from cli.evidence.parts import Row, cut, hash_of, properties, table
 from cli.evidence.readme import verifying
 from cli.evidence.rules import rule_text
+from cli.evidence.sections import Told, of_sessions
 from cli.evidence.style import STYLE
 from cli.evidence.words import counted, first_lines, not_proved, proved
 from cli.evidence.words import said as at_second
-from cli.sessions import lasted
-from recorder import FileRow, Session
 
 MOST_EVENTS: Final = 2000
-MOST_SESSIONS: Final = 500
-MOST_FILES: Final = 200
-MOST_FILES_IN_ALL: Final = 2000
-"""Of one session, and of all of them."""
-MOST_LINES: Final = 400
-MOST_LINES_IN_ALL: Final = 10_000
-"""Of the transcript of one session, and of all of them."""
 MOST_ROWS: Final = 500
 """Of certificates, and of connections."""
 
-LONGEST: Final = 2000
-"""Characters of a command line."""
-
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
-Row = Sequence[object]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the page is told beside the facts: the events; the files of a session; and what it
-    showed, as lines of text."""
-
-    events: Iterable[Event]
-    files: Callable[[Held], Iterable[FileRow]]
-    shown: Callable[[Held], Iterable[str]]
 
 
 def page(facts: Facts, told: Told) -> Iterator[bytes]:
@@ -150,7 +127,7 @@ def _sections(facts: Facts, told: Told) -> Iterator[Html]:
     yield _granted(dossier)
     yield from _rules(dossier)
     yield tag("h2", "Sessions", id="sessions")
-    yield from _sessions(facts, told)
+    yield from of_sessions(facts, told)
     yield tag("h2", "Certificates and connections", id="signed")
     yield from _signed(dossier)
     yield tag("h2", "People", id="people")
@@ -172,7 +149,7 @@ def _story(facts: Facts, events: Iterable[Event]) -> Html:
         rows.append(tag("tr", tag("th", f"{day} (UTC)", colspan="3"), class_="day"))
         rows += [_event(event, here, unsealed) for event in of_day]
     left = len(facts.proof.events) - MOST_EVENTS
-    return joined([tag("table", tag("tbody", *rows)), _cut(left, "event", "events.jsonl")])
+    return joined([tag("table", tag("tbody", *rows)), cut(left, "event", "events.jsonl")])
 
 
 def _event(event: Event, here: set[int], unsealed: set[int]) -> Html:
@@ -207,11 +184,11 @@ def _request(request: Request) -> Html:
         ("comment", request.comment and said(request.comment)),
     ]
     approvals = [
-        (each.at, each.by, each.source, _hash(each.fingerprint), said(each.comment or ""))
+        (each.at, each.by, each.source, hash_of(each.fingerprint), said(each.comment or ""))
         for each in request.approvals
     ]
     columns = ("agreed", "who", "from", "key", "comment")
-    return joined([_facts(facts), _table(columns, approvals) if approvals else None])
+    return joined([properties(facts), table(columns, approvals) if approvals else None])
 
 
 def _decided(request: Request) -> str | None:
@@ -226,7 +203,7 @@ def _granted(dossier: Dossier) -> Html:
     return joined(
         [
             tag("h3", f"What {grant} allowed"),
-            _facts(
+            properties(
                 [
                     ("user", grant.user),
                     ("hosts", tuple(map(str, grant.hosts))),
@@ -266,101 +243,6 @@ def _rules(dossier: Dossier) -> Iterator[Html]:
         yield tag("p", file, since, class_="quiet")
 
 
-def _sessions(facts: Facts, told: Told) -> Iterator[Html]:
-    if not facts.held:
-        yield tag("p", "There were none.", class_="quiet")
-    rows, lines_left = MOST_FILES_IN_ALL, MOST_LINES_IN_ALL
-    for held in facts.held[:MOST_SESSIONS]:
-        most = min(rows, MOST_FILES)
-        files = list(islice(told.files(held), most + 1))
-        rows -= min(len(files), most)
-        longest = min(lines_left, MOST_LINES)
-        shown = list(islice(told.shown(held), longest + 1))
-        lines_left -= min(len(shown), longest)
-        yield _session(held, _files(files, most), _shown(held, shown, longest))
-    yield _cut(len(facts.held) - MOST_SESSIONS, "session", "sessions.json")
-
-
-def _session(held: Held, files: Html | None, shown: Html | None) -> Html:
-    session = held.session
-    kind = "wrong" if held.findings else "good" if held.sound else "care"
-    status = session.exit_signal if session.exit_status is None else session.exit_status
-    ended = "it goes on" if session.live else session.end_reason
-    kill = held.beside.kill
-    seal = held.kept and f"manifest {held.kept.number}, sealed {at_second(held.kept.at)}"
-    return tag(
-        "section",
-        tag("h3", session.name, " ", tag("span", held.standing, class_=f"mark {kind}")),
-        *(tag("p", finding.sentence, class_="verdict wrong") for finding in held.findings),
-        _facts(
-            [
-                ("what", f"{session.kind} at {session.host} as {session.login}"),
-                ("command", session.command and tag("code", said(_short(session.command)))),
-                ("from", f"{session.source}, C-{session.connection}"),
-                ("began", session.started_at),
-                ("ended", session.ended_at),
-                ("lasted", lasted(session)),
-                ("how it ended", ended),
-                ("ended by", kill and said(f"{kill.by}: {kill.reason}")),
-                ("exit", status),
-                ("shown", f"{session.bytes_out} bytes"),
-                ("sent", f"{session.bytes_in} bytes"),
-                ("recording", None if held.laid else _recording(session)),
-                ("seal", seal),
-            ]
-        ),
-        shown,
-        files,
-        class_="session",
-        id=session.name,
-    )
-
-
-def _shown(held: Held, shown: Sequence[str], most: int) -> Html | None:
-    """The beginning of what a session showed."""
-    if not shown:
-        return None
-    file = f"transcripts/{held.session.name}.txt"
-    what = "What it showed, as text; the evidence is the recording."
-    more = tag("p", "There is more: ", link(file, file), " has all.", class_="quiet")
-    screen = tag("pre", lines("\n".join(shown[:most])), class_="screen")
-    return joined(
-        [
-            tag("p", what, class_="quiet"),
-            screen if most else None,
-            more if len(shown) > most else None,
-        ]
-    )
-
-
-def _recording(session: Session) -> Html:
-    """Where it lies in the pack, and its hash."""
-    name = session.recording.path.rpartition("/")[2]
-    return joined([link(name, f"recordings/{name}"), " ", _hash(session.recording.sha256)])
-
-
-def _files(rows: Sequence[FileRow], most: int) -> Html | None:
-    """The first files of a session, and that there are more."""
-    if not rows:
-        return None
-    columns = ("file", "#bytes", "sha256", "result")
-    cells = [
-        (_path(row), row.event.bytes, _hash(row.event.sha256), said(row.event.result))
-        for row in rows[:most]
-    ]
-    every = link("files.csv", "files.csv")
-    more = tag("p", "There are more files: ", every, " has all.", class_="quiet")
-    return joined([_table(columns, cells), more if len(rows) > most else None])
-
-
-def _path(row: FileRow) -> Html:
-    shape = shapes.file(row)
-    other = shape["other"]
-    path = tag("code", said(shape["path"]))
-    to = None if other is None else joined([" to ", tag("code", said(other))])
-    return joined([row.event.operation, " ", path, to])
-
-
 def _signed(dossier: Dossier) -> Iterator[Html]:
     certificates = [
         (
@@ -369,21 +251,21 @@ def _signed(dossier: Dossier) -> Iterator[Html]:
             said(each.key_id),
             each.valid_after,
             each.valid_before,
-            _hash(each.sha256),
+            hash_of(each.sha256),
         )
         for each in dossier.certificates
     ]
     columns = ("serial", "certificate", "key id", "from", "until", "sha256")
-    yield _table(columns, certificates[:MOST_ROWS])
-    yield _cut(len(certificates) - MOST_ROWS, "certificate", "certificates.json")
+    yield table(columns, certificates[:MOST_ROWS])
+    yield cut(len(certificates) - MOST_ROWS, "certificate", "certificates.json")
     jumps = [
         (str(each), each.host, each.source, said(each.client_version), *_span(each))
         for each in dossier.connections
     ]
     if jumps:
         heads = ("connection", "host", "from", "client", "began", "ended")
-        yield _table(heads, jumps[:MOST_ROWS])
-        yield _cut(len(jumps) - MOST_ROWS, "connection", "connections.json")
+        yield table(heads, jumps[:MOST_ROWS])
+        yield cut(len(jumps) - MOST_ROWS, "connection", "connections.json")
 
 
 def _span(jump: Jump) -> tuple[object, object]:
@@ -396,11 +278,11 @@ def _people(dossier: Dossier) -> Html:
         if user is None:
             rows.append((name, "no user: the service, an account of the machine", "", ""))
             continue
-        keys = joined(tag("div", _hash(key.fingerprint)) for key in user.keys)
+        keys = joined(tag("div", hash_of(key.fingerprint)) for key in user.keys)
         state = shapes.user_state(user, dossier.at)
         rows.append((name, state, tuple(sorted(user.roles)), keys))
     note = f"As they are now, {at_second(dossier.at)}."
-    return joined([tag("p", note, class_="quiet"), _table(("who", "state", "roles", "keys"), rows)])
+    return joined([tag("p", note, class_="quiet"), table(("who", "state", "roles", "keys"), rows)])
 
 
 def _steps(facts: Facts) -> Iterator[Html]:
@@ -410,41 +292,3 @@ def _steps(facts: Facts) -> Iterator[Html]:
         yield tag("p", " ".join(words.split()))
         if commands:
             yield tag("pre", lines(commands.replace("\n    ", "\n")))
-
-
-# Parts
-
-
-def _short(command: str) -> str:
-    """As much of a command line as one reads; sessions.json has all."""
-    return command if len(command) <= LONGEST else f"{command[:LONGEST]}…"
-
-
-def _facts(pairs: Iterable[tuple[str, object]]) -> Html:
-    """A list of properties; one without a value is left out."""
-    told = [(name, value) for name, value in pairs if value not in (None, "", (), frozenset())]
-    return tag("dl", *(joined([tag("dt", name), tag("dd", value)]) for name, value in told))
-
-
-def _table(columns: Sequence[str], rows: Iterable[Row]) -> Html:
-    """A table; a column whose name begins with # is of numbers."""
-    kinds = ["n" if name.startswith("#") else None for name in columns]
-    heads = (
-        tag("th", name.lstrip("#"), class_=kind) for name, kind in zip(columns, kinds, strict=True)
-    )
-    body = (
-        tag("tr", *(tag("td", cell, class_=kind) for cell, kind in zip(row, kinds, strict=True)))
-        for row in rows
-    )
-    return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *body))
-
-
-def _hash(value: str | None) -> Html | None:
-    return None if value is None else tag("span", value, class_="hash")
-
-
-def _cut(left: int, thing: str, file: str) -> Html:
-    if left <= 0:
-        return Html("")
-    there = joined([f"{counted(left, thing)} more: ", link(file, file), " has all."])
-    return tag("p", there, class_="quiet")

@@ -25,18 +25,17 @@ from bastion.store.policies import Kept as Policy
 from cli.beside import Beside
 from cli.evidence.facts import Facts, Held
 from cli.evidence.markup import Html, joined, link, tag, text
-from cli.evidence.page import (
-    MOST_EVENTS,
+from cli.evidence.page import MOST_EVENTS, page
+from cli.evidence.readme import readme
+from cli.evidence.rules import rule_text
+from cli.evidence.sections import (
     MOST_FILES,
     MOST_FILES_IN_ALL,
     MOST_LINES,
     MOST_LINES_IN_ALL,
     MOST_SESSIONS,
     Told,
-    page,
 )
-from cli.evidence.readme import readme
-from cli.evidence.rules import rule_text
 from cli.output import printable
 from recorder import EndReason, FileEvent, FileRow, Kept, Kind, Session, Stored
 from recorder.tombstones import Laid
