@@ -229,9 +229,8 @@ def _object_store(bucket: Bucket) -> Iterator[Finding]:
         what = f"{bucket} changes objects that are there already (it ignores If-None-Match)."
         mend = "take another store: in this one recordings can be overwritten"
         yield Finding(Level.WRONG, what, mend)
-    if bucket.url.startswith("file://"):
-        directory = Path(bucket.url.removeprefix("file://"))
-        yield from _mode(directory, os.geteuid(), private=True)
+    if bucket.directory is not None:
+        yield from _mode(bucket.directory, os.geteuid(), private=True)
 
 
 def _shipments(shipments: Shipments, now: datetime) -> Iterator[Finding]:

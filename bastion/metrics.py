@@ -157,6 +157,14 @@ UNSTORED_BYTES = Metric(
 UNSTORED_SECONDS = Metric(
     "bastion_recordings_unstored_seconds", Type.GAUGE, "Seconds that the oldest of these is over."
 )
+STORE_BEHIND = Metric(
+    "bastion_store_behind_seconds",
+    Type.GAUGE,
+    "Seconds that the object store is behind with recordings that grow here.",
+)
+STORE_BEHIND_BYTES = Metric(
+    "bastion_store_behind_bytes", Type.GAUGE, "Bytes of these that it does not have yet."
+)
 STORE_AWAY = Metric(
     "bastion_store_away_seconds",
     Type.GAUGE,
@@ -240,6 +248,8 @@ ALL: Final = (
     UNSTORED,
     UNSTORED_BYTES,
     UNSTORED_SECONDS,
+    STORE_BEHIND,
+    STORE_BEHIND_BYTES,
     STORE_AWAY,
     EVENTS,
     ARREARS,

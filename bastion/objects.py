@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import orjson
@@ -43,6 +44,12 @@ class Bucket:
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory that it is; None for a store somewhere else."""
+        kind, _, path = self.url.partition("://")
+        return Path(path) if kind == "file" else None
 
 
 def parse_bucket(text: str) -> Bucket:
@@ -157,6 +164,9 @@ class ObjectStore:
         # It takes longer to load than most commands take, and few need it.
         from obstore.store import from_url  # noqa: PLC0415
 
+        if self._bucket.directory is not None and not self._bucket.directory.is_dir():
+            # It would be made anew, where there may be none: what is mounted there is away.
+            raise StoreAway(f"{self._bucket} is not there")
         if self._opened is None:
             self._opened = from_url(
                 self._bucket.url,

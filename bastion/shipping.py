@@ -8,9 +8,10 @@ here until it is back.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +31,15 @@ from recorder.spool import Spool
 from recorder.stored import Stored
 from recorder.threads import behind_all
 from recorder.tombstones import Tombstones
+from recorder.trailing import Trailing
 
 log = logging.getLogger(__name__)
+
+ROUND: Final = 2.0
+"""Seconds between two rounds of what grows: with what it takes to put it, well below five."""
+
+SOONER: Final = 10.0
+"""Seconds at most until a store that is away is given what grows."""
 
 LOOK: Final = 10.0
 """Seconds between two looks for recordings that are over."""
@@ -71,6 +79,7 @@ class Attempts:
         said, self._said = self._said, False
         self._since, self._rest = None, FIRST
         if said:
+            log.warning("the object store is there again")
             self._told(None)
 
     def failed(self, why: str) -> float:
@@ -80,6 +89,7 @@ class Attempts:
             self._since = self._clock()
         if not self._said and self.away >= GONE:
             self._said = True
+            log.error("the object store: %s", why)
             self._told(why)
         return rest
 
@@ -91,6 +101,7 @@ class Shipper:
         self,
         shipping: Shipping,
         spool: Spool,
+        trailing: Trailing | None,
         storing: Storing,
         journal: Journal,
         *,
@@ -99,6 +110,7 @@ class Shipper:
     ) -> None:
         self._shipping = shipping
         self._spool = spool
+        self._trailing = trailing
         self._looked = -HOUR
         self._storing = storing
         self._journal = journal
@@ -110,9 +122,18 @@ class Shipper:
 
     async def keep(self) -> None:
         """Ship what is due, again and again."""
+        await self._keep(lambda: self._once(self._work, "shipping", LOOK, LONGEST))
+
+    async def keep_trailing(self) -> None:
+        """Have what grows follow into the store, again and again."""
+        if (trailing := self._trailing) is not None:
+            work = partial(trailing.run, self._pause)
+            await self._keep(lambda: self._once(work, "trailing", ROUND, SOONER))
+
+    async def _keep(self, once: Callable[[], Awaitable[float]]) -> None:
         try:
             while True:
-                rest = await self._once()
+                rest = await once()
                 await asyncio.sleep(rest)
         finally:
             self._stopped = True
@@ -130,23 +151,29 @@ class Shipper:
         meters.put(metrics.UNSTORED_BYTES, size)
         meters.put(metrics.UNSTORED_SECONDS, lag)
         meters.put(metrics.STORE_AWAY, self.attempts.away)
+        if self._trailing is not None:
+            behind = self._trailing.behind()
+            meters.put(metrics.STORE_BEHIND, behind.seconds)
+            meters.put(metrics.STORE_BEHIND_BYTES, behind.size)
 
-    async def _once(self) -> float:
+    async def _once(
+        self, work: Callable[[], list[str]], what: str, rest: float, most: float
+    ) -> float:
+        """Do it once; the seconds until it is done again, at most so many if the store is away."""
         try:
-            problems = await behind_all(self._work, "shipping")
+            problems = await behind_all(work, what)
         except StoreAway as error:
-            log.error("the object store: %s", error)
-            return await asyncio.to_thread(self.attempts.failed, str(error))
+            return min(await asyncio.to_thread(self.attempts.failed, str(error)), most)
         except (RecorderError, BastionError) as error:
-            log.error("shipping recordings: %s", error)
-            return LOOK
+            log.error("%s: %s", what, error)
+            return rest
         except Exception:
-            log.exception("shipping recordings failed")
-            return LOOK
+            log.exception("%s failed", what)
+            return rest
         for problem in problems:
             log.error("%s", problem)
         await asyncio.to_thread(self.attempts.well)
-        return LOOK
+        return rest
 
     def _work(self) -> list[str]:
         problems = self._shipping.run(self._pause)
@@ -207,6 +234,10 @@ class Parts:
             now=self.now,
         )
 
+    def trailing(self, shelf: Shelf) -> Trailing:
+        """Into that store, while they grow."""
+        return Trailing(self.directory, self.index, shelf, self.storing.places, told=self.told)
+
     def spool(self, stored: Stored, keep: timedelta | None) -> Spool:
         """What is in that store stays here for so long; for ever, if that is None."""
         return Spool(
@@ -222,8 +253,9 @@ class Parts:
         )
 
 
-def shipper(parts: Parts, keep: timedelta | None) -> Shipper | None:
-    """What is in the store stays here for `keep`; for ever if that is None.
+def shipper(parts: Parts, keep: timedelta | None, *, trails: bool) -> Shipper | None:
+    """What is in the store stays here for `keep`; for ever if that is None. `trails` is whether
+    what grows goes there too.
 
     None where there is no store.
     """
@@ -234,6 +266,7 @@ def shipper(parts: Parts, keep: timedelta | None) -> Shipper | None:
     return Shipper(
         parts.shipping(shelf),
         spool,
+        parts.trailing(shelf) if trails else None,
         parts.storing,
         parts.journal,
         now=parts.now,

@@ -33,7 +33,7 @@ from bastion.pruner import Pruner, keep_time
 from bastion.pulse import Pulse
 from bastion.recovering import Recovering
 from bastion.revocation import Revocation, RevocationKeeper
-from bastion.shipping import Parts, shipper
+from bastion.shipping import Parts, Shipper, shipper
 from bastion.store.outbox import Outbox
 from bastion.telling import Teller
 from recorder.compacting import Compacting
@@ -68,7 +68,7 @@ class Steward:
         self._waiting = Waiting()
         pulse.measured_by(self._measure)
         self._recovering = _recovering(services, Presence(services.home.run))
-        self._shipper = shipper(shipping_parts(services), services.settings.recording.keep_local)
+        self._shipper = _shipper(services)
         self._office: _Office | None = None
         _office(services)  # settings that name somebody who can't be talked to are said at once
 
@@ -83,7 +83,8 @@ class Steward:
     def chores(self) -> Chores:
         """What goes on until the end."""
         common = _of_home(self._services, self._recovering)
-        shipping = [] if self._shipper is None else [self._shipper.keep()]
+        shipper = self._shipper
+        shipping = [] if shipper is None else [shipper.keep(), shipper.keep_trailing()]
         return [*common, *shipping, self._lead(), keep_counting(self._count)]
 
     async def put_away(self) -> None:
@@ -183,6 +184,13 @@ def _compacting(services: Services, after: timedelta) -> Compacting:
         service=SERVICE,
         now=services.clock.now,
     )
+
+
+def _shipper(services: Services) -> Shipper | None:
+    """None where there is no store. What is to be encrypted is not there before it is."""
+    recording = services.settings.recording
+    parts = shipping_parts(services)
+    return shipper(parts, recording.keep_local, trails=not recording.encrypt)
 
 
 def shipping_parts(services: Services) -> Parts:

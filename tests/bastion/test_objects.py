@@ -135,7 +135,7 @@ def test_a_directory_is_a_store_too(journal: Journal, tmp_path: Path) -> None:
     """On a file system that is written once, for instance."""
     place = tmp_path / "worm"
     anchoring = anchor(journal, f"file://{place}")
-    with pytest.raises(Unavailable, match="takes no object"):
+    with pytest.raises(Unavailable, match="is not there"):
         anchoring.step(NOW)
     place.mkdir()
     anchoring.step(NOW)

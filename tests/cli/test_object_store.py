@@ -93,7 +93,7 @@ def test_the_doctor_tries_the_store(first: Installation, bucket: Path) -> None:
     assert f"Others may read {bucket}" in first("doctor", status=1).out
     bucket.rename(bucket.with_name("away"))
     said = first("doctor", status=1).out
-    assert f"No recording gets into the object store: file://{bucket} takes no object: " in said
+    assert f"No recording gets into the object store: file://{bucket} is not there." in said
 
 
 async def test_the_doctor_tells_what_is_not_in_the_store(first: Installation, bucket: Path) -> None:

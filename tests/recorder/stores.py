@@ -8,7 +8,7 @@ from recorder import Archive, Index, Session
 from recorder.errors import RecordingMissing, StoreAway
 from recorder.fetched import Fetched
 from recorder.inspection import Inspection
-from recorder.objects import Lying
+from recorder.objects import Lying, Objects
 from recorder.places import Places
 from recorder.shelf import Shelf
 from recorder.shipments import Shipments
@@ -19,6 +19,10 @@ from recorder.tombstones import Tombstones
 from tests.recorder.inspectors import inspector
 from tests.recorder.places import Clock, Sqlite
 from tests.recorder.sealed import Place
+
+
+class Killed(Exception):
+    """The process is gone."""
 
 
 class Memory:
@@ -36,7 +40,7 @@ class Memory:
         if name in self.objects:
             return False
         if self.dies == 0:
-            raise KeyboardInterrupt
+            raise Killed
         self.dies -= 1
         self.objects[name] = content
         self.made.append(name)
@@ -99,9 +103,10 @@ class Elsewhere:
 class Port:
     """What ships the recordings of a place, and who was told of what could not go."""
 
-    def __init__(self, place: Place, database: Sqlite, clock: Clock, memory: Memory) -> None:
+    def __init__(self, place: Place, database: Sqlite, clock: Clock, store: Objects) -> None:
         self.place, self.database, self.clock = place, database, clock
-        self.memory, self.shelf = memory, Shelf(memory)
+        self.memory = store if isinstance(store, Memory) else Memory()
+        self.shelf = Shelf(store)
         self.shipments = Shipments(database)
         self.told: list[str] = []
         self.shipping = Shipping(

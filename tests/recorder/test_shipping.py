@@ -12,7 +12,7 @@ from recorder.session import Shipment
 from recorder.shelf import Shelf
 from tests.recorder.places import Clock, Sqlite
 from tests.recorder.sealed import Place, flip
-from tests.recorder.stores import Elsewhere, Memory, Port
+from tests.recorder.stores import Elsewhere, Killed, Memory, Port
 
 ALL = ["S-1/S-1.cast", "S-1/S-1.manifest", "S-1/S-1.manifest.sig", "S-1/S-1.sent"]
 
@@ -65,7 +65,7 @@ async def test_what_was_killed_in_between_goes_on(place: Place, port: Port) -> N
     [session] = await place.recorded()
     for made in range(len(ALL)):
         port.memory.dies = 0 if made == 0 else 1
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             port.later()
         assert port.row(session).recording.shipment is None
     port.memory.dies = -1
