@@ -18,6 +18,7 @@ from bastion.pulse import Traffic
 from bastion.reached import Reached
 from bastion.store import Store
 from bastion.upstream import Connector
+from bastion.wire.bounds import Bounds
 from bastion.wire.packets import Turn
 from recorder import Archive, Arrears, Ceilings, Index
 
@@ -28,7 +29,7 @@ class Parts:
 
     `notice` is the operator's line at the start of a shell, or empty. `watch_wait` is how long a
     session that somebody has to watch waits for that, `ceilings` how many may go on, and `idle`
-    for how long nothing may move in one.
+    for how long nothing may move in one; `bounds` are those of a connection.
     """
 
     store: Store
@@ -50,6 +51,7 @@ class Parts:
     ceilings: Ceilings
     idling: Idling
     idle: Callable[[Grant], timedelta | None]
+    bounds: Bounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,25 +9,25 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from bastion.addresses import Endpoint, Sharing, parse_endpoint, parse_network
-from bastion.admission import Places, Startups, parse_startups
-from bastion.durations import parse_duration, parse_size
+from bastion.addresses import Endpoint, parse_endpoint
+from bastion.durations import parse_duration
 from bastion.errors import BadInput, Misconfigured
 from bastion.inventory import Selector, parse_selector
+from bastion.limit_settings import Limits, ProxySettings
 from bastion.names import free_text, group_name, host_name, user_name
 from bastion.notify import Channels, TellingSettings
 from bastion.objects import Bucket, parse_bucket
 from bastion.retention import Retention, Rule, parse_keep
+from bastion.setting_types import Ending, Lifetime, Seconds, Size
 from bastion.syslog import Address, parse_address
 from bastion.text_files import read_text
 from bastion.toml_model import Part, meant, parse, text
-from recorder.ceilings import Ceilings
 from recorder.errors import BadPattern
 from recorder.redaction import MOST, Redaction
 from recorder.space import Marks
@@ -90,22 +90,6 @@ def pattern(text: str) -> str:
     return text
 
 
-def startups(value: object) -> Startups:
-    """`START:RATE:FULL` between quotes, or a number without."""
-    if isinstance(value, Startups):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f'write START:RATE:FULL, as in "100:30:200" (it is {str(value)[:60]!a})')
-    try:
-        return parse_startups(str(value))
-    except BadInput as error:
-        raise ValueError(str(error)) from None
-
-
-Seconds = Annotated[float, text(lambda words: parse_duration(words).total_seconds())]
-Lifetime = Annotated[timedelta, text(parse_duration)]
-Ending = Annotated[timedelta | None, text(lambda words: parse_duration(words) if words else None)]
-Size = Annotated[int, text(parse_size)]
 ListenAt = Annotated[Endpoint, text(parse_endpoint)]
 AskedAt = Annotated[Endpoint | None, text(lambda line: parse_endpoint(line) if line else None)]
 Name = Annotated[str, text(principal)]
@@ -118,10 +102,6 @@ AnchorAt = Annotated[Address | Bucket | str, text(anchor)]
 HostSelector = Annotated[Selector, text(parse_selector)]
 Keep = Annotated[timedelta | None, text(parse_keep)]
 Pattern = Annotated[str, text(pattern)]
-Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-Startup = Annotated[Startups, BeforeValidator(startups)]
-Network = Annotated[IPv4Network | IPv6Network, text(parse_network)]
-Networks = Annotated[tuple[Network, ...], Field(max_length=100)]
 
 
 class Listen(Part):
@@ -148,73 +128,6 @@ class AccessSettings(Part):
     certificate_lifetime: Lifetime = timedelta(hours=8)
     request_lifetime: Lifetime = timedelta(days=1)
     krl: Annotated[str, Field(max_length=1000)] = ""
-
-
-class Limits(Part):
-    """`[limits]`: waits in seconds (written as durations), and counts.
-
-    `without_database` is how long live sessions go on when the database does not answer,
-    `watch_wait` how long one that somebody has to watch waits for that. A process of several that
-    gives no sign for `stalled` is killed. A session in which nothing moves for `idle` ends (None:
-    never), a peer that does not answer for `dead` is gone.
-
-    Of connections, those that are `unauthenticated` and all, together and by network of their
-    source: who shares that many bits of an address is one network. After so many failed sign-ins
-    one is refused for a while, up to `longest_refusal`; those `never_refused` are not. Sessions are
-    counted in the database, for all processes and machines that it serves.
-    """
-
-    connect_timeout: Seconds = 10.0
-    login_grace: Seconds = 30.0
-    without_database: Seconds = 300.0
-    drain: Seconds = 10.0
-    watch_wait: Lifetime = timedelta(minutes=10)
-    stalled: Seconds = 15.0
-    idle: Ending = timedelta(hours=12)
-    dead: Seconds = 60.0
-    connections: Count = 4000
-    connections_per_source: Count = 1000
-    unauthenticated: Startup = Startups(300, 30, 600)
-    unauthenticated_per_source: Startup = Startups(100, 30, 200)
-    failures_per_source: Count = 50
-    longest_refusal: Seconds = 600.0
-    never_refused: Networks = ()
-    source_bits_v4: Annotated[int, Field(strict=True, ge=8, le=32)] = 32
-    source_bits_v6: Annotated[int, Field(strict=True, ge=16, le=128)] = 64
-    sessions: Count = 10_000
-    sessions_per_user: Count = 500
-    sessions_per_grant: Count = 500
-    sessions_per_host: Count = 1000
-
-    @property
-    def places(self) -> Places:
-        """How many connections there may be."""
-        return Places(
-            self.connections,
-            self.connections_per_source,
-            self.unauthenticated,
-            self.unauthenticated_per_source,
-        )
-
-    @property
-    def ceilings(self) -> Ceilings:
-        """How many sessions may go on."""
-        return Ceilings(
-            self.sessions, self.sessions_per_user, self.sessions_per_grant, self.sessions_per_host
-        )
-
-    @property
-    def sharing(self) -> Sharing:
-        """What is one network."""
-        return Sharing(self.source_bits_v4, self.source_bits_v6)
-
-
-class ProxySettings(Part):
-    """`[proxy]`: from these networks a header of the PROXY protocol, version 2, has to come before
-    anything else, within `wait`; from nobody else one is read."""
-
-    balancers: Networks = ()
-    wait: Seconds = 3.0
 
 
 class RecordingSettings(Part):

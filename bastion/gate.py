@@ -154,6 +154,7 @@ class Gate:
             parts.turn,
             lambda: Hop(arrival, parts, gone),
             keys,
+            bounds=parts.bounds,
         )
 
     def _left(self, connection: int) -> None:

@@ -29,9 +29,11 @@ from bastion.denials import clock as clock_text
 from bastion.errors import BastionError, Unavailable
 from bastion.events import Happened, What
 from bastion.lasting import Lasting
+from bastion.limits import Limit
 from bastion.orders import Orders
 from bastion.policy import Ask, Mode, Permit, Run, may_login, may_run, promptable
 from bastion.prompt import Prompt
+from bastion.reached import Case
 from bastion.relay import Relay
 from bastion.scp import Scp
 from bastion.sftp import Proxy
@@ -89,6 +91,11 @@ class Hop(Authenticator):
         self._shells.close()
         self._forwards.close()
         self._gone()
+
+    def met(self, limit: Limit) -> None:
+        """Too much is asked for on it."""
+        who = self._arrival.identity
+        self._parts.reached.note(Case(limit, who.source, who.user.name, self._arrival.asked))
 
     # Door 2
 

@@ -19,6 +19,9 @@ class Limit(StrEnum):
     PROXY = "proxy"
     """A balancer did not say who is behind it."""
 
+    CHANNELS = "channels"
+    REQUESTS = "requests"
+    IN_FLIGHT = "in_flight"
     IDLE = "idle"
     DEAD = "dead"
     SESSIONS = "sessions"

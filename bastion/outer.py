@@ -19,7 +19,6 @@ import asyncssh
 from asyncssh.constants import (
     DISC_BY_APPLICATION,
     DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
-    OPEN_RESOURCE_SHORTAGE,
 )
 from asyncssh.misc import DisconnectError
 from asyncssh.public_key import SSHKey
@@ -98,19 +97,22 @@ class Outer(Authenticator):
         if self._identity is None:
             failed = max(1, failed + self._in_vain)
         elif silent(exc):
-            self._doors.threshold.reached.note(
-                Case(Limit.DEAD, self._source, self._identity.user.name)
-            )
+            self.met(Limit.DEAD)
         if failed:
             self._doors.failures.count(self._source, self._doors.clock.now(), failed)
             self._doors.meters.count(metrics.FAILED, by=failed)
         if failed and (self._connection.spoke or self._late):  # a look at the port is no attempt
             threshold.failed(self._place, failed)
 
+    def met(self, limit: Limit) -> None:
+        """Too much is asked for on it."""
+        user = None if self._identity is None else self._identity.user.name
+        self._doors.threshold.reached.note(Case(limit, self._source, user))
+
     def late(self) -> None:
         """Nobody has signed in on it in time."""
         self._late = True
-        self._doors.threshold.reached.note(Case(Limit.LOGIN_GRACE, self._source))
+        self.met(Limit.LOGIN_GRACE)
 
     # Who are you
 
@@ -176,8 +178,7 @@ class Outer(Authenticator):
         """
         if self._identity is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not signed in")
-        if self._connection.crowded:
-            raise asyncssh.ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "bastion: too many channels")
+        self._connection.demand_channel()
         try:
             asked = names.host_name(dest_host)
         except BadInput:

@@ -81,6 +81,7 @@ class Front:
         loop = asyncio.get_running_loop()
         self._authority = authority
         self._turn = parts.turn
+        self._bounds = parts.bounds
         self._options = server_options(authority, login_grace, dead)
         sign_in = SignIn(parts.store, authority, parts.clock)
         self._doors = Doors(
@@ -108,4 +109,5 @@ class Front:
             self._turn,
             lambda: Outer(doors, place),
             self._authority.host_keys_outside(),
+            bounds=self._bounds,
         )

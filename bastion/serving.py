@@ -19,11 +19,11 @@ from bastion import metrics
 from bastion.admission import Admission
 from bastion.app import Services, connector
 from bastion.arrival import Parts
+from bastion.bounding import idle, threshold
 from bastion.bulletin import Wrong
 from bastion.chronicle import Chronicle
 from bastion.control import Control
 from bastion.crew import Crew
-from bastion.doorstep import Threshold, Trust
 from bastion.durations import format_duration
 from bastion.duties import (
     MINUTE,
@@ -40,7 +40,6 @@ from bastion.duties import (
     watch_signer,
 )
 from bastion.errors import BastionError, Unavailable
-from bastion.grants import Grant
 from bastion.idling import Idling
 from bastion.live import Live
 from bastion.lookout import Lookout
@@ -49,13 +48,12 @@ from bastion.orders import Orders
 from bastion.presence import Presence
 from bastion.pulse import Pulse, Traffic
 from bastion.reached import Reached
-from bastion.refusals import Refusals
 from bastion.reloading import Started
-from bastion.rulebook import Rulebook
 from bastion.server import Front
 from bastion.stewarding import LAST_WORDS, Chores, Steward, space_of
 from bastion.store.places import is_server
 from bastion.store.watchers import Watchers
+from bastion.wire.bounds import Bounds, Windows
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
 from recorder import EndReason
@@ -297,8 +295,8 @@ def _raise_descriptors() -> None:
 async def _listen(
     services: Services, control: Control, hands: _Hands, share: Share | None
 ) -> list[asyncio.Server]:
-    turn = Turn()
     limits = services.settings.limits
+    turn = Turn(Windows(limits.in_flight))
     parts = Parts(
         store=services.store,
         archive=services.archive,
@@ -318,16 +316,17 @@ async def _listen(
         reached=hands.reached,
         ceilings=limits.ceilings,
         idling=hands.idling,
-        idle=partial(_idle, limits.idle, services.rulebook),
+        idle=partial(idle, limits.idle, services.rulebook),
+        bounds=Bounds(limits.channels, limits.requests),
     )
-    threshold = _threshold(services, hands, 1 if share is None else share.of)
-    hands.pulse.measured_by(partial(_measure_places, hands.pulse.meters, threshold.admission))
+    before = threshold(services, hands.reached, 1 if share is None else share.of)
+    hands.pulse.measured_by(partial(_measure_places, hands.pulse.meters, before.admission))
     front = Front(
         parts,
         services.authority,
         control,
         workers=hands.workers,
-        threshold=threshold,
+        threshold=before,
         failures=services.failures,
         login_grace=limits.login_grace,
         dead=limits.dead,
@@ -348,26 +347,6 @@ async def _listen(
         reason = error.strerror or str(error)
         raise Unavailable(f"{listen.address} can't be listened on: {reason}.") from error
     return [server]
-
-
-def _idle(most: timedelta | None, rulebook: Rulebook, grant: Grant) -> timedelta | None:
-    """For how long nothing may move in a session: as the settings say, or its rule, if that is
-    shorter."""
-    rules = rulebook.known
-    said = None if rules is None else rules.idle(grant.rule)
-    return min((each for each in (most, said) if each is not None), default=None)
-
-
-def _threshold(services: Services, hands: _Hands, of: int) -> Threshold:
-    """What comes before the doors, in one `of` several processes: limits are parts of it each."""
-    limits, proxy = services.settings.limits, services.settings.proxy
-    return Threshold(
-        Trust(proxy.balancers, proxy.wait, limits.never_refused, limits.sharing),
-        Admission(limits.places.part(of)),
-        Refusals(max(1, limits.failures_per_source // of), limits.longest_refusal),
-        hands.reached,
-        asyncio.get_running_loop().time,
-    )
 
 
 def _close(servers: Sequence[asyncio.Server]) -> None:

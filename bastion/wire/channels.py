@@ -190,6 +190,7 @@ class BoundedChannel(SSHChannel[bytes]):
     def _process_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         if len(self._request_queue) >= MAX_WAITING_REQUESTS:
             raise ProtocolError("Too many channel requests")
+        self._road.asked()
         super()._process_request(pkttype, pktid, packet)
 
     def _process_eow_at_openssh_dot_com_request(self, packet: SSHPacket) -> bool:

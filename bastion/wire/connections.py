@@ -13,14 +13,18 @@ from asyncssh.constants import (
     DISC_TOO_MANY_CONNECTIONS,
     MSG_CHANNEL_OPEN,
     MSG_DISCONNECT,
+    MSG_GLOBAL_REQUEST,
     OPEN_RESOURCE_SHORTAGE,
 )
-from asyncssh.misc import ChannelOpenError
+from asyncssh.misc import ChannelOpenError, DisconnectError
 from asyncssh.packet import Byte, SSHPacket, String, UInt32
 from asyncssh.public_key import SSHKey, SSHKeyPair
 
+from bastion.limits import Limit
+from bastion.wire.bounds import WINDOW, Bounds
 from bastion.wire.channels import SessionChannel, TunnelChannel, UpstreamChannel
 from bastion.wire.packets import PacketRoad, Turn
+from recorder.allowance import Allowance
 
 KEX = ("curve25519-sha256", "mlkem768x25519-sha256", "curve25519-sha256@libssh.org")
 """Curve25519 first: with another first an asyncssh bug disconnects Dropbear."""
@@ -36,15 +40,11 @@ MACS = (
 VERSION = "OpenSSH_compatible_bastion"
 """What we call ourselves. OpenSSH sends `eow@openssh.com` only to peers named `OpenSSH*`."""
 
-WINDOW = 2 * 1024 * 1024
 PACKET = 32768
-"""Bytes: the receive window and the largest data packet that our channels grant."""
+"""Bytes of the largest data packet that our channels grant."""
 
 LAST_WORD = 0.3
 """Seconds that somebody who has to go gets to hear of it."""
-
-MAX_CHANNELS = 256
-"""Channels of any kind on one connection."""
 
 
 def shared_options(**more: object) -> dict[str, object]:
@@ -89,15 +89,22 @@ def last_word(sentence: str) -> bytes:
 class _Road(PacketRoad):
     """What our server and client connections share."""
 
-    @property
-    def crowded(self) -> bool:
-        """Whether no channel more may be opened."""
-        return len(self._channels) >= MAX_CHANNELS
+    bounds = Bounds()
+
+    def demand_channel(self) -> None:
+        """Raises ChannelOpenError where there are as many channels as may be."""
+        if len(self._channels) >= self.bounds.channels:
+            sentence = f"bastion: too many channels, {self.bounds.channels}; close some first"
+            raise ChannelOpenError(OPEN_RESOURCE_SHORTAGE, sentence)
 
     def add_channel(self, chan: SSHChannel[bytes]) -> int:  # type: ignore[override]
-        if self.crowded:
-            raise ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "Too many channels")
+        self.demand_channel()
+        self.turn.windows.granted += chan._init_recv_window
         return super().add_channel(chan)
+
+    def remove_channel(self, recv_chan: int) -> None:
+        self.turn.windows.granted -= self._channels[recv_chan]._init_recv_window
+        super().remove_channel(recv_chan)
 
 
 class ServerConnection(_Road, SSHServerConnection):
@@ -122,8 +129,12 @@ class ServerConnection(_Road, SSHServerConnection):
         turn: Turn,
         owner: Callable[[], asyncssh.SSHServer],
         host_keys: Mapping[bytes, SSHKeyPair] | None = None,
+        *,
+        bounds: Bounds | None = None,
     ):
         self.turn = turn
+        self.bounds = bounds or Bounds()
+        self._requests = Allowance(self.bounds.requests, self.bounds.requests / 60)
         own = copy.copy(options)
         own.protocol_factory = owner
         if host_keys is not None:
@@ -155,12 +166,43 @@ class ServerConnection(_Road, SSHServerConnection):
         ahead.get_string()
         self.opens_with_zero = self._opened == 0 and ahead.get_uint32() == 0
         self._opened += 1
+        self.asked()
         super()._process_channel_open(pkttype, pktid, packet)
+
+    def _process_global_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        self.asked()
+        super()._process_global_request(pkttype, pktid, packet)
 
     _packet_handlers = {  # noqa: RUF012 as asyncssh declares it
         **SSHServerConnection._packet_handlers,
+        MSG_GLOBAL_REQUEST: _process_global_request,
         MSG_CHANNEL_OPEN: _process_channel_open,
     }
+
+    def asked(self) -> None:
+        """Each request costs work, and some a row in the database: who never stops has to go."""
+        if not self._requests.take(self._loop.time(), 1):
+            self._met(Limit.REQUESTS)
+            sentence = f"bastion: more than {self.bounds.requests} requests in a minute"
+            raise DisconnectError(DISC_BY_APPLICATION, sentence)
+
+    def demand_channel(self) -> None:
+        """Raises ChannelOpenError where there are as many channels as may be."""
+        try:
+            super().demand_channel()
+        except ChannelOpenError:
+            self._met(Limit.CHANNELS)
+            raise
+
+    def _next_window(self) -> int:
+        window = self.turn.windows.next()
+        if window < WINDOW:
+            self._met(Limit.IN_FLIGHT)
+        return window
+
+    def _met(self, limit: Limit) -> None:
+        if isinstance(self._owner, Authenticator):
+            self._owner.met(limit)
 
     def _login_timer_callback(self) -> None:
         """Who has not signed in by then is told so; asyncssh says nothing."""
@@ -224,7 +266,7 @@ class ServerConnection(_Road, SSHServerConnection):
     ) -> SSHServerChannel[bytes]:
         """A session channel of ours, in bytes and without asyncssh's line editor."""
         return SessionChannel(
-            self, self._loop, True, False, False, 0, 0, None, "strict", WINDOW, PACKET
+            self, self._loop, True, False, False, 0, 0, None, "strict", self._next_window(), PACKET
         )
 
     def create_tcp_channel(
@@ -235,7 +277,7 @@ class ServerConnection(_Road, SSHServerConnection):
         max_pktsize: int = PACKET,
     ) -> SSHTCPChannel[bytes]:
         """A direct-tcpip channel of ours."""
-        return TunnelChannel(self, self._loop, None, "strict", WINDOW, PACKET)
+        return TunnelChannel(self, self._loop, None, "strict", self._next_window(), PACKET)
 
 
 class Authenticator(asyncssh.SSHServer):
@@ -251,6 +293,9 @@ class Authenticator(asyncssh.SSHServer):
 
     def unproved(self, username: str, key_data: bytes) -> None:
         """A signature was shown for these data, and it is not by the key that `key_of` gave."""
+
+    def met(self, limit: Limit) -> None:
+        """The client wants more than there is for it."""
 
     def late(self) -> None:
         """Nobody has signed in by the time that there is for it; the connection ends."""
@@ -277,11 +322,13 @@ class ClientConnection(_Road, SSHClientConnection):
     ) -> TunnelChannel:
         """A direct-tcpip channel to where `to` leads. Raises ChannelOpenError."""
         self._update_recv_pktlen(PACKET)
-        channel = TunnelChannel(self, self._loop, None, "strict", WINDOW, PACKET)
+        window = self.turn.windows.next()
+        channel = TunnelChannel(self, self._loop, None, "strict", window, PACKET)
         await channel.lead(session, to)
         return channel
 
     def session_channel(self) -> UpstreamChannel:
         """A session channel, not yet opened. Large packets are taken where a target sends them."""
         self._update_recv_pktlen(4 * PACKET)
-        return UpstreamChannel(self, self._loop, "strict", None, "strict", WINDOW, 4 * PACKET)
+        window = self.turn.windows.next()
+        return UpstreamChannel(self, self._loop, "strict", None, "strict", window, 4 * PACKET)

@@ -26,6 +26,8 @@ from asyncssh.packet import String
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from bastion.wire.bounds import Windows
+
 if TYPE_CHECKING:
     from asyncssh.crypto import GCMCipher
 
@@ -58,12 +60,14 @@ PROMPT_READS = 64
 class Turn:
     """One reading of the wire: what is put off while it lasts is done, in order, at its end.
 
-    One is shared by all connections of a process. Outside of a turn nothing is put off.
+    One is shared by all connections of a process, and so are its `windows`. Outside of a turn
+    nothing is put off.
     """
 
-    __slots__ = ("_depth", "_later")
+    __slots__ = ("_depth", "_later", "windows")
 
-    def __init__(self) -> None:
+    def __init__(self, windows: Windows | None = None) -> None:
+        self.windows = windows or Windows()
         self._depth = 0
         self._later: deque[Callable[[], None]] = deque()
 
@@ -349,6 +353,9 @@ class PacketRoad(SSHConnection):
         self._auth_final = True
         channel._accept_data(packet[_DATA_HEADER : _DATA_HEADER + size])
         return True
+
+    def asked(self) -> None:
+        """The peer asks for something, on this connection or on a channel of it."""
 
     # Holding
 

@@ -113,7 +113,7 @@ def test_settings_are_frozen() -> None:
         ),
         ("[listn]\na = 1", r"line 1: 'listn' is not a setting. Do you mean listen\?"),
         ("\n\nzzz = 1", r"line 3: 'zzz' is not a setting. Known here: access, accounts, "),
-        ("[limits]\nzzz = 1", r"line 2: .* Known here: connect_timeout, connections"),
+        ("[limits]\nzzz = 1", r"line 2: .* Known here: channels, connect_timeout"),
         ("limits.zzz = 1", r"line 1: 'limits.zzz' is not a setting"),
         (
             "[limits]\n\n# x\ndrain = 3",

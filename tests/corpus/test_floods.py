@@ -23,9 +23,10 @@ from asyncssh.constants import (
 from asyncssh.packet import Boolean, String, UInt32
 
 from bastion.limits import Limit
+from bastion.wire.bounds import SMALL, WINDOW
 from tests.corpus.by_hand import ByHand, by_hand
 from tests.corpus.test_limits import opened
-from tests.corpus.world import HOST, World, served, target_for, until
+from tests.corpus.world import HOST, World, served, target_for, told_of_limits, until
 
 UNFINISHED = {
     "silence": b"",
@@ -238,6 +239,7 @@ async def test_channels_are_limited(world: World) -> None:
                 refused += 1
         await world.still_serves()
     assert refused >= 300 - 256
+    assert world.reached(Limit.CHANNELS) == refused
 
 
 async def test_tunnels_are_limited(world: World) -> None:
@@ -357,7 +359,7 @@ async def test_key_exchange_again_and_again_blocks_nobody(world: World) -> None:
 
 
 async def test_a_flood_of_requests_leaves_others_served(world: World) -> None:
-    """Ten thousand global requests in one breath."""
+    """Ten thousand global requests in one breath: so many in a minute, and then it is enough."""
     alice = world.contractor()
     async with world.outer(alice.key) as outer:
         for _ in range(10_000):
@@ -365,6 +367,45 @@ async def test_a_flood_of_requests_leaves_others_served(world: World) -> None:
         began = time.monotonic()
         await world.still_serves()
         assert time.monotonic() - began < 2
+        await asyncio.wait_for(outer.wait_closed(), 5)
+    assert world.reached(Limit.REQUESTS) == 1
+
+
+async def test_a_flood_inside_is_ended_as_well(template: Path, tmp_path: Path) -> None:
+    """Of requests within a session; what runs on another connection goes on."""
+    async with served(template, tmp_path / "home", requests=50) as world, target_for(world):
+        alice = world.contractor()
+        async with world.jump(alice) as inner, world.jump(alice) as other:
+            running = await other.create_process("cat")
+            chan = await opened(inner)
+            chan._send_request(b"exec", String("cat"))
+            for width in range(60):
+                chan._send_request(b"window-change", *(UInt32(width) for _ in range(4)))
+            await asyncio.wait_for(inner.wait_closed(), 2)
+            running.stdin.write("on\n")
+            assert await running.stdout.readline() == "on\n"
+        assert world.reached(Limit.REQUESTS) == 1
+    assert told_of_limits(tmp_path / "home") == [("alice", "127.0.0.1", "requests", 1)]
+
+
+async def test_windows_become_small_when_many_are_open(template: Path, tmp_path: Path) -> None:
+    """What may be on its way is bounded in all: a few are large, the rest is enough to work."""
+    async with (
+        served(template, tmp_path / "home", in_flight="16MiB") as world,
+        target_for(world),
+    ):
+        alice = world.contractor()
+        async with world.jump(alice) as inner:
+            channels = [await opened(inner) for _ in range(20)]
+            windows = [channel._send_window for channel in channels]
+            assert set(windows[:3]) == {WINDOW}
+            assert set(windows[10:]) == {SMALL}
+            assert world.reached(Limit.IN_FLIGHT) >= 10
+            piped = await inner.run("wc -c", input="x" * 1_000_000)
+            assert str(piped.stdout).strip() == "1000000"
+        async with world.jump(alice) as inner:
+            await until(lambda: world.reached(Limit.IN_FLIGHT) > 0)
+            assert (await opened(inner))._send_window == WINDOW
 
 
 def _resident() -> int:
