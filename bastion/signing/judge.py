@@ -37,7 +37,8 @@ CHECKED: Final = "date +%s"
 """What a certificate for `host check` forces: it is for no grant."""
 
 EVIDENCE: Final = "evidence@bastion"
-SEALED: Final = (CHECKPOINT, RECORDING, TOMBSTONE, EVIDENCE)
+BACKUP: Final = "backup@bastion"
+SEALED: Final = (CHECKPOINT, RECORDING, TOMBSTONE, EVIDENCE, BACKUP)
 """The purposes that something is sealed for."""
 
 LAST: Final = 2**33

@@ -18,7 +18,8 @@ from bastion.store.store import Store
 NUMBERED: Final = ("requests", "grants", "certificates", "connections", "sessions")
 """The tables whose numbers people, tickets and lists of what is revoked know."""
 
-GAP: Final = 1000
+GAP: Final = 1_000_000
+"""More than a busy bastion gives out between two backups: a signer signs no serial twice."""
 
 _MOVE: Final = "UPDATE sqlite_sequence SET seq = seq + :gap WHERE name = :name"
 _BEGIN: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :gap)"

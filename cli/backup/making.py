@@ -166,6 +166,8 @@ def _say_packed(
     note(f"SHA256SUMS {packing.sha256}")
     if gathering.copy is None:
         note("The database is on a server: copy it with pg_dump, or as you copy that server.")
+    if desk.services.signer is not None:
+        note("The CAs' keys are with the signer, and not in it: copy its directory too.")
     if gathering.gone:
         note(f"Let go meanwhile, and not in it: {_named(gathering.gone)}.")
 

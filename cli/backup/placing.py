@@ -87,7 +87,7 @@ def open_again(
     Misconfigured, Unavailable.
     """
     settings = Settings.read(home)
-    if checked.about.keys:
+    if checked.about.keys and settings.signer_socket is None:
         app.authority_of(home, app.signer_of(settings))
     if DATABASE not in checked.sums:
         return None

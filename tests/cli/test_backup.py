@@ -81,7 +81,7 @@ async def test_a_home_comes_back_whole_and_closed(
     assert details["keep_access"] is False
     assert [each["to"] for each in told(made, What.BACKUP_BEGUN)] == [[recipient]]  # type: ignore[index]
     made("user", "enable", "alice")
-    assert "G-1003" in (said := made("grant", "alice", *GRANT)).out + said.err
+    assert "G-1000003" in (said := made("grant", "alice", *GRANT)).out + said.err
 
 
 WHY = ("--shell", "--reason", "a", "test")

@@ -16,7 +16,13 @@ DOCUMENTS = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / name
-        for name in ("architecture.md", "clients.md", "threat-model.md", "retention.md")
+        for name in (
+            "architecture.md",
+            "clients.md",
+            "operations.md",
+            "threat-model.md",
+            "retention.md",
+        )
     ),
 ]
 LINE = re.compile(r"^\s*\$?\s*(bastion-admin .+?|ssh bastion [a-z].+?)(?:\s+#.*)?$", re.MULTILINE)

@@ -190,6 +190,7 @@ async def test_all_drain_at_sigterm(fleet: Bastion, bob: Contractor, short: Path
         assert await stopping == 0
 
 
+@pytest.mark.faults
 async def test_sighup_is_heard_by_all(fleet: Bastion, bob: Contractor) -> None:
     """Each reads the rules; a mistake in either file changes nothing and is said, and one who is
     started again meanwhile has the settings of the others."""
