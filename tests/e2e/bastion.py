@@ -27,13 +27,16 @@ class Bastion:
         `database` is a PostgreSQL's URL; without one it is of the kind that the tests run on.
         """
         self.home = home
-        self._warm = warm
-        self.port = _free_port()
-        self._log = home.with_name(f"{home.name}.log")
-        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self._begin(warm)
         url = database or postgres.new_empty_url()
         self.admin_now("init", "--listen", self.address, *(("--database", url) if url else ()))
         self.host_ca = self.admin_now("ca", "show", "host").out.strip()
+
+    def _begin(self, warm: Warm) -> None:
+        self._warm = warm
+        self._log = self.home.with_name(f"{self.home.name}.log")
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -149,7 +152,8 @@ def environment() -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback where nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

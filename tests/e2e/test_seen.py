@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.bastion.test_metrics import Samples, read, sample
-from tests.e2e.bastion import Bastion, _free_port
+from tests.e2e.bastion import Bastion, free_port
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
 from tests.e2e.test_workers import processes
@@ -26,7 +26,7 @@ class Seen:
 
     def __init__(self, tmp_path: Path, warm: Warm, sshd: Sshd) -> None:
         self.bastion = Bastion(tmp_path / "home", warm)
-        self.port = _free_port()
+        self.port = free_port()
         self.bastion.set("metrics", "listen", f"127.0.0.1:{self.port}")
         self.bastion.set("limits", "drain", "1s")
         sshd.trust(self.bastion.admin_now("ca", "show", "target").out)

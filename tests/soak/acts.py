@@ -15,7 +15,7 @@ from typing import Final
 import asyncssh
 
 from recorder import Kind
-from tests.e2e.bastion import _free_port
+from tests.e2e.bastion import free_port
 from tests.e2e.contractor import HOST, established
 from tests.soak.scene import Person, Scene
 
@@ -223,7 +223,7 @@ async def forwarded(scene: Scene, dice: random.Random) -> None:
 
 async def led(scene: Scene, dice: random.Random) -> None:
     """A forward by the stock client."""
-    person, port = _somebody(scene, dice).stock, _free_port()
+    person, port = _somebody(scene, dice).stock, free_port()
     options = ("-N", "-v", "-L", f"127.0.0.1:{port}:localhost:{scene.echo}")
     async with person.jumping(options=options) as going:
         await established(going)

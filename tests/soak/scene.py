@@ -15,7 +15,7 @@ from bastion.app import Services, opened
 from bastion.home import Home
 from recorder import Session
 from tests.corpus.world import JUMP, Tunnel
-from tests.e2e.bastion import Bastion, _free_port, environment
+from tests.e2e.bastion import Bastion, environment, free_port
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.revoking import RevokingSshd
 from tests.e2e.warm import Warm
@@ -149,7 +149,7 @@ def scene(workers: int, people: int = 4, guests: int = 2) -> Iterator[Scene]:
 
 def _prepared(bastion: Bastion, sshd: RevokingSshd) -> int:
     """Its settings and its target; the port of its metrics."""
-    port = _free_port()
+    port = free_port()
     bastion.set("metrics", "listen", f"127.0.0.1:{port}")
     bastion.set("recording", "compact", "10s")
     bastion.set("limits", "drain", "1s")
