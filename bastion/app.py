@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from bastion import namesakes
 from bastion.access import Access
 from bastion.actor import Actor
 from bastion.approving import Approving
@@ -18,6 +19,7 @@ from bastion.errors import Unavailable
 from bastion.failures import Failures
 from bastion.home import Home
 from bastion.people import People
+from bastion.presence import Presence
 from bastion.probe import Prober
 from bastion.pruning import Pruning
 from bastion.rulebook import Rulebook
@@ -217,12 +219,14 @@ def _sealed(authority: Authority, body: bytes) -> str:
 
 
 def upgrade(home: Home) -> None:
-    """Bring the database's schema up to date. Raises Conflict where the home is served already."""
+    """Bring the database's schema up to date. Raises Conflict where the home is served already,
+    or another machine of the same database has this one's name."""
     settings = Settings.read(home)
     with home.lock():
-        store = Store.open(settings.database_url(home), check=False)
+        store = Store.open(settings.database_url(home), check=False, node=settings.node or None)
         try:
             store.migrate()
+            namesakes.demand_none(store, Presence(home.run))
         finally:
             store.close()
 

@@ -73,12 +73,12 @@ class RollCall:
         for runner in known:
             if runner.boot in alive or runner.boot in gone:
                 continue
-            if runner.node == self.node:
-                gone.add(runner.boot)
-            elif self._silent(runner, time):
-                lost.add(runner.boot)
-            else:
+            if not self._silent(runner, time):
                 alive.add(runner.boot)
+            elif runner.node == self.node:  # its lock went with the directory
+                gone.add(runner.boot)
+            else:
+                lost.add(runner.boot)
         self._forget({runner.boot for runner in known})
         return Roll(frozenset(alive), frozenset(gone), frozenset(lost))
 

@@ -36,10 +36,18 @@ def roll(alive: str = "", gone: str = "", lost: str = "") -> Roll:
 
 
 def test_a_lock_tells_at_once() -> None:
-    """Of a process of this home: held is alive, free is gone, and so is one without a lock."""
+    """Of a process of this home: held is alive, free is gone."""
+    ours = [runner("a", HERE), runner("b", HERE)]
+    assert RollCall(HERE).call(ours, seen("a", free=("b",)), 0) == roll(alive="a", gone="b")
+
+
+def test_one_of_this_name_without_a_lock_is_gone_when_it_is_silent() -> None:
+    """Its lock went with the directory; or it lives on a machine that was given this one's name."""
     call = RollCall(HERE)
-    ours = [runner("a", HERE), runner("b", HERE), runner("c", HERE)]
-    assert call.call(ours, seen("a", free=("b",)), 0) == roll(alive="a", gone="b c")
+    assert call.call([runner("c", HERE)], NOBODY, 0) == roll(alive="c")
+    for second in range(round(SILENT) + 1):
+        assert call.call([runner("c", HERE)], NOBODY, second) == roll(alive="c")
+    assert call.call([runner("c", HERE)], NOBODY, SILENT + 0.1) == roll(gone="c")
 
 
 def test_a_lock_tells_also_where_the_machine_has_another_name_by_now() -> None:

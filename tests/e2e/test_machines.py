@@ -101,6 +101,18 @@ async def test_one_certificate_opens_both_and_one_word_ends_both(
     assert "nothing was changed" in (await first.admin("audit", "verify")).out
 
 
+async def test_two_machines_of_one_name_are_none(first: Bastion, second: Bastion) -> None:
+    """The second is not served: whose a recording is would not be known."""
+    second.stop()
+    settings = second.home / "bastion.toml"
+    settings.write_text(settings.read_text().replace("gate-2", "gate-1"))
+    refused = await second.admin("serve", "--workers", "1", expect=1)
+    assert refused.err == (
+        "bastion-admin: Another machine of this database is called gate-1 too, and lives: give "
+        "this one a name of its own, by node = in its bastion.toml.\n"
+    )
+
+
 async def test_what_a_machine_carried_is_lost_when_it_dies(
     bob: Contractor, first: Bastion, second: Bastion
 ) -> None:
