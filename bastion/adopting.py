@@ -78,9 +78,9 @@ class Taken:
 def taken(services: Services, socket: Path, now: datetime) -> Taken:
     """What moves out of a home. Raises Conflict where it has a signer already, Misconfigured."""
     home = services.home
-    _changed(home, socket)
     if services.signer is not None:
         raise Conflict(f"{home.settings} names a signer already: its keys are not here.")
+    _changed(home, socket)
     ring = load_keyring(home.keys)
     privates = [each for which in CAS for each in (home.keys / which, next_key(home.keys, which))]
     present = [file for file in privates if file.exists()]

@@ -33,6 +33,7 @@ from bastion.retention import Leap
 from bastion.revocation import Revocation
 from bastion.rotation import Rotation, named
 from bastion.rules import parse_rules
+from bastion.signing.checkup import checkup
 from bastion.signing.client import SignerClient
 from bastion.store import Store
 from bastion.store.keeping import Keeping
@@ -70,6 +71,7 @@ class Level(StrEnum):
 
     WRONG = "wrong"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def examine(home: Home) -> list[Finding]:
     if settings is not None:
         findings += [
             *_auditors(home, settings),
+            *_signer(home, settings, signer),
             *_recordings(settings.recordings(home)),
             *_database(home, settings, datetime.now(UTC)),
             *(_object_store(settings.recording.store) if settings.recording.store else ()),
@@ -189,6 +192,26 @@ def _auditors(home: Home, settings: Settings) -> Iterator[Finding]:
     if not settings.recording.auditors:
         what = "No auditors' key is set, so of what contractors send only lengths are kept."
         yield Finding(Level.WARNING, what, f"set recording.auditors in {home.settings}")
+
+
+def _signer(home: Home, settings: Settings, signer: SignerClient | None) -> Iterator[Finding]:
+    if signer is None:
+        what = "The CAs' keys lie in the home: whoever takes the bastion over has them."
+        mend = "bastion-admin signer adopt gives them to a process apart (docs/signer.md)"
+        yield Finding(Level.NOTE, what, mend)
+        return
+    try:
+        authority = app.authority_of(home, signer)
+        store = Store.open(settings.database_url(home), check=False)
+    except BastionError:
+        return  # told with the keys, and with the database
+    cas = {which: authority.generations(which) for which in CAS}
+    try:
+        for each in checkup(signer, cas, store, datetime.now(UTC)):
+            yield Finding(Level.WRONG if each.grave else Level.WARNING, each.what, each.mend)
+    finally:
+        signer.close()
+        store.close()
 
 
 def _recordings(directory: Path) -> Iterator[Finding]:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from bastion.actor import Actor
 from bastion.authority import Authority, Which
-from bastion.authority.generations import made_at, retire, rotate
+from bastion.authority.generations import follow, leave, made_at, retire, rotate
 from bastion.errors import Conflict
 from bastion.events import Happened, What
 from bastion.inventory import PublicKey
 from bastion.ledger import Kind
+from bastion.signing.client import SignerClient
 from bastion.store import Store, events, revocations
 
 NAMED = 20
@@ -38,15 +39,22 @@ class Retired:
 class Rotation:
     """The verbs, on one store and the keys in one directory."""
 
-    def __init__(self, store: Store, authority: Authority, keys: Path) -> None:
+    def __init__(
+        self, store: Store, authority: Authority, keys: Path, signer: SignerClient | None = None
+    ) -> None:
+        """With a `signer` the keys are changed there, and the home follows."""
         self._store = store
         self._authority = authority
         self._keys = keys
+        self._signer = signer
 
     def rotate(self, actor: Actor, which: Which, now: datetime) -> PublicKey:
-        """Make the next key. Raises Conflict where there is one already, Unavailable."""
+        """Make the next key, or take over the signer's.
+
+        Raises Conflict where there is one already, or none to take over; Unavailable.
+        """
         with self._store.writing(now) as connection:
-            made = rotate(self._keys, which, now)
+            made = self._rotated(which, now)
             told = _told(What.CA_ROTATED, actor, which, made)
             events.append(connection, self._store.chain, told, now)
         return made
@@ -62,10 +70,22 @@ class Rotation:
             raise Conflict(_sentence(behind))
         live = self._live(which, now)
         with self._store.writing(now) as connection:
-            old = retire(self._keys, which, now)
+            old = self._retired(which, now)
             told = _told(What.CA_RETIRED, actor, which, old, behind)
             events.append(connection, self._store.chain, told, now)
         return Retired(old, self._authority.public_key(which), behind, live)
+
+    def _rotated(self, which: Which, now: datetime) -> PublicKey:
+        if self._signer is None:
+            return rotate(self._keys, which, now)
+        has = self._signer.keys().get(which)
+        live = () if has is None else has.live
+        return follow(self._keys, which, self._signer.signer, live, now)
+
+    def _retired(self, which: Which, now: datetime) -> PublicKey:
+        if self._signer is None:
+            return retire(self._keys, which, now)
+        return leave(self._keys, which, self._signer.signer, now)
 
     def behind(self) -> tuple[str, ...]:
         """The hosts that have not been seen to trust the next target CA, by name.

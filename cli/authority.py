@@ -8,7 +8,7 @@ import click
 
 from bastion.authority import Which
 from bastion.authority.public_keys import line_of
-from bastion.errors import BadInput, Conflict
+from bastion.errors import BadInput
 from bastion.inventory import PublicKey
 from bastion.revocation import Revocation
 from bastion.rotation import Retired, Rotation
@@ -17,14 +17,14 @@ from cli.desk import Desk
 from cli.listing import as_json
 from cli.verb import Noun
 
-_NAMES = {
+NAMES = {
     "user": Which.USER_CA,
     "target": Which.TARGET_CA,
     "host": Which.HOST_CA,
     "seal": Which.SEAL,
 }
 
-NAME = click.Choice(list(_NAMES))
+NAME = click.Choice(list(NAMES))
 
 
 @click.group(cls=Noun, examples=["[program] ca show target"])
@@ -45,7 +45,7 @@ def show(desk: Desk, *, name: str, json: bool) -> None:
     bastion and the hosts behind it, seal the recordings. While one key is changed for another
     there are two lines; of the seal there is one for each that has ever sealed.
     """
-    which = _NAMES[name]
+    which = NAMES[name]
     if json:
         desk.output.document(_shape(desk, name))
         return
@@ -71,15 +71,16 @@ def rotate(desk: Desk, *, name: str, retire: bool, force: bool, json: bool) -> N
     printed. user: the next key signs at once. target: it signs for the hosts where host check has
     logged in with it. host: it signs from --retire on. seal: it seals at once, and the old public
     half is kept to check old seals with, so there is nothing to retire.
+
+    With a signer the key is made there first (signer rotate NAME), and this takes it over; this
+    lets the old one go first, and then the signer (signer rotate NAME --retire).
     """
-    services, which = desk.services, _NAMES[name]
+    services, which = desk.services, NAMES[name]
     if retire and which is Which.SEAL:
         raise BadInput("The seal is changed at once: ca rotate seal, and nothing is left to do.")
     if force and not retire:
         raise BadInput("--force belongs to --retire.")
-    if services.signer is not None:
-        raise Conflict("The keys are at the signer, and are changed there: docs/signer.md.")
-    rotation = Rotation(services.store, services.authority, services.home.keys)
+    rotation = Rotation(services.store, services.authority, services.home.keys, services.signer)
     now = services.clock.now()
     if retire:
         _tell_retired(desk, name, rotation.retire(desk.actor, which, now, force=force), json)
@@ -127,7 +128,7 @@ def _tell_made(desk: Desk, name: str, made: PublicKey, json: bool) -> None:
         desk.output.document(_shape(desk, name))
         return
     desk.output.line(line_of(made))
-    for sentence in succession.made(desk.services, _NAMES[name], made):
+    for sentence in succession.made(desk.services, NAMES[name], made):
         desk.output.note(sentence)
 
 
@@ -137,13 +138,15 @@ def _tell_retired(desk: Desk, name: str, retired: Retired, json: bool) -> None:
         desk.output.document({**_shape(desk, name), **told})
         return
     desk.output.line(line_of(retired.present))
-    for sentence in succession.retired(desk.services, _NAMES[name], retired):
+    for sentence in succession.retired(desk.services, NAMES[name], retired):
         desk.output.note(sentence)
+    if desk.services.signer is not None:
+        desk.output.note(f"Last, at the signer: bastion-admin signer rotate {name} --retire")
 
 
 def _shape(desk: Desk, name: str) -> Mapping[str, object]:
     """The keys of a CA; the names are a contract, as in `shapes`."""
-    authority, which = desk.services.authority, _NAMES[name]
+    authority, which = desk.services.authority, NAMES[name]
     generations = authority.generations(which)
     following = generations.next
     return {

@@ -133,16 +133,19 @@ def doctor(desk: Desk, *, offline: bool, json: bool) -> None:
         findings += asyncio.run(visit(desk.services))
     if json:
         desk.output.document([asdict(finding) for finding in findings])
-    elif findings:
-        _say_findings(desk, findings)
     else:
-        desk.output.note("Nothing is wrong.")
+        _say_findings(desk, findings)
+        if all(finding.level is Level.NOTE for finding in findings):
+            desk.output.note("Nothing is wrong.")
     if any(finding.level is Level.WRONG for finding in findings):
         raise click.exceptions.Exit(1)
 
 
+_COLOURS = {Level.WRONG: "red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
+
+
 def _say_findings(desk: Desk, findings: Sequence[Finding]) -> None:
     for finding in findings:
-        colour = "red" if finding.level is Level.WRONG else "yellow"
+        colour = _COLOURS[finding.level]
         desk.output.line(f"{desk.output.styled(finding.level, colour)}: {printable(finding.what)}")
         desk.output.line(f"    mend: {printable(finding.mend)}")

@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 
 from bastion import adopting, app, happenings
+from bastion.authority import Which, generations
+from bastion.authority.public_keys import line_of
 from bastion.config import check_environment, home_directory
 from bastion.errors import BadInput, Conflict
 from bastion.events import What
@@ -22,14 +24,26 @@ from bastion.signing import service
 from bastion.signing.limits import ANY
 from bastion.signing.vault import Place
 from cli.actor import acting
+from cli.authority import NAME, NAMES
 from cli.desk import Desk
 from cli.door import as_owner, become_owner
 from cli.logs import log_to_stderr
+from cli.signer_book import log, verify
 from cli.systemd import notify
 from cli.verb import Noun
 
 DIRECTORY = Path("/var/lib/bastion-signer")
 SOCKET = Path("/run/bastion-signer/socket")
+
+
+_directory = click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=DIRECTORY,
+    show_default=True,
+    help="Where it keeps keys, limits and book.",
+)
 
 
 @click.group(cls=Noun, examples=["[program] signer serve", "[program] signer adopt"])
@@ -43,14 +57,7 @@ def signer() -> None:
 @signer.command(
     examples=["[program] signer serve", "[program] signer serve --directory /srv/signer"]
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=DIRECTORY,
-    show_default=True,
-    help="Where it keeps keys, limits and book.",
-)
+@_directory
 @click.pass_obj
 def serve(desk: Desk, *, directory: Path) -> None:
     """Sign what signer.toml allows, until SIGTERM.
@@ -76,6 +83,34 @@ async def _until_told(place: Place, ready: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, over.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # what has changed is seen without it
     await service.serve(place, ready, over, lambda: datetime.now(UTC), time.monotonic)
+
+
+@signer.command(
+    short_help="Change a key of the signer's for another.",
+    examples=["[program] signer rotate target", "[program] signer rotate target --retire"],
+)
+@click.argument("name", type=NAME)
+@click.option("--retire", is_flag=True, help="Let the old key go, once the home has.")
+@_directory
+@click.pass_obj
+def rotate(desk: Desk, *, name: str, retire: bool, directory: Path) -> None:
+    """Change a key of the signer's: make the next one; later, with --retire, let the old one go.
+
+    It is done in the signer's directory, by its account or root: nobody can have it done over the
+    socket. Make the next one here, then let the home take it over (ca rotate NAME). The home
+    retires the old one first (ca rotate NAME --retire; the seal at once), then it goes here.
+    """
+    become_owner(directory)
+    which, keys = Which(NAMES[name]), Place(directory.absolute()).keys
+    now = datetime.now(UTC)
+    if retire:
+        old = generations.retire(keys, which, now, apart=True)
+        desk.output.line(line_of(old))
+        desk.output.note("It is retired, and its private half is gone.")
+    else:
+        desk.output.line(line_of(generations.rotate(keys, which, now, apart=True)))
+        desk.output.note(f"Next, in the home: bastion-admin ca rotate {name}")
+    desk.output.note("A signer that runs has seen it already.")
 
 
 @signer.command(
@@ -160,3 +195,7 @@ def _owner(account: str | None) -> tuple[int, int] | None:
             f"There is no account {account[:60]!a}: useradd --system makes one."
         ) from None
     return found.pw_uid, found.pw_gid
+
+
+signer.add_command(log)
+signer.add_command(verify)

@@ -9,12 +9,15 @@ step that counts is the retired key's public half: from then on its private half
              user_ca.old-1.pub                       from here on it is retired
              user_ca.next → user_ca                  the old private half is gone with it
              user_ca.next.pub → user_ca.pub
+
+Where a signer has the private halves (`signing`), it does these steps in its own directory, and
+the home follows with the public ones: `follow` after its `rotate`, `leave` before its `retire`.
 """
 
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +36,9 @@ from bastion.authority.keyfiles import (
 )
 from bastion.authority.keyring import (
     Elsewhere,
+    Generations,
     Keyring,
+    load_cas,
     load_keyring,
     next_key,
     public_file,
@@ -49,17 +54,18 @@ from bastion.inventory import PublicKey
 _MARK = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
-def rotate(directory: Path, which: Which, now: datetime) -> PublicKey:
+def rotate(directory: Path, which: Which, now: datetime, *, apart: bool = False) -> PublicKey:
     """Make the next key, and give its public half; the seal's is the present one at once.
 
-    Raises Conflict where there is a next one already, Misconfigured, Unavailable.
+    A directory `apart` is a signer's: there the seal waits for `retire` as the others do. Raises
+    Conflict where there is a next one already, Misconfigured, Unavailable.
     """
+    at_once = which is Which.SEAL and not apart
     with _alone(directory):
         _settle(directory, which)
-        ring = load_keyring(directory)
-        following = ring.cas[which].next
-        if following is not None and which is Which.SEAL:
-            _retire(directory, which, ring, now)
+        following = _cas(directory, apart)[which].next
+        if following is not None and at_once:
+            _retire(directory, which, now, apart)
             return following.public
         if following is not None:
             raise Conflict(
@@ -71,12 +77,12 @@ def rotate(directory: Path, which: Which, now: datetime) -> PublicKey:
         file = next_key(directory, which)
         place(public_file(file), key.export_public_key("openssh"), 0o644)
         place(file, key.export_private_key("openssh"), 0o600)
-        if which is Which.SEAL:
-            _retire(directory, which, load_keyring(directory), now)
-        return load_keyring(directory).cas[which].newest.public
+        if at_once:
+            _retire(directory, which, now, apart)
+        return _cas(directory, apart)[which].newest.public
 
 
-def retire(directory: Path, which: Which, now: datetime) -> PublicKey:
+def retire(directory: Path, which: Which, now: datetime, *, apart: bool = False) -> PublicKey:
     """Put the next key in the present one's place, and give the public half of what is retired.
 
     Goes on with a retirement that was broken off. Raises Conflict where there is no next key,
@@ -84,12 +90,95 @@ def retire(directory: Path, which: Which, now: datetime) -> PublicKey:
     """
     with _alone(directory):
         if _settle(directory, which):
-            return load_keyring(directory).cas[which].retired[-1]
-        ring = load_keyring(directory)
-        if ring.cas[which].next is None:
+            return _cas(directory, apart)[which].retired[-1]
+        if _cas(directory, apart)[which].next is None:
+            raise _no_next(which)
+        return _retire(directory, which, now, apart)
+
+
+def follow(
+    directory: Path, which: Which, elsewhere: Elsewhere, live: Sequence[PublicKey], now: datetime
+) -> PublicKey:
+    """Take over the next key that a signer has made, of which the public halves `live` are its.
+
+    As with `rotate`, the seal's is the present one at once. Raises Conflict where there is no
+    other, or a next one is here already; Misconfigured, Unavailable.
+    """
+    with _alone(directory):
+        own = _settled_public(directory, which, elsewhere)
+        if own.next is not None and which is Which.SEAL:  # it was broken off
+            _leave(directory, which, elsewhere, now)
+            return own.next.public
+        if own.next is not None:
+            raise Conflict(
+                f"There is a next {which.value} already: end that change with --retire first."
+            )
+        known = {own.current.public.blob, *(key.blob for key in own.retired)}
+        fresh = [key for key in live if key.blob not in known]
+        if not fresh:
             name = which.value.removesuffix("_ca")
-            raise Conflict(f"There is no next {which.value}: ca rotate {name} makes one first.")
-        return _retire(directory, which, ring, now)
+            raise Conflict(
+                f"The signer has no next {which.value}: bastion-admin signer rotate {name} "
+                "makes one first."
+            )
+        line = f"{line_of(fresh[-1])}\n".encode()
+        place(public_file(next_key(directory, which)), line, 0o644)
+        if which is Which.SEAL:
+            _leave(directory, which, elsewhere, now)
+        return fresh[-1]
+
+
+def leave(directory: Path, which: Which, elsewhere: Elsewhere, now: datetime) -> PublicKey:
+    """`retire`, where only public halves lie here: the signer retires its own half after it."""
+    with _alone(directory):
+        before = public_file(directory / which)
+        half_done = public_file(next_key(directory, which)).exists() and _is_retired(before)
+        own = _settled_public(directory, which, elsewhere)
+        if half_done:
+            return own.retired[-1]
+        if own.next is None:
+            raise _no_next(which)
+        return _leave(directory, which, elsewhere, now)
+
+
+def _leave(directory: Path, which: Which, elsewhere: Elsewhere, now: datetime) -> PublicKey:
+    ring = load_keyring(directory, elsewhere)
+    own = ring.cas[which]
+    if which is Which.HOST_CA and own.next is not None:
+        _certify_anew(directory, own.next, ring, now)
+    _write_retired(directory, which, own.current.public, now)
+    _settled_public(directory, which, elsewhere)
+    return own.current.public
+
+
+def _settled_public(directory: Path, which: Which, elsewhere: Elsewhere) -> Generations:
+    """The public halves, with a retirement that was begun ended."""
+    own, following = public_file(directory / which), public_file(next_key(directory, which))
+    try:
+        if following.exists() and _is_retired(own):
+            following.rename(own)
+        for aside in (own, following):
+            aside.with_name(f"{aside.name}{NEW}").unlink(missing_ok=True)
+        sync_directory(directory)
+    except OSError as error:
+        raise Unavailable(f"{own} can't be put in its place: {error.strerror}.") from error
+    return load_keyring(directory, elsewhere).cas[which]
+
+
+def _is_retired(public: Path) -> bool:
+    """Whether a public half lies among the retired ones of its CA too."""
+    which = Which(public.name.removesuffix(".pub"))
+    gone = {read_public_key_file(file).blob for file in retired_files(public.parent, which)}
+    return read_public_key_file(public).blob in gone
+
+
+def _no_next(which: Which) -> Conflict:
+    name = which.value.removesuffix("_ca")
+    return Conflict(f"There is no next {which.value}: ca rotate {name} makes one first.")
+
+
+def _cas(directory: Path, apart: bool) -> Mapping[Which, Generations]:
+    return load_cas(directory) if apart else load_keyring(directory).cas
 
 
 def loose_ends(directory: Path, elsewhere: Elsewhere | None = None) -> list[str]:
@@ -107,23 +196,30 @@ def loose_ends(directory: Path, elsewhere: Elsewhere | None = None) -> list[str]
 
 
 def made_at(directory: Path, which: Which) -> datetime | None:
-    """When the next key was made; None where there is none."""
-    with suppress(OSError):
-        return datetime.fromtimestamp(next_key(directory, which).stat().st_mtime, UTC)
+    """When the next key was made, or its public half taken over; None where there is none."""
+    private = next_key(directory, which)
+    for file in (private, public_file(private)):
+        with suppress(OSError):
+            return datetime.fromtimestamp(file.stat().st_mtime, UTC)
     return None
 
 
-def _retire(directory: Path, which: Which, ring: Keyring, now: datetime) -> PublicKey:
-    own = ring.cas[which]
-    if which is Which.HOST_CA and own.next is not None:
-        _certify_anew(directory, own.next, ring, now)
+def _retire(directory: Path, which: Which, now: datetime, apart: bool) -> PublicKey:
+    own = _cas(directory, apart)[which]
+    if which is Which.HOST_CA and own.next is not None and not apart:
+        _certify_anew(directory, own.next, load_keyring(directory), now)
+    _write_retired(directory, which, own.current.public, now)
+    _settle(directory, which)
+    return own.current.public
+
+
+def _write_retired(directory: Path, which: Which, key: PublicKey, now: datetime) -> None:
+    """The step that counts: from here on it is retired."""
     number = len(retired_files(directory, which)) + 1
     while retired_file(directory, which, number).exists():
         number += 1
-    line = f"{line_of(own.current.public)} retired {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}\n"
+    line = f"{line_of(key)} retired {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}\n"
     place(retired_file(directory, which, number), line.encode(), 0o644)
-    _settle(directory, which)
-    return own.current.public
 
 
 def _settle(directory: Path, which: Which) -> bool:

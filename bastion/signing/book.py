@@ -168,7 +168,10 @@ def line_of(entry: Entry) -> bytes:
 
 def read_line(line: str) -> Entry:
     """A line as its entry. Raises ValueError."""
-    entry = json.loads(line)
+    try:
+        entry = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("no entry") from error
     if not isinstance(entry, dict):
         raise ValueError("no entry")
     return entry

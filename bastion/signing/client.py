@@ -19,6 +19,7 @@ from bastion.errors import BadInput, Unavailable
 from bastion.inventory import PublicKey
 from bastion.ledger import SerialTaken
 from bastion.signing import frames
+from bastion.signing.peers import peer_of
 
 CONNECTIONS: Final = 8
 """Connections of one process, and so requests at once."""
@@ -66,6 +67,16 @@ class SignerClient:
     def signer(self, which: Which, public: PublicKey) -> Signer:
         """Who signs by this key of the signer's."""
         return _Remote(self, which, public)
+
+    def account(self) -> int:
+        """The uid that the signer runs under, as the kernel says. Raises Unavailable."""
+        try:
+            connection = self._connected(time.monotonic() + self._timeout)
+        except OSError:
+            raise Unavailable(AWAY) from None
+        with connection:
+            _, uid = peer_of(connection)
+            return uid
 
     def keys(self) -> Mapping[Which, Halves]:
         """The public halves of all CAs. Raises Unavailable."""

@@ -8,7 +8,6 @@ is written down in turns, all that wait in one, and only then answered.
 import asyncio
 import logging
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -20,6 +19,7 @@ from bastion.signing import frames
 from bastion.signing.book import Book
 from bastion.signing.desk import Desk, Pen, remembered
 from bastion.signing.limits import demand_private
+from bastion.signing.peers import peer_of
 from bastion.signing.vault import Place, Vault
 
 log = logging.getLogger(__name__)
@@ -34,45 +34,50 @@ WHOLE: Final = 5.0
 class Front:
     """The socket: who comes in, and the frames of each."""
 
-    def __init__(self, desk: Desk, vault: Vault) -> None:
+    def __init__(self, desk: Desk, vault: Vault, group: asyncio.TaskGroup) -> None:
         self._desk = desk
         self._vault = vault
-        self._open: set[asyncio.StreamWriter] = set()
+        self._group = group
+        self._open: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._idle: set[asyncio.StreamWriter] = set()
         self._closing = False
-        self._empty = asyncio.Event()
-        self._empty.set()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Somebody has connected."""
+        self._open[writer] = self._group.create_task(self._attend(reader, writer))
 
     async def close(self) -> None:
         """Answer what was asked, and end all connections."""
         self._closing = True
+        await asyncio.sleep(0)  # whoever was accepted just now is attended to
+        await asyncio.sleep(0)
         for writer in self._idle:
             writer.transport.abort()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(WHOLE):
-                await self._empty.wait()
+        if self._open:
+            await asyncio.wait(list(self._open.values()), timeout=WHOLE)
+        for task in self._open.values():
+            task.cancel()
 
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until its end. Nothing that comes in it raises."""
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until its end. Nothing that comes in it may end the others."""
         pid, uid = peer_of(writer.get_extra_info("socket"))
         try:
             if uid not in self._vault.look().bench.limits.accounts:
                 self._desk.say(f"the account {uid} (process {pid}) is not answered")
-            elif len(self._open) >= MOST_CONNECTIONS:
+            elif len(self._open) > MOST_CONNECTIONS:
                 self._desk.say(f"no place for another connection, of the process {pid}")
             else:
-                self._open.add(writer)
-                self._empty.clear()
                 await self._talk(reader, writer, pid)
         except (ValueError, asyncio.IncompleteReadError, TimeoutError) as error:
             self._desk.say(f"a connection of the process {pid} is closed: {_in_short(error)}")
         except OSError:
             pass  # whoever asked has left
+        except Exception:
+            log.exception("a connection of the process %s failed", pid)
         finally:
+            self._idle.discard(writer)
             await _closed(writer)
-            self._open.discard(writer)
-            if not self._open:
-                self._empty.set()
+            del self._open[writer]
 
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int
@@ -99,13 +104,6 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
             await writer.wait_closed()
     except (TimeoutError, OSError):
         writer.transport.abort()
-
-
-def peer_of(peer: socket.socket) -> tuple[int, int]:
-    """The process and the account at the other end, as the kernel says (unix(7), SO_PEERCRED)."""
-    found = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _ = struct.unpack("3i", found)
-    return pid, uid
 
 
 def _in_short(error: Exception) -> str:
@@ -158,12 +156,13 @@ async def serve(
     vault, book = Vault(place), Book(place.book)
     pen = Pen(book)
     serials = remembered(await asyncio.to_thread(book.open))
-    front = Front(Desk(vault, pen, serials, now, clock), vault)
+    desk = Desk(vault, pen, serials, now, clock)
     path = Path(vault.look().bench.limits.socket)
     with listening(path) as sock:
-        server = await asyncio.start_unix_server(front.connected, sock=sock, limit=frames.LONGEST)
         async with asyncio.TaskGroup() as group:
+            front = Front(desk, vault, group)
             writing = group.create_task(pen.keep())
+            server = await asyncio.start_unix_server(front.accept, sock=sock, limit=frames.LONGEST)
             ready(str(path))
             await over.wait()
             server.close()

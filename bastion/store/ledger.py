@@ -1,7 +1,7 @@
 """The ledger of certificates: the statements. Each takes a connection and gives back values."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,6 +74,12 @@ def whole(connection: Connection, sha256: str) -> Certificate | None:
     """The user certificate whose wire form has this SHA-256 (hex)."""
     row = connection.execute(_whole, {"sha256": sha256}).first()
     return None if row is None else _certificate(row)
+
+
+def known(connection: Connection, sha256s: Collection[str]) -> frozenset[str]:
+    """Those of these hashes that certificates of any kind have."""
+    rows = connection.execute(select(_c.sha256).where(_c.sha256.in_(sha256s)))
+    return frozenset(row.sha256 for row in rows)
 
 
 def find(

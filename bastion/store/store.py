@@ -290,6 +290,11 @@ class Store:
         with self.read() as connection:
             return ledger.of_key(connection, user, fingerprint)
 
+    def certificates_known(self, sha256s: Collection[str]) -> frozenset[str]:
+        """Those of these SHA-256 (hex) that certificates in the ledger have; at most 1000."""
+        with self.read() as connection:
+            return ledger.known(connection, sha256s)
+
     def certificate_with(self, sha256: str) -> Certificate | None:
         """The user certificate whose wire form has this SHA-256 (hex)."""
         with self.read() as connection:

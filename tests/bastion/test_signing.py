@@ -1,6 +1,5 @@
 """The signer: what it signs, what it writes down, and whom it answers."""
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -8,7 +7,6 @@ import os
 import socket
 import struct
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -19,13 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion import probe
-from bastion.authority import Which, read_public_key_file
+from bastion.authority import Which
 from bastion.authority.certificates import EARLY, For, Order, encoded, issue
-from bastion.authority.keyfiles import make_keys
 from bastion.authority.keyring import load_cas
 from bastion.authority.sshsig import sign
 from bastion.errors import Misconfigured, Unavailable
-from bastion.inventory import PublicKey
 from bastion.ledger import SerialTaken
 from bastion.signing import frames, judge, service
 from bastion.signing.book import NOTHING, Book
@@ -34,8 +30,8 @@ from bastion.signing.judge import Bench, NotSigned, judged
 from bastion.signing.limits import Limits
 from bastion.signing.pace import RESERVE, Pace
 from bastion.signing.serials import LEAP, WINDOW, Serials
-from bastion.signing.vault import Place
 from cli.evidence.facts import NAMESPACE as EVIDENCE
+from tests.bastion.signers import Running
 from tests.bastion.test_certificates import ALICE, CA
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -336,74 +332,24 @@ def test_what_can_not_be_written_does_not_stand_there(tmp_path: Path) -> None:
 # The service
 
 
-class Running:
-    """A signer in a thread of this process, with its own directory."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = Place(place / "signer")
-        self.socket = place / "socket"
-        for each in (self.place.directory, self.place.keys, self.place.book):
-            each.mkdir(mode=0o700)
-        make_keys(self.place.keys)
-        (self.place.keys / "host").unlink()
-        self.place.limits.write_text(limits(place))
-        self.now = NOW
-        self.clock = 0.0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._over: asyncio.Event | None = None
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Until it signs."""
-        ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)))
-        self._thread.start()
-        assert ready.wait(10)
-
-    async def _serve(self, ready: threading.Event) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        await service.serve(
-            self.place,
-            lambda _: ready.set(),
-            self._over,
-            lambda: self.now,
-            lambda: self.clock,
-        )
-
-    def stop(self) -> None:
-        """Ends it."""
-        if self._loop is not None and self._over is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._over.set)
-            self._thread.join(10)
-            assert not self._thread.is_alive()
-            self._loop = None
-
-    def public(self, which: Which) -> PublicKey:
-        """The public half of one of its keys."""
-        return read_public_key_file(self.place.keys / f"{which}.pub")
-
-    def lines(self) -> list[dict[str, object]]:
-        """Its book."""
-        (file,) = self.place.book.iterdir()
-        return [json.loads(line) for line in file.read_text().splitlines()]
-
-
 @pytest.fixture
 def signer() -> Iterator[Running]:
     """One that runs."""
     with tempfile.TemporaryDirectory(prefix="sg-") as place:
-        running = Running(Path(place))
-        running.start()
-        try:
+        at = Path(place)
+        with Running.made(at / "signer", limits(at), lambda: NOW) as running:
             yield running
-        finally:
-            running.stop()
+
+
+def socket_of(signer: Running) -> Path:
+    """Where it answers."""
+    return signer.place.directory.parent / "socket"
 
 
 @contextmanager
 def asking(signer: Running, timeout: float = 5.0) -> Iterator[SignerClient]:
     """A client of it."""
-    client = SignerClient(signer.socket, timeout)
+    client = SignerClient(socket_of(signer), timeout)
     try:
         yield client
     finally:
@@ -445,7 +391,7 @@ def test_a_serial_is_not_signed_twice_even_after_a_restart(signer: Running) -> N
 
 def test_more_than_the_rate_is_refused_and_later_it_goes_on(signer: Running) -> None:
     """Each CA has its own."""
-    signer.place.limits.write_text(limits(signer.socket.parent, rate=2))
+    signer.place.limits.write_text(limits(signer.place.directory.parent, rate=2))
     with asking(signer) as client:
         for serial in range(1, 11):
             signed(client, signer, serial=serial)
@@ -458,7 +404,7 @@ def test_more_than_the_rate_is_refused_and_later_it_goes_on(signer: Running) -> 
 
 def test_only_its_accounts_are_answered(signer: Running, caplog: pytest.LogCaptureFixture) -> None:
     """Others hear nothing, and a line is logged."""
-    signer.place.limits.write_text(limits(signer.socket.parent, uid=os.geteuid() + 1))
+    signer.place.limits.write_text(limits(signer.place.directory.parent, uid=os.geteuid() + 1))
     with asking(signer) as client, pytest.raises(Unavailable, match="does not answer"):
         client.keys()
     assert client.silent > 0
@@ -482,7 +428,7 @@ def test_hostile_bytes_close_the_connection_with_one_line(
     """Nothing is answered, and the others are."""
     with socket.socket(socket.AF_UNIX) as hostile:
         hostile.settimeout(10)
-        hostile.connect(str(signer.socket))
+        hostile.connect(str(socket_of(signer)))
         hostile.sendall(HOSTILE[name])
         with suppress(ConnectionError):
             assert hostile.recv(1) == b""
@@ -508,12 +454,12 @@ def test_a_signer_that_says_nothing_is_waited_for_until_the_deadline() -> None:
 
 def test_a_socket_where_others_may_write_is_not_used(signer: Running) -> None:
     """Somebody could put another one in its place; nor is one that is in use taken away."""
-    with pytest.raises(Unavailable, match="listens on"), service.listening(signer.socket):
+    with pytest.raises(Unavailable, match="listens on"), service.listening(socket_of(signer)):
         pass
-    signer.socket.parent.chmod(0o777)
-    with pytest.raises(Misconfigured, match="chmod go-w"), service.listening(signer.socket):
+    signer.place.directory.parent.chmod(0o777)
+    with pytest.raises(Misconfigured, match="chmod go-w"), service.listening(socket_of(signer)):
         pass
-    signer.socket.parent.chmod(0o700)
+    signer.place.directory.parent.chmod(0o700)
 
 
 def test_frames_are_bounded() -> None:

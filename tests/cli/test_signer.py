@@ -1,0 +1,188 @@
+"""The signer's verbs: moving keys to it, what it has signed, changing keys there."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bastion.config import Settings
+from bastion.signing.limits import Limits
+from bastion.signing.vault import Place
+from tests.bastion.signers import Running
+from tests.cli.desks import KEY, Installation, free_port
+
+
+def now() -> datetime:
+    """The wall clock's."""
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Installation:
+    """An empty installation."""
+    return Installation(tmp_path / "bastion", free_port())
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Where a signer is to be: a socket's name is short."""
+    with tempfile.TemporaryDirectory(prefix="sg-") as name:
+        yield Path(name)
+
+
+def adopt(admin: Installation, place: Path, status: int = 0) -> str:
+    """What `signer adopt` says."""
+    where = ("--to", str(place / "signer"), "--socket", str(place / "socket"))
+    return admin("signer", "adopt", *where, status=status).err
+
+
+@pytest.fixture
+def signer(admin: Installation, place: Path) -> Iterator[Running]:
+    """One that has the installation's keys, and signs."""
+    adopt(admin, place)
+    with Running(place / "signer", now) as running:
+        yield running
+
+
+def private(directory: Path) -> set[str]:
+    """The private keys there."""
+    return {f.name for f in directory.iterdir() if b"PRIVATE KEY" in f.read_bytes()}
+
+
+def test_keys_move_with_all_that_belongs_to_them(admin: Installation, place: Path) -> None:
+    """Retired ones, a next one; what is private is for its owner alone; the home keeps its host."""
+    admin("ca", "rotate", "seal")
+    admin("ca", "rotate", "user")
+    before = {which: admin("ca", "show", which).out for which in ("user", "target", "seal")}
+    said = adopt(admin, place)
+    assert "It signs for any login" in said
+    assert "so it keeps nothing" in said
+    at, home = Place(place / "signer"), admin.home
+    assert private(home.keys) == {"host"}
+    assert private(at.keys) == {"user_ca", "user_ca.next", "target_ca", "host_ca", "seal"}
+    for file in (at.directory, at.keys, at.book, at.limits, at.keys / "user_ca.next"):
+        assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
+    assert {which: admin("ca", "show", which).out for which in before} == before
+    assert Settings.read(home).signer_socket == place / "socket"
+    assert '"what":"ca.moved"' in admin("audit", "--json").out
+    limits = Limits.read(at.limits)
+    assert limits.accounts == (os.geteuid(),)
+    assert limits.host.names == ("bastion", "127.0.0.1", "machine")
+
+
+def test_the_first_limits_are_what_rules_and_grants_name(admin: Installation, place: Path) -> None:
+    """All logins, and those that have a shell."""
+    admin.home.policy.write_text(
+        '[[rule]]\nname = "r"\nwho = ["*"]\nhosts = ["*"]\nlogins = ["deploy"]\n'
+        'allow = ["command"]\noperators = true\n'
+    )
+    admin("user", "add", "alice", "--key", KEY)
+    admin("host", "add", "web-1", "--address", "127.0.0.1", "--host-key", KEY)
+    grant = ("--host", "web-1", "--login", "prod", "--for", "1h", "--reason", "r", "--override")
+    admin("grant", "alice", *grant, "--shell")
+    adopt(admin, place)
+    limits = Limits.read(place / "signer" / "signer.toml").target
+    assert (limits.logins, limits.shell) == (("deploy", "prod"), ("prod",))
+
+
+def test_keys_move_once_and_not_while_somebody_serves(admin: Installation, place: Path) -> None:
+    """Nor over something else; whatever it refuses, the home is as it was."""
+    with admin.home.lock():
+        assert "is served already" in adopt(admin, place, status=1)
+    (place / "signer").mkdir()
+    (place / "signer" / "mine").touch()
+    assert "is not empty" in adopt(admin, place, status=1)
+    assert len(private(admin.home.keys)) == 5
+    (place / "signer" / "mine").unlink()
+    adopt(admin, place)
+    assert "names a signer already" in adopt(admin, place, status=1)
+    assert "begins with /" in admin("signer", "adopt", "--socket", "s", status=2).err
+    nobody = ("signer", "adopt", "--account", "no-such-account")
+    assert admin(*nobody, status=2).err
+
+
+@pytest.mark.parametrize("tail", ["\n[signer]\n", "\n[signer]\ntimeout = '1s'\n", ""])
+def test_settings_of_any_age_get_the_socket(admin: Installation, place: Path, tail: str) -> None:
+    """Those of before there was a signer, and those that say something of it."""
+    settings = admin.home.settings
+    text = settings.read_text()
+    begin = text.index("# A process of its own that alone")
+    settings.write_text(text[:begin] + text[text.index("[log]") :] + tail)
+    adopt(admin, place)
+    assert Settings.read(admin.home).signer_socket == place / "socket"
+
+
+def test_the_doctor_says_whether_there_is_one_and_how_it_is(
+    admin: Installation, place: Path
+) -> None:
+    """None is a note, and no failure; one that is away is one."""
+    admin.home.auditor.unlink()
+    (note,) = admin("doctor", "--json").json
+    assert note["level"] == "note"
+    assert "signer adopt" in note["mend"]
+    assert admin("doctor").err == "Nothing is wrong.\n"
+    adopt(admin, place)
+    (away,) = admin("doctor", "--json", status=1).json
+    assert away["what"] == "Nothing new can be opened: the signer does not answer."
+    with Running(place / "signer", now):
+        (own,) = admin("doctor", "--json").json
+        assert (own["level"], "own account" in own["what"]) == ("warning", True)
+    (admin.home.keys / "user_ca").write_text("left behind")
+    assert "shred -u" in admin("doctor", status=1).out
+
+
+def test_the_log_and_the_ledger_are_compared(admin: Installation, signer: Running) -> None:
+    """What was signed is listed, the newest first; what nobody kept is found."""
+    with admin.services() as services:
+        services.authority.host_keys_for("web-1", now())
+        services.sealer.seal()
+    rows = admin("signer", "log", "--json").json
+    assert [row["ca"] for row in rows] == ["seal", "host_ca"]
+    assert rows[1]["principals"] == ["web-1"]
+    assert "host web-1" in admin("signer", "log", "--limit", "2").out
+    assert "each is in the ledger" in admin("signer", "verify").err
+    stranger = signer.place.directory.with_name("other.jsonl")
+    (file,) = signer.place.book.iterdir()
+    lines = file.read_text().splitlines()
+    stranger.write_text("\n".join(reversed(lines)) + "\n")
+    found = admin("signer", "verify", "--book", str(stranger), "--json", status=1).json
+    assert {each["difference"] for each in found["findings"]} == {"changed"}
+    missing = admin("signer", "verify", "--book", str(stranger.with_name("none")), status=2)
+    assert "can't be read as a book" in missing.err
+
+
+def test_without_a_signer_there_is_nothing_to_compare(admin: Installation) -> None:
+    """It is said so."""
+    assert "There is no signer" in admin("signer", "verify", status=1).err
+
+
+@pytest.mark.parametrize("name", ["user", "target", "host", "seal"])
+def test_keys_are_changed_there_and_the_home_follows(
+    admin: Installation, signer: Running, name: str
+) -> None:
+    """Made there, taken over; let go here, then there. In between all is signed."""
+    at = ("--directory", str(signer.place.directory))
+    old = admin("ca", "show", name).out
+    assert "signer rotate" in admin("ca", "rotate", name, status=1).err
+    made = admin("signer", "rotate", name, *at).out
+    assert admin("ca", "show", name).out == old
+    assert admin("ca", "rotate", name).out.splitlines()[0].split()[:2] == made.split()[:2]
+    assert made.split()[1] in admin("ca", "show", name).out
+    if name == "seal":
+        assert old.split()[1] in admin("ca", "show", name).out
+    else:
+        assert "signer rotate" in admin("ca", "rotate", name, "--retire").err
+        assert admin("ca", "show", name).out.split()[1] == made.split()[1]
+    assert admin("signer", "rotate", name, *at, "--retire").out.split()[1] == old.split()[1]
+    files = private(signer.place.keys)
+    assert files == {"user_ca", "target_ca", "host_ca", "seal"}
+    assert private(admin.home.keys) == {"host"}
+    with admin.services() as services:
+        services.authority.host_credential(("web-1",), timedelta(hours=1), now())
+        services.sealer.seal()
+    kinds = [finding["level"] for finding in admin("doctor", "--offline", "--json").json]
+    assert "wrong" not in kinds
