@@ -24,6 +24,7 @@ from bastion.authority.generations import loose_ends, made_at
 from bastion.authority.keyfiles import CAS
 from bastion.config import Settings
 from bastion.errors import BastionError
+from bastion.exposed import exposed
 from bastion.home import Home
 from bastion.inventory import Host
 from bastion.krl import Krl, decode
@@ -96,6 +97,7 @@ def examine(home: Home) -> list[Finding]:
             *_database(home, settings, datetime.now(UTC)),
             *(_object_store(settings.recording.store) if settings.recording.store else ()),
             *_listening(home, settings),
+            *(Finding(Level.WARNING, *each) for each in exposed(settings)),
         ]
     return [*findings, *_space(home.directory), *unsteady(time.time, _boot, time.sleep)]
 

@@ -41,6 +41,29 @@ def test_a_fresh_installation_is_warned_of_the_auditors_key(admin: Installation)
     assert admin("doctor").err == "Nothing is wrong.\n"
 
 
+def test_what_too_many_see_or_say_is_a_warning(admin: Installation) -> None:
+    """Metrics beyond this machine, and a network of balancers that is more than that."""
+    mend_the_rest(admin)
+    text = admin.home.settings.read_text()
+    for listen, balancers, said in (
+        ("127.0.0.1:9322", "10.0.0.4", ""),
+        ("[::1]:9322", "10.0.0.0/24", ""),
+        (
+            "0.0.0.0:9322",
+            "10.0.0.4",
+            "The metrics at 0.0.0.0:9322 are told to whoever",
+        ),
+        ("127.0.0.1:9322", "10.0.0.0/8", "Whoever connects from 10.0.0.0/8 can say to be anywhere"),
+    ):
+        with_both = text.replace("[metrics]\n", f'[metrics]\nlisten = "{listen}"\n')
+        admin.home.settings.write_text(
+            with_both.replace("[proxy]\n", f'[proxy]\nbalancers = ["{balancers}"]\n')
+        )
+        found = admin("doctor", "--json").json
+        assert [each["level"] for each in found] == (["warning"] if said else [])
+        assert all(said in each["what"] for each in found)
+
+
 def open_home(home: Home) -> None:
     """Others may look into the home."""
     home.directory.chmod(0o755)
