@@ -55,7 +55,8 @@ _LOOK = 1024
 """What a look at a recording costs beside what is read of it, in bytes."""
 
 _AT_ONCE = 16
-"""Sessions that were over before they were taken up, and are in work at once."""
+"""Sessions that were over before they were taken up, and are in work at once; and recordings that
+are kept open between two pieces, so that a load of long ones opens no more than that."""
 
 _TRIES = 3
 _TO_DO = frozenset({State.GROWING, State.AGAIN})
@@ -72,7 +73,10 @@ class Recordings(Protocol):
 
 @dataclass(slots=True)
 class _Followed:
-    """A session in work: how far its recording was read, and the lines that no chunk has yet."""
+    """A session in work: how far its recording was read, and the lines that no chunk has yet.
+
+    `events` goes on where a piece ended. One that is longer `waits` for its turn to be kept open.
+    """
 
     number: int
     due: float = 0.0
@@ -82,6 +86,7 @@ class _Followed:
     position: int = 0
     events: Iterator[tuple[int, Event]] | None = None
     unfinished: bool = False
+    waits: bool = False
     lines: list[Line] = field(default_factory=list)
     anew: bool = True
 
@@ -168,9 +173,15 @@ class Indexer:
     def _advance(self, live: Set[int]) -> bool:
         """Read on in those that are due, for as long as one turn may take."""
         left = TURN
+        kept_open = sum(each.events is not None for each in self._followed.values())
         for each in self._due(live):
-            before = each.position
+            before, was_open = each.position, each.events is not None
+            if each.waits and not was_open and kept_open >= _AT_ONCE:
+                continue
             update = self._advanced(each, each.number not in live)
+            if each.events is not None and not was_open and kept_open >= _AT_ONCE:
+                each.events, each.waits = None, True
+            kept_open += (each.events is not None) - was_open
             if update is not None:
                 self._batch.append((each, update))
             left -= max(_LOOK, each.position - before)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,6 +216,35 @@ async def test_a_long_recording_keeps_no_short_one_waiting(bench: Bench, archive
     bench.work()
     assert bench.state(1) is State.WHOLE
     assert bench.rests > 20
+
+
+async def test_many_long_ones_are_not_all_open_at_once(bench: Bench, archive: Archive) -> None:
+    """A burst of floods takes sixteen descriptors, and what is short behind it is found soon."""
+    await shown(archive, b"first\n")
+    bench.work()
+    for _ in range(30):
+        async with archive.record(exec_of("yes")) as long:
+            for _ in range(10):
+                long.shown(f"{'spam ' * 200}\n".encode() * 64)
+    await shown(archive, b"last\n")
+    most, turns = 0, 0
+    while bench.indexer.turn():
+        most, turns = max(most, still_open()), turns + 1
+        bench.clock.seconds += 0.1
+        if turns == 6:
+            assert bench.state(32) is State.WHOLE
+    assert 8 <= most <= 16
+    assert {bench.state(number) for number in range(1, 33)} == {State.WHOLE}
+    assert still_open() == 0
+
+
+def still_open() -> int:
+    """How many recordings this process has open."""
+    links = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.append(entry.readlink().name)
+    return sum(name.endswith(".cast") for name in links)
 
 
 async def test_what_could_not_be_kept_is_made_up_for(
