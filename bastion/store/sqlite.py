@@ -12,11 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
 from bastion.errors import Misconfigured, Unavailable
 from bastion.store.database import PATIENCE, READERS
+
+KEPT: Final = 4
+"""Readers that are kept: each has a cache of up to 2 MB, and two descriptors. What a rush needs
+beyond that is opened for it, in less than a millisecond."""
 
 
 class Sqlite:
@@ -29,8 +34,9 @@ class Sqlite:
         self.file = file
         self.name = str(file)
         self.patience = patience
-        self._reader = _engine(file, patience, "BEGIN", READERS, ("PRAGMA query_only = ON",))
-        self._writer = _engine(file, patience, "BEGIN IMMEDIATE", 1, _WRITER)
+        more = READERS - KEPT
+        self._reader = _engine(file, patience, "BEGIN", (KEPT, more), ("PRAGMA query_only = ON",))
+        self._writer = _engine(file, patience, "BEGIN IMMEDIATE", (1, 0), _WRITER)
         self._watch: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
 
@@ -110,7 +116,11 @@ def _insist(connection: sqlite3.Connection, pragma: str, patience: float) -> Non
             return
 
 
-def _engine(file: Path, patience: float, begin: str, size: int, pragmas: tuple[str, ...]) -> Engine:
+def _engine(
+    file: Path, patience: float, begin: str, size: tuple[int, int], pragmas: tuple[str, ...]
+) -> Engine:
+    """`size` is how many connections are kept, and how many more there may be for a moment."""
+
     def connect() -> sqlite3.Connection:
         connection = _connect(file, patience)
         try:
@@ -125,8 +135,9 @@ def _engine(file: Path, patience: float, begin: str, size: int, pragmas: tuple[s
         "sqlite://",
         creator=connect,
         poolclass=QueuePool,
-        pool_size=size,
-        max_overflow=0,
+        pool_size=size[0],
+        max_overflow=size[1],
+        pool_use_lifo=True,
         pool_timeout=patience,
     )
 
