@@ -4,6 +4,7 @@
     --megabytes N    how much a bulk transfer carries
     --only PART…     some parts only: connecting keystrokes bulk files idle auditing signing
                      years ending asking templates recordings verifying searching
+                     rates standing crowded
     --json FILE      the figures for a program
 
 It listens on loopback only, ends by itself, and leaves nothing behind. It never fails for a goal
@@ -18,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,9 +36,11 @@ from tests.bench import (
     idle,
     keystrokes,
     questions,
+    rates,
     recordings,
     searching,
     signing,
+    standing,
     templates,
     verifying,
 )
@@ -45,19 +48,11 @@ from tests.bench.figures import Row, document, table
 from tests.bench.stage import Stage, stage
 from tests.bench.years import Years
 
-LONGEST = 25 * 60
+LONGEST = 90 * 60
 """Seconds after which it gives up."""
-
-BY_ITSELF = (
-    *("signing", "years", "ending", "asking", "templates"),
-    *("recordings", "verifying", "searching"),
-)
-"""What is not beside ProxyJump, and makes its own bastion."""
 
 SESSIONS = 5
 """Of each of the people whose grants end."""
-
-PARTS = ("connecting", "keystrokes", "bulk", "files", "idle", "auditing", *BY_ITSELF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +74,10 @@ class Sizes:
     recorded: int
     searched: int
     live: int
+    coming: float
+    standing: int
+    beside: int
+    revoked: int
 
 
 FULL = Sizes(
@@ -104,6 +103,10 @@ FULL = Sizes(
     recorded=1000,
     searched=10_000,
     live=1000,
+    coming=20,
+    standing=5000,
+    beside=500,
+    revoked=1000,
 )
 QUICK = Sizes(
     connections=5,
@@ -128,7 +131,43 @@ QUICK = Sizes(
     recorded=20,
     searched=100,
     live=20,
+    coming=2,
+    standing=150,
+    beside=20,
+    revoked=40,
 )
+
+
+def _ending(sizes: Sizes) -> list[Row]:
+    return [*ending.measure(sizes.people, SESSIONS), *ending.measure_by_one(sizes.revoked)]
+
+
+def _asking(sizes: Sizes) -> list[Row]:
+    few = min(sizes.years.events, 20_000)  # nothing here looks at more of them
+    return asking.measure(replace(sizes.years, events=few), sizes.asked)
+
+
+def _crowded(sizes: Sizes) -> list[Row]:
+    with stage(workers=2) as made:
+        return keystrokes.measure_beside_others(made, sizes.keys, sizes.beside)
+
+
+BY_ITSELF: dict[str, Callable[[Sizes], list[Row]]] = {
+    "signing": lambda sizes: signing.measure(sizes.signing),
+    "years": lambda sizes: questions.measure(sizes.years, sizes.doors),
+    "ending": _ending,
+    "asking": _asking,
+    "templates": lambda sizes: templates.measure(sizes.doors),
+    "recordings": lambda sizes: recordings.measure(sizes.recorded),
+    "verifying": lambda sizes: verifying.measure(2 * sizes.megabytes, sizes.small // 10),
+    "searching": lambda sizes: searching.measure(sizes.searched, sizes.live),
+    "rates": lambda sizes: rates.measure(sizes.coming, sizes.rounds),
+    "standing": lambda sizes: standing.measure(min(100, sizes.standing // 3), sizes.standing),
+    "crowded": _crowded,
+}
+"""What makes its own bastion."""
+
+PARTS = ("connecting", "keystrokes", "bulk", "files", "idle", "auditing", *BY_ITSELF)
 
 
 def main(words: list[str]) -> int:
@@ -160,23 +199,9 @@ def _everything(sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
     if set(parts) - set(BY_ITSELF):
         with stage() as made:
             yield from _measured(made, sizes, megabytes, parts)
-    if "signing" in parts:
-        yield "signing", signing.measure(sizes.signing)
-    if "years" in parts:
-        yield "years", questions.measure(sizes.years, sizes.doors)
-    if "ending" in parts:
-        yield "ending", ending.measure(sizes.people, SESSIONS)
-    if "asking" in parts:
-        few = min(sizes.years.events, 20_000)  # nothing here looks at more of them
-        yield "asking", asking.measure(replace(sizes.years, events=few), sizes.asked)
-    if "templates" in parts:
-        yield "templates", templates.measure(sizes.doors)
-    if "recordings" in parts:
-        yield "recordings", recordings.measure(sizes.recorded)
-    if "verifying" in parts:
-        yield "verifying", verifying.measure(2 * sizes.megabytes, sizes.small // 10)
-    if "searching" in parts:
-        yield "searching", searching.measure(sizes.searched, sizes.live)
+    for part, measure in BY_ITSELF.items():
+        if part in parts:
+            yield part, measure(sizes)
 
 
 def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -> Found:
@@ -194,6 +219,7 @@ def _measured(made: Stage, sizes: Sizes, megabytes: int, parts: Sequence[str]) -
         yield "files", files.measure(made, payloads[0], sizes.rounds, sizes.small)
     if "bulk" in parts:
         yield "bulk", bulk.measure(made, payloads, sizes.rounds)
+        yield "bulk", bulk.measure(made, payloads, sizes.rounds, forced=True)
         beside = keystrokes.measure_beside_bulk(made, sizes.keys // 3, payloads[1].file)
         yield "keystrokes", beside
     if "auditing" in parts:

@@ -2,6 +2,8 @@
 
     revoked   many grants by one transaction; the moment is when it is on the disk
     ended     many at one moment of the clock
+    by one    one grant of many sessions that two processes carry, by `ssh bastion revoke`; the
+              moment is the one that the log has
 
 Every session is recorded, on a connection of its own, in a bastion that is a process of its own.
 The clients share another process, so their own work is in the figures too.
@@ -9,51 +11,37 @@ The clients share another process, so their own work is in the figures too.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import asyncssh
 import uvloop
 from sqlalchemy import update
 
 from bastion import tables
-from bastion.actor import Actor
-from bastion.app import Services, opened
-from bastion.authority.keyfiles import Which
-from bastion.authority.public_keys import public_key_of
-from bastion.grants import Allows, Grant
-from bastion.home import Home
-from bastion.inventory import Host, Role, User, parse_selector
+from bastion.inventory import Role
 from bastion.store import grants
+from tests.bench.crowd import LAST_WORDS, crowd
 from tests.bench.figures import Row, below, known, percentile
-from tests.bench.quiet_target import READY, QuietTarget, quiet_target
+from tests.bench.house import HOST, LOGIN, House, Person, house
+from tests.bench.quiet_target import READY
 from tests.corpus.world import JUMP, Tunnel
-from tests.e2e.bastion import Bastion, environment
-from tests.e2e.warm import Warm
 
 SECOND = 1000.0
 """The goal, in milliseconds: over means over within a second."""
 
-LOGIN, HOST = "deploy", "prod-host"
-LAST_WORDS = b"this session is over."
-OPERATOR = Actor("os:root")
 PATIENCE = 60.0
 
 _AT_ONCE = 8
 _SOON = timedelta(seconds=3)
-_SHELL = Allows(shell=True)  # noqa: S604 - a value of ours; no process is started
 
 
 def measure(people: int, each: int) -> list[Row]:
     """`people` with a grant of their own and `each` so many sessions; all of them end at once."""
-    with ExitStack() as stack:
-        house = stack.enter_context(_house())
-        crowd = Crowd(house, people, each)
-        return uvloop.run(_measure(crowd))
+    with house() as made:
+        return uvloop.run(_measure(Crowd(made, people, each)))
 
 
 async def _measure(crowd: "Crowd") -> list[Row]:
@@ -69,6 +57,31 @@ async def _measure(crowd: "Crowd") -> list[Row]:
     return rows
 
 
+def measure_by_one(sessions: int) -> list[Row]:
+    """So many of one person, ten on a connection, in clients' processes of their own."""
+    with house(workers=2) as made:
+        person, admin = made.enrolled("alice"), made.enrolled("adam", Role.ADMIN)
+        made.granted(person)
+        with crowd(made.way(person, each=10), 2) as people:
+            people.open(sessions)
+            people.begin_to_end()
+            uvloop.run(_revoke(made, admin, person.grant))
+            ends = people.ends()
+        grant = made.services.store.grant(person.grant)
+    assert grant is not None
+    assert grant.revoked_at is not None
+    waits = [(at - grant.revoked_at.timestamp()) * 1000 for at in ends]
+    return _told(f"{len(ends)} live sessions of 2 workers by one revoke", waits)
+
+
+async def _revoke(made: House, admin: Person, grant: int) -> None:
+    connect = asyncssh.connect(
+        "127.0.0.1", made.bastion.port, username=admin.user.name, options=_options(admin.key)
+    )
+    async with connect as connection:
+        await connection.run(f"revoke G-{grant} --reason measured", check=True)
+
+
 def _told(said: str, waits: Sequence[float]) -> list[Row]:
     return [
         known(f"{said}: to the last line, p50", "ms", percentile(waits, 50)),
@@ -77,46 +90,7 @@ def _told(said: str, waits: Sequence[float]) -> list[Row]:
     ]
 
 
-# The house
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """A bastion that serves, its target, and its database from beside it."""
-
-    bastion: Bastion
-    target: QuietTarget
-    services: Services
-
-
-@contextmanager
-def _house() -> Iterator[House]:
-    with ExitStack() as stack:
-        place = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
-        warm = Warm(environment())
-        stack.callback(warm.stop)
-        bastion = Bastion(place / "home", warm)
-        stack.callback(bastion.stop)
-        bastion.start()
-        services = stack.enter_context(opened(Home.at(bastion.home)))
-        ca = services.authority.public_line(Which.TARGET_CA)
-        target = stack.enter_context(quiet_target(ca))
-        pinned = public_key_of(asyncssh.import_public_key(target.host_key_line))
-        host = Host(HOST, "127.0.0.1", target.port, host_keys=(pinned,))
-        services.store.add_host(host, OPERATOR, services.clock.now())
-        yield House(bastion, target, services)
-
-
 # The people
-
-
-@dataclass(slots=True)
-class Person:
-    """Somebody with a key."""
-
-    user: User
-    key: asyncssh.SSHKey
-    grant: int = 0
 
 
 @dataclass(slots=True)
@@ -166,38 +140,17 @@ class Crowd:
         self._house = house
         self._each = each
         self._store = house.services.store
-        self.people = [self._enrolled(f"user-{number}") for number in range(people)]
+        self.people = [house.enrolled(f"user-{number}") for number in range(people)]
 
     @property
     def size(self) -> int:
         """All their sessions."""
         return len(self.people) * self._each
 
-    def _now(self) -> datetime:
-        return self._house.services.clock.now()
-
-    def _enrolled(self, name: str) -> Person:
-        key = asyncssh.generate_private_key("ssh-ed25519")
-        user = User(name=name, roles=frozenset({Role.CONTRACTOR}), keys=(public_key_of(key),))
-        self._store.add_user(user, OPERATOR, self._now())
-        return Person(user, key)
-
     def _granted(self) -> None:
         """A grant for each, and a certificate."""
         for person in self.people:
-            given = Grant(
-                id=0,
-                user=person.user.name,
-                hosts=(parse_selector(HOST),),
-                logins=frozenset({LOGIN}),
-                allows=_SHELL,
-                starts_at=self._now() - timedelta(seconds=1),
-                ends_at=self._now() + timedelta(hours=1),
-                reason="to measure",
-            )
-            person.grant = self._store.add_grant(given, OPERATOR, self._now()).id
-            certificate = self._house.services.access.certificate
-            certificate(person.user, person.user.keys[0], self._now())
+            self._house.granted(person)
 
     # Sessions
 
@@ -237,7 +190,7 @@ class Crowd:
         return await asyncio.to_thread(self._revoke)
 
     def _revoke(self) -> float:
-        now = self._now()
+        now = self._house.now
         with self._store.writing(now) as connection:
             for person in self.people:
                 grants.revoke(connection, person.grant, "os:root", "to measure", now)
@@ -245,14 +198,14 @@ class Crowd:
 
     async def let_end(self) -> float:
         """All grants are to end soon, together: the moment at which they do."""
-        ends_at = self._now() + _SOON
+        ends_at = self._house.now + _SOON
         await asyncio.to_thread(self._shorten, ends_at)
-        return time.monotonic() + (ends_at - self._now()).total_seconds()
+        return time.monotonic() + (ends_at - self._house.now).total_seconds()
 
     def _shorten(self, ends_at: datetime) -> None:
         numbers = [person.grant for person in self.people]
         statement = update(tables.grants).where(tables.grants.c.id.in_(numbers))
-        with self._store.writing(self._now()) as connection:
+        with self._store.writing(self._house.now) as connection:
             connection.execute(statement.values(ends_at=ends_at))
 
 

@@ -8,41 +8,22 @@ Each session is a program on a pty of the target that does nothing, recorded lik
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import cast
 
 import asyncssh
 from asyncssh.connection import SSHClientConnection
 
 from tests.bench import processes
+from tests.bench.crowd import Jump
 from tests.bench.figures import Row, below
 from tests.bench.stage import SAME_KEX, Stage
 from tests.e2e.contractor import HOST
 
-JUMP_ORIGIN = ("127.0.0.1", 65535)
 _IDLE = "printf ready; exec sleep 240"
 _AT_ONCE = 4
 _KILOBYTE = 1000
 
 Open = Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Jump:
-    """An outer connection, as a tunnel whose originator is that of `ssh -J`."""
-
-    outer: SSHClientConnection
-
-    async def create_connection(
-        self, factory: Callable[[], asyncssh.SSHTCPSession[bytes]], host: str, port: int
-    ) -> object:
-        return await self.outer.create_connection(factory, host, port, *JUMP_ORIGIN)
-
-    def close(self) -> None:
-        self.outer.close()
-
-    async def wait_closed(self) -> None:
-        await self.outer.wait_closed()
 
 
 class Crowd:
@@ -80,7 +61,7 @@ class Crowd:
     async def _jump(self, port: int, user: str, host: str, host_port: int) -> SSHClientConnection:
         connect = asyncssh.connect("127.0.0.1", port, username=user, options=self._options)
         outer = await self._stack.enter_async_context(connect)
-        tunnel = cast(SSHClientConnection, _Jump(outer))
+        tunnel = cast(SSHClientConnection, Jump(outer))
         login = self._stage.target.login
         inner = asyncssh.connect(
             host, host_port, tunnel=tunnel, username=login, options=self._options

@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.bench.crowd import Way as WayIn
+from tests.bench.crowd import crowd
 from tests.bench.figures import Pair, Row, percentile, row, within
+from tests.bench.quiet_target import quiet_target
 from tests.bench.stage import Stage, Way
 
 GAP = 0.002
 """Seconds between two keystrokes: nobody types without any, and caches grow cold meanwhile."""
 
 ROUNDS = 5
+
+QUIET = "quiet-host"
+"""Where the others are."""
 
 _ECHO = "stty raw -echo; printf ready; exec cat"
 
@@ -65,6 +71,15 @@ class Typist:
 
 def measure(stage: Stage, times: int) -> list[Row]:
     """`times` keys by each way in each round, one here, one there, both sessions being open."""
+    rounds = _rounds(stage, times)
+    return [
+        row("a keystroke's echo, p50", "ms", [_pair(keys, 50) for keys in rounds]),
+        within("a keystroke's echo, p99", "ms", [_pair(keys, 99) for keys in rounds], 1.0),
+    ]
+
+
+def _rounds(stage: Stage, times: int) -> list[list[list[float]]]:
+    """The milliseconds of each key by each way, in each round."""
     rounds = []
     for _ in range(ROUNDS):
         with ExitStack() as stack:
@@ -72,15 +87,41 @@ def measure(stage: Stage, times: int) -> list[Row]:
             for typist in typists * 20:
                 typist.press()
             rounds.append([[typist.press() for typist in typists] for _ in range(times)])
-    return [
-        row("a keystroke's echo, p50", "ms", [_pair(keys, 50) for keys in rounds]),
-        within("a keystroke's echo, p99", "ms", [_pair(keys, 99) for keys in rounds], 1.0),
-    ]
+    return rounds
 
 
 def _pair(keys: list[list[float]], number: int) -> Pair:
     by_proxyjump, by_bastion = zip(*keys, strict=True)
     return Pair(percentile(by_proxyjump, number), percentile(by_bastion, number))
+
+
+def measure_beside_others(stage: Stage, times: int, others: int) -> list[Row]:
+    """The same while so many other sessions are open on the bastion, ten on each connection."""
+    with _others(stage, others):
+        rounds = _rounds(stage, times)
+    said = f"a keystroke's echo beside {others} other sessions"
+    return [
+        within(f"{said}, p50", "ms", [_pair(keys, 50) for keys in rounds], 0.4),
+        within(f"{said}, p99", "ms", [_pair(keys, 99) for keys in rounds], 1.0),
+    ]
+
+
+@contextmanager
+def _others(stage: Stage, number: int) -> Iterator[None]:
+    """Sessions of hers on another host, until the end of the block."""
+    bastion, contractor = stage.bastion, stage.contractor
+    with ExitStack() as stack:
+        target = stack.enter_context(quiet_target(bastion.admin_now("ca", "show", "target").out))
+        host_key = stage.place / "quiet.pub"
+        host_key.write_text(f"{target.host_key_line}\n")
+        words = ("--address", f"127.0.0.1:{target.port}", "--host-key", str(host_key))
+        bastion.admin_now("host", "add", QUIET, *words)
+        contractor.granted_now(host=QUIET)
+        contractor.certified_now()
+        keys = str(contractor.key), str(contractor.certificate)
+        way = WayIn(bastion.port, contractor.name, QUIET, 22, contractor.login, *keys, each=10)
+        stack.enter_context(crowd(way, 1)).open(number)
+        yield
 
 
 def measure_beside_bulk(stage: Stage, times: int, file: Path) -> list[Row]:

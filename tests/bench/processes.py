@@ -1,6 +1,7 @@
 """What processes cost: processor time and memory, as Linux counts them in /proc (proc(5))."""
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,14 @@ def metered(pid: int) -> Iterator[Meter]:
     meter, before = Meter(), processor_seconds(pid)
     yield meter
     meter.seconds = processor_seconds(pid) - before
+
+
+@contextmanager
+def metered_family(pid: int) -> Iterator[Meter]:
+    """The same for a process and those that it has started, all of which stay."""
+    meter, before = Meter(), used_by_family(pid)
+    yield meter
+    meter.seconds = used_by_family(pid) - before
 
 
 @contextmanager
@@ -126,3 +135,19 @@ def watch_until(what: str, happened: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {PATIENCE:.0f} s until {what}")
         time.sleep(0.005)
+
+
+def family(pid: int) -> list[int]:
+    """A process, and all that it and they have started."""
+    return [pid, *descendants(pid)]
+
+
+def descriptors_raised() -> None:
+    """As many open files as the system lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def used_by_family(pid: int) -> float:
+    """Seconds of processor time that all of them have used, those that have ended left out."""
+    return sum(map(processor_seconds, family(pid)))

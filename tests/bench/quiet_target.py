@@ -1,11 +1,13 @@
 """A target that does nothing, in a process of its own: so many sessions cost next to nothing there.
 
-Run as a program with a CA's public key for its argument, it prints its port and its host key, and
+Run as a program with a CA's public key for its argument, and others' that may come in by
+themselves, it prints its port and its host key, and
 ends with its stdin. It stands back for whoever else wants the processor: other targets than those
 of a measurement are machines of their own.
 """
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 
 import asyncssh
 
+from tests.bench.processes import descriptors_raised
 from tests.e2e.warm import ROOT
 
 READY = b"ready"
@@ -30,10 +33,10 @@ class QuietTarget:
 
 
 @contextmanager
-def quiet_target(ca_line: str) -> Iterator[QuietTarget]:
-    """One that lets in whoever that CA certified, until the end of the block."""
+def quiet_target(ca_line: str, *key_lines: str) -> Iterator[QuietTarget]:
+    """One that lets in whoever that CA certified, and these keys, until the end of the block."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.quiet_target", ca_line],
+        [sys.executable, "-m", "tests.bench.quiet_target", ca_line, *key_lines],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -71,9 +74,11 @@ class _Door(asyncssh.SSHServer):
         return _Silence()
 
 
-async def _listens(ca_line: str) -> None:
+async def _listens(ca_line: str, *key_lines: str) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
-    trusted = asyncssh.import_authorized_keys(f"cert-authority {ca_line}")
+    trusted = asyncssh.import_authorized_keys(
+        "".join(f"{line}\n" for line in (f"cert-authority {ca_line}", *key_lines))
+    )
     acceptor = await asyncssh.listen(
         "127.0.0.1",
         0,
@@ -96,4 +101,6 @@ async def _listens(ca_line: str) -> None:
 
 if __name__ == "__main__":
     os.nice(19)
-    asyncio.run(_listens(sys.argv[1]))
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients go without a word
+    descriptors_raised()
+    asyncio.run(_listens(*sys.argv[1:]))

@@ -22,6 +22,7 @@ from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 
 SAME_KEX = "curve25519-sha256"
+SAME_CIPHER = "aes128-gcm@openssh.com"
 
 _CONFIG = """\
 IgnoreUnknown ObscureKeystrokeTiming
@@ -45,11 +46,13 @@ class Way:
     name: str
     _config: Path
     _same_kex: Path
+    _forced: Path
     _jump: tuple[str, ...]
 
-    def ssh(self, *words: str, same_kex: bool = False) -> tuple[str, ...]:
-        """`ssh -J … WORDS`; `same_kex` forces one key exchange on every hop of the client's."""
-        config = self._same_kex if same_kex else self._config
+    def ssh(self, *words: str, same_kex: bool = False, forced: bool = False) -> tuple[str, ...]:
+        """`ssh -J … WORDS`; `same_kex` forces one key exchange on every hop of the client's,
+        `forced` one cipher as well."""
+        config = self._forced if forced else self._same_kex if same_kex else self._config
         return ("ssh", "-F", str(config), *self._jump, *words)
 
     @property
@@ -57,9 +60,10 @@ class Way:
         """What the target is called on this way."""
         return self._jump[-1]
 
-    def files(self, program: str, *words: str) -> tuple[str, ...]:
-        """`scp` or `sftp`; `words` name the target."""
-        return (program, "-F", str(self._config), *self._jump[:-1], *words)
+    def files(self, program: str, *words: str, forced: bool = False) -> tuple[str, ...]:
+        """`scp` or `sftp`; `words` name the target, `forced` as above."""
+        config = self._forced if forced else self._config
+        return (program, "-F", str(config), *self._jump[:-1], *words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class Stage:
     def metered(self, way: Way) -> AbstractContextManager[Meter]:
         """Measures the processor time of whatever stands in the middle of `way`."""
         if way is self.by_bastion:
-            return processes.metered(self.bastion.pid)
+            return processes.metered_family(self.bastion.pid)
         return processes.metered_below(self.jump_pid)
 
     @property
@@ -138,7 +142,7 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def stage(workers: int = 1) -> Iterator[Stage]:
     """Everything started, and ended in the end."""
     with ExitStack() as stack:
         place = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
@@ -150,7 +154,7 @@ def stage() -> Iterator[Stage]:
         stack.callback(warm.stop)
         bastion = _bastion(place / "home", warm, target)
         stack.callback(bastion.stop)
-        bastion.start()
+        bastion.start(workers)
         contractor = Contractor.enrolled(place / "laptop", "alice", bastion, target.login)
         contractor.granted_now("--shell", "--sftp", "read", "--sftp", "write")
         contractor.certified_now()
@@ -188,6 +192,7 @@ def _ways(contractor: Contractor, jump: Sshd, target: Sshd) -> tuple[Way, Way]:
     configs = (
         configured("defaults", ""),
         configured("same-kex", f"KexAlgorithms {SAME_KEX}"),
+        configured("forced", f"KexAlgorithms {SAME_KEX}\nCiphers {SAME_CIPHER}"),
     )
     to_host = ("-J", "bastion", f"{contractor.login}@{HOST}")
     return Way("ProxyJump", *configs, ("-J", "jump", "target")), Way("bastion", *configs, to_host)

@@ -80,13 +80,13 @@ class Bastion:
         rows: list[dict[str, Any]] = json.loads((await self.admin(*words, "--json")).out)
         return rows
 
-    def set(self, section: str, name: str, value: str) -> None:
+    def set(self, section: str, name: str, value: str | int | list[str]) -> None:
         """Sets one of the settings under [section]; it counts from the next start."""
         settings = self.home / "bastion.toml"
         head = f"[{section}]\n"
         text = settings.read_text()
         assert head in text
-        settings.write_text(text.replace(head, f'{head}{name} = "{value}"\n'))
+        settings.write_text(text.replace(head, f"{head}{name} = {json.dumps(value)}\n"))
 
     def start(self, workers: int = 1) -> None:
         """Runs `serve` until it says that it listens."""

@@ -21,6 +21,8 @@ from tests.soak.scene import Person, Scene
 
 KILOBYTE: Final = 1000
 PATIENCE: Final = 30.0
+LONG: Final = 55.0
+"""For looks at what may be millions of lines."""
 
 Act = Callable[[Scene, random.Random], Awaitable[None]]
 Process = asyncssh.SSHClientProcess[bytes]
@@ -180,7 +182,7 @@ async def copied(scene: Scene, dice: random.Random) -> None:
     here, there, back = person.home / name, scene.files / name, person.home / f"{name}-back"
     here.write_bytes(dice.randbytes(dice.randint(1, 500) * KILOBYTE))
     how = dice.choice(("sftp", "scp", "scp -O"))
-    kind = Kind.SCP if how == "scp -O" else Kind.SFTP
+    kind = Kind.EXEC if how == "scp -O" else Kind.SFTP  # whoever has a shell runs the program
     program, *flags = how.split()
     common = (program, *flags, "-F", str(person.config), "-J", "bastion")
     at = f"{person.login}@{HOST}"
@@ -270,7 +272,7 @@ async def revoked(scene: Scene, dice: random.Random, lasting: str = "1h") -> Non
 
 async def expired(scene: Scene, dice: random.Random) -> None:
     """A grant that is over soon."""
-    await revoked(scene, dice, "6s")
+    await revoked(scene, dice, "12s")
 
 
 # Others
@@ -294,7 +296,7 @@ async def looked_at(scene: Scene, dice: random.Random) -> None:
         return
     verb = dice.choice(("replay", "transcript", "export", "search"))
     words = ("search", "soak") if verb == "search" else (verb, dice.choice(over).name)
-    done = await scene.auditor.stock.ssh("bastion", *words, patience=PATIENCE)
+    done = await scene.auditor.stock.ssh("bastion", *words, patience=LONG)
     assert done.status == 0 or verb == "search", (words, done.status, done.err)
 
 

@@ -42,11 +42,12 @@ BOUNDS: Final[Mapping[str, Bound]] = {
     USS: Bound(6 * MEGABYTE, 0.08),
     PSS: Bound(6 * MEGABYTE, 0.08),
     RSS: Bound(6 * MEGABYTE, 0.08),
-    DESCRIPTORS: Bound(4),
-    THREADS: Bound(2),
+    DESCRIPTORS: Bound(8),
+    THREADS: Bound(4),
     TASKS: Bound(2),
 }
-"""Memory is given back by the page, and what was free lies about; the rest can be counted."""
+"""Memory is given back by the page, and what was free lies about. Threads are as many as ever had
+something to do at once, up to those that a pool has; recordings are indexed sixteen at once."""
 
 WARM: Final = 0.2
 """The part of the time after which caches and threads are what they will be."""

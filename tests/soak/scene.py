@@ -153,6 +153,7 @@ def _prepared(bastion: Bastion, sshd: RevokingSshd) -> int:
     bastion.set("metrics", "listen", f"127.0.0.1:{port}")
     bastion.set("recording", "compact", "10s")
     bastion.set("limits", "drain", "1s")
+    bastion.set("limits", "never_refused", ["127.0.0.0/8"])  # strangers come from where all do
     sshd.trust(bastion.admin_now("ca", "show", "target").out)
     pinned = ("--host-key", str(sshd.host_key_file), "--shell-type", "bash")
     bastion.admin_now("host", "add", HOST, "--address", sshd.address, *pinned)
