@@ -35,7 +35,7 @@ from bastion.storing import Storing, storing
 from bastion.upstream import Connector
 from bastion.watching import Watching
 from bastion.wire.packets import Turn
-from recorder import Archive, Arrears, Covering, Index, Seals, Transcripts
+from recorder import Archive, Arrears, Covering, Index, Sealing, Seals, Transcripts
 from recorder.fts import SqliteTexts
 from recorder.inspection import Inspection
 from recorder.redaction import Redaction, Redactor
@@ -65,6 +65,7 @@ class Services:
     pruning: Pruning
     archive: Archive
     storing: Storing
+    sealing: Sealing
     transcripts: Transcripts
     texts: SqliteTexts
     arrears: Arrears
@@ -123,6 +124,14 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             now=clock.now,
             storing=stores,
         )
+        sealer = sealing(
+            *(recordings, index, seals),
+            authority=authority,
+            journal=journal,
+            service=SERVICE,
+            now=clock.now,
+            covering=_covering(settings.recording),
+        )
         arrears = Arrears(Unavailable)
         inbox, people, access = Inbox(store), People(settings.accounts), settings.access
         rulebook = Rulebook(home.policy, store, SERVICE, clock.now)
@@ -138,21 +147,13 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             keeping=keeping,
             inspection=inspection,
             storing=stores,
+            sealing=sealer,
             archive=Archive(
                 recordings,
                 index,
                 recipients=settings.recording.auditors,
                 limit=settings.recording.session_limit,
-                sealing=sealing(
-                    recordings,
-                    index,
-                    seals,
-                    authority=authority,
-                    journal=journal,
-                    service=SERVICE,
-                    now=clock.now,
-                    covering=_covering(settings.recording),
-                ),
+                sealing=sealer,
                 places=stores.places,
                 arrears=arrears,
             ),

@@ -146,7 +146,8 @@ class RecordingSettings(Part):
 
     With a `store` each recording goes into that object store as well. Those that have been over for
     `keep_local` are then kept there only; None keeps them here too. What is read from there is kept
-    here in at most `store_cache` bytes.
+    here in at most `store_cache` bytes. Of a machine that has been gone for `recover_after`, others
+    recover the recordings from there.
     """
 
     directory: Annotated[str, Field(min_length=1, max_length=1000)] = "recordings"
@@ -160,6 +161,7 @@ class RecordingSettings(Part):
         timedelta | None, text(lambda words: parse_duration(words) if words else None)
     ] = None
     store_cache: Size = 2**32
+    recover_after: Lifetime = timedelta(minutes=15)
     low_water: Size = 2**30
     reserve: Size = 2**28
     emergency_reserve: Size = 2**26
@@ -271,6 +273,18 @@ class Settings(Part):
     telling: TellingSettings = TellingSettings()
     notice: Line = ""
     node: Node = ""
+
+    @model_validator(mode="after")
+    def _waits_for_machines_that_are_only_away(self) -> Self:
+        """They end their sessions by themselves, and until then they may come back with them."""
+        longest = timedelta(seconds=self.limits.without_database)
+        least, stored = longest + timedelta(minutes=1), self.recording.store is not None
+        if stored and self.recording.recover_after < least:
+            raise ValueError(
+                "recover_after has to be longer than limits.without_database, by a minute: until "
+                "then a lost machine may still be recording"
+            )
+        return self
 
     @classmethod
     def read(cls, home: Place) -> Self:

@@ -65,6 +65,8 @@ class What(StrEnum):
     EVIDENCE_PACKED = "evidence.packed"
     RECORDING_CORRUPT = "recording.corrupt"
     RECORDING_REFUSED = "recording.refused"
+    RECORDING_RECOVERED = "recording.recovered"
+    RECORDING_RETURNED = "recording.returned"
     RULES_CHANGED = "rules.changed"
     RULES_BROKEN = "rules.broken"
     USER_ADDED = "user.added"

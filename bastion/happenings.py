@@ -313,6 +313,17 @@ def of_refused_shipment(actor: Actor, session: Session, why: str) -> Happened:
     return replace(of_corruption(actor, session, why), what=What.RECORDING_REFUSED)
 
 
+def of_recovery(actor: Actor, session: Session, size: int) -> Happened:
+    """A recording of a machine that is gone was put together from so many bytes in the store."""
+    told = of_corruption(actor, session, "the machine that carried it is gone")
+    return replace(told, what=What.RECORDING_RECOVERED, details={"bytes": size})
+
+
+def of_return(actor: Actor, session: Session, why: str) -> Happened:
+    """A machine came back with another version of a recording than the one that was sealed."""
+    return replace(of_corruption(actor, session, why), what=What.RECORDING_RETURNED)
+
+
 def of_look(actor: Actor, session: Session, how: str) -> Happened:
     """Somebody looks at a recording: `how` is the verb."""
     return by(

@@ -77,6 +77,7 @@ names = [{names}]
 # compact = "1m"            # so long after its end is a recording compressed; "" for never
 # store = ""                # an object store, s3://BUCKET/PREFIX: docs/object-store.md
 # keep_local = ""           # so long after its end is a recording also here; "" for ever
+# recover_after = "15m"     # so long after a machine is lost do others recover what it recorded
 # store_cache = "4GiB"      # so much of what was read from there is kept here
 # low_water = "1GiB"        # with less of the disk free no session begins,
 # reserve = "256MiB"        # then live ones end; with less than

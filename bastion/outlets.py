@@ -44,6 +44,7 @@ _LOUD = frozenset(
         What.RECORDING_FAILED,
         What.RECORDING_CORRUPT,
         What.RECORDING_REFUSED,
+        What.RECORDING_RETURNED,
         What.RULES_BROKEN,
         What.ACCESS_SHUT,
         What.HOME_RESTORED,

@@ -349,6 +349,15 @@ def _recording_refused(happened: Happened) -> str:
     return f"the recording of S-{happened.session}{_of(happened)} can't go into the object store"
 
 
+def _recording_recovered(happened: Happened) -> str:
+    size = _number(happened, "bytes")
+    return f"the recording of S-{happened.session}{_of(happened)} was put together, {size} bytes"
+
+
+def _recording_returned(happened: Happened) -> str:
+    return f"there is another version of the recording of S-{happened.session}{_of(happened)}"
+
+
 # Rules, people, hosts, keys
 
 
@@ -508,6 +517,8 @@ _SAID: Mapping[What, Words] = {
     What.EVIDENCE_PACKED: _evidence("packed"),
     What.RECORDING_CORRUPT: _recording_corrupt,
     What.RECORDING_REFUSED: _recording_refused,
+    What.RECORDING_RECOVERED: _recording_recovered,
+    What.RECORDING_RETURNED: _recording_returned,
     What.RULES_CHANGED: _rules_changed,
     What.RULES_BROKEN: _rules_broken,
     What.USER_ADDED: _user("added"),

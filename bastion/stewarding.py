@@ -33,7 +33,8 @@ from bastion.pruner import Pruner, keep_time
 from bastion.pulse import Pulse
 from bastion.recovering import Recovering
 from bastion.revocation import Revocation, RevocationKeeper
-from bastion.shipping import Parts, Shipper, shipper
+from bastion.shipper import Shipper
+from bastion.shipping import Parts, shipper
 from bastion.store.outbox import Outbox
 from bastion.telling import Teller
 from recorder.compacting import Compacting
@@ -201,9 +202,13 @@ def shipping_parts(services: Services) -> Parts:
         seals=services.seals,
         tombstones=services.tombstones,
         storing=services.storing,
+        sealing=services.sealing,
         inspection=services.inspection,
         journal=services.journal,
         service=SERVICE,
+        store=services.store,
+        after=services.settings.recording.recover_after,
+        floor=services.settings.recording.low_water,
         now=services.clock.now,
     )
 

@@ -207,6 +207,8 @@ _PLAIN: Final[Mapping[What, _Words]] = {
     What.RECORDING_FAILED: (Group.FAILURES, "RECORDING FAILED: {session} was cut"),
     What.RECORDING_CORRUPT: (Group.FAILURES, "THE RECORDING OF {session} IS CORRUPT: {why}"),
     What.RECORDING_REFUSED: (Group.FAILURES, "{session} IS NOT IN THE OBJECT STORE: {why}"),
+    What.RECORDING_RECOVERED: (Group.FAILURES, "{session} was recovered: {why}"),
+    What.RECORDING_RETURNED: (Group.FAILURES, "THERE IS ANOTHER VERSION OF {session}: {why}"),
     What.RULES_BROKEN: (Group.FAILURES, "The rules are broken: the ones before stay in force"),
     What.NOTICE_GIVEN_UP: (Group.FAILURES, "Messages were given up: nobody took them for days"),
     What.SIGNER_CHANGED: (Group.FAILURES, "The signer: {why}"),

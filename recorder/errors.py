@@ -76,5 +76,9 @@ class OtherBytes(RecorderError):
     """The object store has other bytes under a name than those that lie here."""
 
 
+class NotAdopted(RecorderError):
+    """A recording of a machine that is gone could not be put together from the store."""
+
+
 class NotYetStored(RecordingMissing):
     """Another machine has recorded it, and it is not in the object store yet."""

@@ -204,11 +204,18 @@ class Index:
             .limit(MOST_ROWS)
         )
 
-    def keep_recording(self, session: int, ending: Ending, stored: Stored) -> None:
-        """What was recorded of one that was lost; that it was stays, and when that was seen."""
+    def keep_recording(self, session: Session, ending: Ending, stored: Stored) -> None:
+        """What was recorded of one that was lost; that it was stays, and when that was seen.
+
+        Unless another machine carries it meanwhile.
+        """
         values = _closing(ending, stored)
         del values["ended_at"], values["end_reason"]
-        lost = (sessions.c.id == session, sessions.c.sha256.is_(None))
+        lost = (
+            sessions.c.id == session.id,
+            sessions.c.runner.is_not_distinct_from(session.runner),
+            sessions.c.sha256.is_(None),
+        )
         with self._writing() as connection:
             connection.execute(update(sessions).where(*lost).values(values))
 

@@ -21,6 +21,7 @@ from recorder.index import Index
 from recorder.manifest import Manifest, Part, read_manifest
 from recorder.places import Places
 from recorder.plain import CHUNK, ZST, covered_path, lying_path, plain_chunks, plain_path
+from recorder.returned import RETURNED
 from recorder.seal import MANIFEST, SIGNATURE
 from recorder.seals import Kept, Prefix, Seals
 from recorder.session import Compaction, Session, session_name
@@ -186,6 +187,7 @@ class Inspection:
         self, session: Session, kept: Kept, laid: Laid | None, count: Count
     ) -> Iterator[Finding]:
         """Its files, wherever they are; of one that was let go, what is left in the store."""
+        yield from self._returned(session)
         if self._stored is not None and self._places.is_stored(session):
             late = laid is not None and self._now() - laid.at > UNSTORED
             yield from self._stored.about(session, kept, laid, count, late=late)
@@ -196,6 +198,13 @@ class Inspection:
         else:
             yield from self._beside(session, kept)
             yield from self._lying(session, kept, count) if laid is None else ()
+
+    def _returned(self, session: Session) -> Iterator[Finding]:
+        path = plain_path(self.directory / session.recording.path)
+        other = path.with_name(path.name + RETURNED)
+        if other.exists():
+            said = f"{session.name}: {other.name} is another version of it than the one sealed."
+            yield Finding(Wrong.ADDED, session.name, said)
 
     def _not_yet(self, session: Session) -> Iterator[Finding]:
         if session.ended_at is not None and self._now() - session.ended_at > UNSTORED:

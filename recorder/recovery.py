@@ -104,7 +104,7 @@ def _complete(index: Index, session: Session, ending: Ending, stored: Stored) ->
     if session.live:
         index.complete(session.id, ending, stored)
     else:
-        index.keep_recording(session.id, ending, stored)
+        index.keep_recording(session, ending, stored)
 
 
 def _not_held(held: Held | None) -> str | None:

@@ -126,7 +126,7 @@ class Removal:
         """Take away what was let go. Raises NotLetGo, IndexUnavailable: then some of it is left."""
         if session.recording.let_go_at is None:
             raise NotLetGo("its row does not say that it was let go")
-        if not self._is_stored(session):
+        if self._lying(session) or not self._is_stored(session):
             self._take_away(session, laid)
         if self._store is not None:
             self._store.clear(session, laid)

@@ -102,6 +102,8 @@ class Sealing:
         found = self._index.get(session)
         if found is None or found.live:
             raise NotSealed(f"{session_name(session)} is not over: it is not sealed")
+        if found.runner and self._elsewhere(found.runner):
+            raise NotSealed("another machine has recovered it")
         if self._covering is None:
             return self._sealed(found)
         with self._covering.alone_with(self._directory / found.recording.path):

@@ -3,13 +3,14 @@
 Values in, values out; it blocks.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import false, func, or_, select, true, update
 
-from recorder.index import Database, renamed
+from recorder.index import MOST_ROWS, Database, renamed
 from recorder.index_tables import is_kept, is_live, is_uncompacted, is_unshipped, sessions
-from recorder.session import Shipment
+from recorder.session import Session, Shipment
 
 _s = sessions.c
 
@@ -41,6 +42,28 @@ class Shipments:
         statement = update(sessions).where(_s.id == session).values(shipment=shipment.value)
         with renamed(), self._database.write() as connection:
             connection.execute(statement)
+
+    def runners(self, before: datetime) -> list[str]:
+        """Who carried sessions that were over by then, and that are not in the store."""
+        statement = select(_s.runner).where(is_unshipped, is_kept, _s.ended_at < before)
+        with renamed(), self._database.read() as connection:
+            found = connection.execute(statement.distinct()).scalars()
+            return [runner for runner in found if runner is not None]
+
+    def of_runners(self, runners: Collection[str], before: datetime) -> list[int]:
+        """The sessions of these, among them, the oldest first; a thousand at most."""
+        of = (is_unshipped, is_kept, _s.ended_at < before, _s.runner.in_(runners))
+        statement = select(_s.id).where(*of).order_by(_s.id).limit(MOST_ROWS)
+        with renamed(), self._database.read() as connection:
+            return list(connection.execute(statement).scalars())
+
+    def adopt(self, session: Session, runner: str) -> bool:
+        """Let that process carry a session that is over; False where another is faster."""
+        same = (_s.id == session.id, _s.runner == session.runner, _s.sealed.is_(false()))
+        unclosed = _s.sha256.is_(None) if session.recording.sha256 is None else true()
+        statement = update(sessions).where(*same, unclosed).values(runner=runner)
+        with renamed(), self._database.write() as connection:
+            return connection.execute(statement).rowcount == 1
 
     def refused(self, limit: int) -> list[int]:
         """Sessions whose recordings the store has otherwise, or that were not fit for it."""

@@ -1,18 +1,22 @@
 """Recordings in an object store: read on any machine that has the database."""
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bastion.app import Services
+from bastion.events import Happened, What
 from bastion.stewarding import shipping_parts
-from recorder import Kind
-from recorder.errors import NotLetGo, StoreAway
+from recorder import EndReason, Kind, Session
+from recorder.errors import NotAdopted, NotLetGo, StoreAway
+from recorder.session import Shipment
 from tests.bastion.worlds import ROOT
 from tests.cli.desks import Installation
 from tests.cli.old_sessions import ended_ago, files_of, retain
-from tests.cli.recordings import recorded
+from tests.cli.recordings import recorded, session
 
 
 def settled(installation: Installation, database: Path, store: str) -> None:
@@ -22,6 +26,9 @@ def settled(installation: Installation, database: Path, store: str) -> None:
     url = f'url = "sqlite:///{database}"'
     content = re.sub(r"^(# )?url = .*$", url, settings.read_text(), flags=re.MULTILINE)
     settings.write_text(content.replace("[recording]\n", f'[recording]\nstore = "{store}"\n'))
+
+
+WHOLE = [".cast", ".manifest", ".manifest.sig", ".sent"]
 
 
 @pytest.fixture
@@ -116,6 +123,7 @@ async def test_the_doctor_tells_what_is_not_in_the_store(first: Installation, bu
     [
         ('store = "bucket"', "is no object store"),
         ('keep_local = "30d"', "keep_local needs a store"),
+        ('store = "file:///a"\nrecover_after = "5m"', "longer than limits.without_database"),
     ],
 )
 def test_a_slip_in_the_settings_is_one_sentence(
@@ -136,9 +144,9 @@ async def test_what_is_let_go_goes_from_the_store(
     retain(first, "30d")
     retain(second, "30d")
     with first.services() as services:
-        session = await ended_ago(services, 40)
+        gone = await ended_ago(services, 40)
         assert ship(services) == []
-    folder = bucket / session.recording.path.removesuffix(".cast")
+    folder = bucket / gone.recording.path.removesuffix(".cast")
     assert len(list(folder.iterdir())) == 4
     with first.services() as services:
         services.store.enter_runner(services.clock.now())
@@ -153,7 +161,7 @@ async def test_what_is_let_go_goes_from_the_store(
         parts = shipping_parts(services)
         assert services.storing.stored is not None
         assert parts.spool(services.storing.stored, None).run() == []
-    assert files_of(first, session) == []
+    assert files_of(first, gone) == []
     assert "nothing was changed" in first("verify", "--all").out
     (folder / "S-1.sent").write_bytes(b"back")
     assert "S-1.sent is still in the store" in first("verify", "S-1", status=1).out
@@ -163,7 +171,7 @@ async def test_what_a_store_keeps_is_said(first: Installation, bucket: Path) -> 
     """It is gone for readers here; each hour it is tried again."""
     retain(first, "30d")
     with first.services() as services:
-        session = await ended_ago(services, 40)
+        gone = await ended_ago(services, 40)
         assert ship(services) == []
         assert services.storing.clearing is not None
         objects = services.storing.clearing._shelf._objects
@@ -175,9 +183,146 @@ async def test_what_a_store_keeps_is_said(first: Installation, bucket: Path) -> 
         assert "is not away yet" in said
         objects.remove = removed  # type: ignore[method-assign]
         assert services.pruning.removal.finish_pending() == []
-    assert not (bucket / session.recording.path.removesuffix(".cast") / "S-1.cast").exists()
+    assert not (bucket / gone.recording.path.removesuffix(".cast") / "S-1.cast").exists()
 
 
 def refuse(name: str) -> None:
     """As a store with locks on its objects does."""
     raise StoreAway("locked until 2027")
+
+
+def present(services: Services) -> str:
+    """It carries sessions, and the log knows on which machine; its name."""
+    services.journal.tell(Happened(What.SERVICE_STARTED, "bastion"), services.clock.now())
+    services.store.enter_runner(services.clock.now())
+    return services.store.chain.boot
+
+
+def lost(services: Services, runner: str) -> None:
+    """Others have not heard of it for long."""
+    now = services.clock.now()
+    services.index.lose([runner], now - timedelta(minutes=16))
+    services.store.end_runners([runner], now)
+
+
+def adopted(services: Services, after: timedelta = timedelta(minutes=15)) -> list[str]:
+    """What this machine recovers, as its service does it by and by."""
+    assert services.storing.shelf is not None
+    return replace(shipping_parts(services), after=after).adopting(services.storing.shelf).run()
+
+
+def carried_by(services: Services, runner: str) -> None:
+    """The first session, as its row has it."""
+    with services.store.write() as connection:
+        connection.exec_driver_sql("UPDATE sessions SET runner = ?", (runner,))
+
+
+def followed(services: Services) -> None:
+    """What grows is in the store."""
+    assert services.storing.shelf is not None
+    assert shipping_parts(services).trailing(services.storing.shelf).run() == []
+
+
+async def test_what_a_lost_machine_was_recording_is_recovered_by_another(
+    first: Installation, second: Installation
+) -> None:
+    """From what the store had of it: it ends as lost, is sealed there, and is read anywhere. Should
+    the machine come back with more, there is one recording all the same, and everybody is told."""
+    with first.services() as one, second.services() as other:
+        runner = present(one)
+        recording = await one.archive.begin(session(Kind.EXEC, "uptime"))
+        recording.shown(b"in the store\r\n")
+        await one.archive.checkpoint()
+        followed(one)
+        recording.shown(b"on the disk only\r\n")
+        present(other)
+        assert adopted(other) == []
+        lost(other, runner)
+        [said] = adopted(other)
+        assert said.startswith("S-1 was recovered from the store: ")
+        assert adopted(other) == []
+        [row] = other.index.find()
+        assert (row.end_reason, row.recording.sealed) == (EndReason.LOST, True)
+        assert "in the store" in second("transcript", "S-1").out
+        assert "on the disk only" not in second("transcript", "S-1").out
+        assert "Nothing was changed" in second("verify", "S-1").out
+        assert "was put together" in second("audit", "--what", "recording.recovered").out
+        assert ship(other) == []
+        for pen in recording.pens:  # the machine comes back: nobody holds the files any more
+            pen.close()
+        returned = shipping_parts(one).returned()
+        [said] = returned.run()
+        assert "S-1 was recovered elsewhere: this machine has" in said
+        assert returned.run() == []
+        assert b"on the disk only" in content(Path(f"{recording.path}.returned"))
+        assert "on the disk only" not in first("transcript", "S-1").out
+        assert "S-1.cast.returned is another version" in first("verify", "S-1", status=1).out
+        assert "there is another version" in first("audit", "--what", "recording.returned").out
+
+
+async def test_what_was_over_is_recovered_whole_or_not_at_all(
+    first: Installation, second: Installation, bucket: Path
+) -> None:
+    """A machine died before it could ship what it had sealed."""
+    with first.services() as one, second.services() as other:
+        runner = present(one)
+        recording = await one.archive.begin(session(Kind.EXEC, "uptime"))
+        recording.shown(b"hello\r\n")
+        assert one.storing.shelf is not None
+        trailing = shipping_parts(one).trailing(one.storing.shelf)
+        trailing.run()
+        await one.archive.finish(recording)
+        present(other)
+        lost(other, runner)
+        [said] = adopted(other, timedelta(0))
+        assert "S-1 can't be recovered from the store: of S-1." in said
+        trailing.run()
+        [said] = adopted(other, timedelta(0))
+        assert "S-1 was recovered from the store" in said
+        assert ship(other) == []
+        assert other.index.find()[0].recording.shipment is Shipment.SHIPPED
+        [row] = other.index.find()
+        assert objects_of(bucket, row) == [f"S-1{suffix}" for suffix in WHOLE]
+
+
+async def test_one_machine_recovers_what_several_could(
+    first: Installation, second: Installation
+) -> None:
+    """Killed at any moment, whoever comes next goes on; one that is there keeps its own."""
+    with first.services() as one, second.services() as other:
+        runner = present(one)
+        recording = await one.archive.begin(session(Kind.EXEC, "uptime"))
+        recording.shown(b"in the store\r\n")
+        followed(one)
+        present(other)
+        other.index.lose([runner], other.clock.now() - timedelta(minutes=16))
+        assert adopted(other) == []  # its machine is there: it finds them again
+        other.store.end_runners([runner], other.clock.now())
+        assert other.storing.shelf is not None
+        [row] = other.index.find()
+        assert other.storing.shipments.adopt(row, "somebody")
+        assert not other.storing.shipments.adopt(row, "somebody else")
+        assert adopted(other) == []  # nobody knows that process
+        carried_by(other, runner)
+        killed = shipping_parts(other).adopting(other.storing.shelf)
+        killed._settled = refuse_adoption  # type: ignore[assignment, method-assign]
+        assert "can't be recovered" in killed.run()[0]
+        assert second.home.recordings.joinpath(row.recording.path).exists()
+        carried_by(other, runner)
+        assert adopted(other)[0].startswith("S-1 was recovered")
+        assert other.index.find()[0].recording.sealed
+
+
+def content(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def objects_of(bucket: Path, row: Session) -> list[str]:
+    """The objects of a session, by name."""
+    folder = bucket / row.recording.path.removesuffix(".cast")
+    return sorted(file.name for file in folder.rglob("S-*"))
+
+
+def refuse_adoption(*_: object) -> str:
+    """As if it were killed there."""
+    raise NotAdopted("killed")
