@@ -35,10 +35,14 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """One connection's place, of somebody at the address `source`, within `network`."""
+    """One connection's place, of somebody at the address `source`, within `network`.
+
+    `looks` is set for a balancer that speaks for itself: to see whether we are there.
+    """
 
     source: str
     network: str
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,9 @@ class Threshold:
     chance: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
     lingering: int = 0
 
-    def place(self, source: str) -> Place:
+    def place(self, source: str, *, looks: bool = False) -> Place:
         """The place that a connection from there would have."""
-        return Place(source, self.trust.sharing.network(source))
+        return Place(source, self.trust.sharing.network(source), looks)
 
     def balances(self, peer: str) -> bool:
         """Whether that is one of the balancers."""
@@ -126,16 +130,17 @@ class Doorstep(asyncio.Protocol):
             return
         if header is not None:
             rest = bytes(self._header[header.size :]) + data[LONGEST + 1 :]
-            self._let_in(header.source or self._peer, rest)
+            source = header.source
+            self._let_in(source or self._peer, rest, looks=source is None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone before it was anything."""
         self._stop_waiting()
 
-    def _let_in(self, source: str, rest: bytes = b"") -> None:
+    def _let_in(self, source: str, rest: bytes = b"", *, looks: bool = False) -> None:
         self._stop_waiting()
         self._header = None
-        place = self._threshold.place(source)
+        place = self._threshold.place(source, looks=looks)
         sentence = self._threshold.turned_away(place)
         if sentence is not None:
             self._turn_away(sentence)

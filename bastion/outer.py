@@ -98,10 +98,13 @@ class Outer(Authenticator):
             failed = max(1, failed + self._in_vain)
         elif silent(exc):
             self.met(Limit.DEAD)
+        looked = not (self._connection.spoke or self._late)  # at the port, and no more
+        if looked and self._place.looks:
+            return
         if failed:
             self._doors.failures.count(self._source, self._doors.clock.now(), failed)
             self._doors.meters.count(metrics.FAILED, by=failed)
-        if failed and (self._connection.spoke or self._late):  # a look at the port is no attempt
+        if failed and not looked:
             threshold.failed(self._place, failed)
 
     def met(self, limit: Limit) -> None:

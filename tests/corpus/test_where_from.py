@@ -2,6 +2,7 @@
 none or half of one from whoever has to; and failing again and again from one network."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from ipaddress import ip_address
@@ -10,10 +11,12 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from bastion.events import What
 from bastion.limits import Limit
+from bastion.store.events import Wanted as Wish
 from tests.bastion.test_proxied import TCP4, from_, header
 from tests.corpus.by_hand import by_hand
-from tests.corpus.world import World, served, until
+from tests.corpus.world import World, served, target_for, until
 
 HERE = "127.0.0.1"
 AFAR = "192.0.2.7"
@@ -77,10 +80,39 @@ async def test_from_a_balancer_nothing_else_is_taken(balanced: World, said: byte
 
 
 async def test_a_balancer_that_looks_in_is_nobody(balanced: World) -> None:
-    """LOCAL: it is answered as itself, and a look is no failed attempt to get in."""
+    """LOCAL: it is answered as itself, and a look every few seconds is no failed attempt to get in,
+    nor a line a minute in the log."""
     for _ in range(60):
         assert (await _answered(balanced, header(0, b"", 0x20))).startswith(b"SSH-2.0-")
+    assert (await _answered(balanced, from_(ip_address(AFAR)))).startswith(b"SSH-2.0-")
+    await until(lambda: failed(balanced, AFAR) == [1])
+    assert failed(balanced, HERE) == []
     assert balanced.reached(Limit.FAILURES_PER_SOURCE) == 0
+
+
+async def test_a_grant_s_source_is_what_the_balancer_says(balanced: World) -> None:
+    """From the granted network she is let in, and the log has where she was; from another not."""
+    alice = balanced.enrol("alice")
+    balanced.grant(alice, source="192.0.2.0/24")
+    balanced.certify(alice)
+    ran: dict[str, int | None] = {}
+    async with target_for(balanced):
+        for source in (AFAR, "198.51.100.7"):
+            with socket.create_connection((HERE, balanced.port)) as sock, suppress(asyncssh.Error):
+                sock.sendall(from_(ip_address(source)))
+                async with (
+                    balanced.outer(alice.key, name="alice", sock=sock) as outer,
+                    balanced.inner(outer) as inner,
+                ):
+                    ran[source] = (await inner.run("true")).exit_status
+    assert ran == {AFAR: 0}
+    told = balanced.services.journal.after(0, Wish(user="alice"))
+    came = [each.happened for each in told if each.happened.connection is not None]
+    opened = [each for each in came if each.what is What.CONNECTION_OPENED]
+    refused = [each for each in came if each.what is What.CONNECTION_REFUSED]
+    assert [(each.source, each.why) for each in opened] == [(AFAR, None)]
+    assert [(each.source, each.why) for each in refused] == [("198.51.100.7", "source")]
+    assert [each.source for each in balanced.sessions] == [AFAR]
 
 
 async def test_nobody_else_may_say_where_from(bare: World) -> None:
