@@ -136,6 +136,15 @@ def short() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture
+def bob(tmp_path: Path, own: Bastion, sshd: Sshd) -> Contractor:
+    """Somebody with a shell behind a bastion of the module's own (tests/e2e/own.py)."""
+    person = Contractor.enrolled(tmp_path / "bob", "bob", own, sshd.login)
+    person.granted_now()
+    person.certified_now()
+    return person
+
+
 @pytest.fixture(scope="session")
 def newly_enrolled(
     tmp_path_factory: pytest.TempPathFactory, bastion: Bastion, sshd: Sshd

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.bastion import Bastion, environment
-from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.contractor import Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import PATIENCE, Running
@@ -21,21 +22,8 @@ def own(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     """A bastion that compacts a second after the end, and looks for that when it starts."""
     made = Bastion(tmp_path / "home", warm)
     made.set("recording", "compact", "1s")
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def bob(tmp_path: Path, own: Bastion, sshd: Sshd) -> Contractor:
-    """Somebody with a shell there."""
-    person = Contractor.enrolled(tmp_path / "bob", "bob", own, sshd.login)
-    person.granted_now()
-    person.certified_now()
-    return person
+    with serving(made, sshd):
+        yield made
 
 
 async def compacted(own: Bastion, session: str) -> dict[str, Any]:

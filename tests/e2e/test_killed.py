@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import PATIENCE, Running
@@ -32,21 +33,8 @@ def own(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     """A bastion that is killed again and again."""
     made = Bastion(tmp_path / "home", warm)
     made.set("recording", "checkpoint", "1s")
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def bob(tmp_path: Path, own: Bastion, sshd: Sshd) -> Contractor:
-    """Somebody with a shell there."""
-    person = Contractor.enrolled(tmp_path / "bob", "bob", own, sshd.login)
-    person.granted_now()
-    person.certified_now()
-    return person
+    with serving(made, sshd):
+        yield made
 
 
 class Round:

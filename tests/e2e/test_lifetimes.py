@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.bastion import Bastion
-from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.contractor import Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 
@@ -52,34 +53,21 @@ async def test_several_jumps_at_once(alice: Contractor) -> None:
 
 
 @pytest.fixture
-def own_bastion(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
+def own(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     """A bastion that this test may end as it likes."""
     made = Bastion(tmp_path / "home", warm)
     made.set("limits", "drain", "1s")
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
+    with serving(made, sshd):
+        yield made
 
 
-@pytest.fixture
-def bob(tmp_path: Path, own_bastion: Bastion, sshd: Sshd) -> Contractor:
-    """Somebody with a shell there."""
-    person = Contractor.enrolled(tmp_path / "bob", "bob", own_bastion, sshd.login)
-    person.granted_now()
-    person.certified_now()
-    return person
-
-
-async def test_sigterm_drains(own_bastion: Bastion, bob: Contractor) -> None:
+async def test_sigterm_drains(own: Bastion, bob: Contractor) -> None:
     """Live sessions are told and go on for a while; what is live then is ended with a line."""
     command = "echo on; sleep 0.4; echo done"
     async with bob.jump_terminal() as terminal, bob.jumping(command) as going:
         await terminal.expect(r"\$ ")
         await going.stdout.expect("on\n")
-        stopping = asyncio.to_thread(own_bastion.stop)
+        stopping = asyncio.to_thread(own.stop)
         async with asyncio.TaskGroup() as group:
             stopped = group.create_task(stopping)
             await terminal.expect(
@@ -90,42 +78,42 @@ async def test_sigterm_drains(own_bastion: Bastion, bob: Contractor) -> None:
             assert await terminal.wait(SOON) == 255
         assert stopped.result() == 0
         assert going.stdout.text == "on\ndone\n"
-    rows = await own_bastion.rows("sessions")
+    rows = await own.rows("sessions")
     assert sorted(row["end_reason"] for row in rows) == ["closed", "drained"]
-    assert "drained: 1 of them are ended before their time" in own_bastion.log
+    assert "drained: 1 of them are ended before their time" in own.log
 
 
-async def test_what_was_killed_is_found_and_mended(own_bastion: Bastion, bob: Contractor) -> None:
+async def test_what_was_killed_is_found_and_mended(own: Bastion, bob: Contractor) -> None:
     """After SIGKILL the next start marks the session, and what was shown is in its recording."""
     async with bob.jump_terminal() as terminal:
         session = (await terminal.expect(r"recorded as (S-\d+)"))[1].decode()
         await terminal.expect(r"\$ ")
         terminal.send("echo $((6 * 7))-shown\r")
         await terminal.expect("42-shown\r\n")
-        own_bastion.kill9()
+        own.kill9()
         assert await terminal.wait() == 255
-    own_bastion.start()
-    (row,) = await own_bastion.rows("sessions")
+    own.start()
+    (row,) = await own.rows("sessions")
     assert (row["id"], row["end_reason"]) == (session, "interrupted")
     assert row["ended_at"]
     told_of = {"session.started", "session.ended", "recording.sealed"}
     events: list[dict[str, object]] = []
     async with asyncio.timeout(10):  # it is sealed a moment after it was mended
         while {event["what"] for event in events} != told_of:
-            told = (await own_bastion.admin("audit", "--session", session, "--json")).out
+            told = (await own.admin("audit", "--session", session, "--json")).out
             events = [json.loads(event) for event in told.splitlines()]
     assert len(events) == len(told_of)
-    export = await own_bastion.admin("export", session)
+    export = await own.admin("export", session)
     header, *shown = [json.loads(line) for line in export.out.splitlines()]
     assert header["version"] == 2
     assert "42-shown" in "".join(event[2] for event in shown if event[1] == "o")
-    assert "42-shown" in (await own_bastion.admin("replay", session)).out
+    assert "42-shown" in (await own.admin("replay", session)).out
     assert (await bob.jump("echo again")).out == "again\n"
 
 
-async def test_a_home_is_served_once(own_bastion: Bastion) -> None:
+async def test_a_home_is_served_once(own: Bastion) -> None:
     """A second `serve` is refused with one sentence, and the first goes on."""
-    done = await own_bastion.admin("serve", expect=1)
+    done = await own.admin("serve", expect=1)
     assert "is served already" in done.err
     assert len(done.err.splitlines()) == 1
 

@@ -11,6 +11,7 @@ import pytest
 from tests import postgres
 from tests.e2e.bastion import Bastion, free_port
 from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import Running
@@ -33,40 +34,27 @@ class Second(Bastion):
             shutil.copy2(first.home / name, home / name)
         shutil.copytree(first.home / "keys", home / "keys")
         settings = home / "bastion.toml"
-        own = settings.read_text().replace(first.address, self.address).replace("gate-1", "gate-2")
-        settings.write_text(own)
+        ours = settings.read_text().replace(first.address, self.address).replace("gate-1", "gate-2")
+        settings.write_text(ours)
 
 
 @pytest.fixture
-def first(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
+def own(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     """The machine on which `init` was."""
     made = Bastion(tmp_path / "gate-1", warm, postgres.server().new_url())
     settings = made.home / "bastion.toml"
     settings.write_text(f'node = "gate-1"\n{settings.read_text()}')
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
+    with serving(made, sshd):
+        yield made
 
 
 @pytest.fixture
-def second(tmp_path: Path, first: Bastion, warm: Warm) -> Iterator[Bastion]:
+def second(tmp_path: Path, own: Bastion, warm: Warm) -> Iterator[Bastion]:
     """The other one."""
-    made = Second(tmp_path / "gate-2", first, warm)
+    made = Second(tmp_path / "gate-2", own, warm)
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture
-def bob(tmp_path: Path, first: Bastion, sshd: Sshd) -> Contractor:
-    """Somebody whom the first machine gave a certificate."""
-    person = Contractor.enrolled(tmp_path / "bob", "bob", first, sshd.login)
-    person.granted_now()
-    person.certified_now()
-    return person
 
 
 @asynccontextmanager
@@ -85,23 +73,23 @@ async def ends_of(machine: Bastion) -> set[str | None]:
 
 
 async def test_one_certificate_opens_both_and_one_word_ends_both(
-    bob: Contractor, first: Bastion, second: Bastion
+    bob: Contractor, own: Bastion, second: Bastion
 ) -> None:
     """Each lists what both carry; what is revoked on one is felt on the other."""
-    async with counting(bob, first) as here, counting(bob, second) as there:
-        for machine in (first, second):
+    async with counting(bob, own) as here, counting(bob, second) as there:
+        for machine in (own, second):
             assert len(await machine.rows("sessions", "--live")) == 2
         await second.admin("revoke", "G-1", "--reason", "done")
         for session in (here, there):
             await session.stderr.expect("G-1 was revoked")
             assert await session.wait() == 255
     async with asyncio.timeout(10):
-        while await ends_of(first) != {"revoked"}:
+        while await ends_of(own) != {"revoked"}:
             pass
-    assert "nothing was changed" in (await first.admin("audit", "verify")).out
+    assert "nothing was changed" in (await own.admin("audit", "verify")).out
 
 
-async def test_two_machines_of_one_name_are_none(first: Bastion, second: Bastion) -> None:
+async def test_two_machines_of_one_name_are_none(own: Bastion, second: Bastion) -> None:
     """The second is not served: whose a recording is would not be known."""
     second.stop()
     settings = second.home / "bastion.toml"
@@ -114,14 +102,14 @@ async def test_two_machines_of_one_name_are_none(first: Bastion, second: Bastion
 
 
 async def test_what_a_machine_carried_is_lost_when_it_dies(
-    bob: Contractor, first: Bastion, second: Bastion
+    bob: Contractor, own: Bastion, second: Bastion
 ) -> None:
     """The other one says so, soon, and goes on. The recording is whole when it is back."""
-    async with counting(bob, first) as here, counting(bob, second) as there:
+    async with counting(bob, own) as here, counting(bob, second) as there:
         second.kill9()
         assert await there.wait() == 255
         async with asyncio.timeout(15):
-            while await ends_of(first) != {None, "lost"}:
+            while await ends_of(own) != {None, "lost"}:
                 pass
         before = len(here.stdout.seen)
         async with asyncio.timeout(10):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.bastion import Bastion
-from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.contractor import Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import PATIENCE
@@ -25,21 +26,8 @@ def own(
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     made = Bastion(tmp_path / "home", warm)
     made.set("recording", "stall", STALL)
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def bob(tmp_path: Path, own: Bastion, sshd: Sshd) -> Contractor:
-    """Somebody with a shell there."""
-    person = Contractor.enrolled(tmp_path / "bob", "bob", own, sshd.login)
-    person.granted_now()
-    person.certified_now()
-    return person
+    with serving(made, sshd):
+        yield made
 
 
 async def test_a_write_that_hangs_ends_the_bastion(own: Bastion, bob: Contractor) -> None:
