@@ -36,6 +36,8 @@ LIMITS = """\
 # The accounts whose processes are answered, and where.
 accounts = [{account}]
 socket = "{socket}"
+# The highest serial of the ledger when this was written: from there it goes on.
+serial = {serial}
 
 # Certificates for targets live a minute. Other logins than these are not signed for, whatever the
 # bastion's database says; "*" is any. Without a forced command, which is a shell, only for these.
@@ -73,6 +75,7 @@ class Taken:
     names: tuple[str, ...]
     lifetime: int
     account: int
+    serial: int
 
 
 def taken(services: Services, socket: Path, now: datetime) -> Taken:
@@ -96,6 +99,7 @@ def taken(services: Services, socket: Path, now: datetime) -> Taken:
         names=read_certificate(ring.certificate.public_data).principals,
         lifetime=int(services.settings.access.certificate_lifetime.total_seconds()),
         account=os.geteuid(),
+        serial=max((entry.serial for entry in services.store.ledger(limit=1)), default=0),
     )
 
 
@@ -164,6 +168,7 @@ def _limits(what: Taken, socket: Path) -> str:
     return LIMITS.format(
         account=f'"{what.account}"',
         socket=socket,
+        serial=what.serial,
         logins=_quoted(what.logins),
         shell=_quoted(what.shell),
         names=_quoted(what.names),

@@ -7,13 +7,12 @@ good for one second in 1970. The list says no more about any certificate than ab
 import subprocess
 import tempfile
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncssh
 
 from bastion.authority import Signer
-from bastion.authority.certificates import For, Order, issue
+from bastion.authority.certificates import issue, probe_order
 from bastion.authority.public_keys import line_of, public_key_of
 from bastion.errors import Unavailable
 from bastion.inventory import PublicKey
@@ -24,8 +23,6 @@ PATIENCE = 20.0
 
 MOST_AT_ONCE = 200
 """Files that one ssh-keygen judges."""
-
-_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 def judge(file: Path, krl: Krl, live: Iterable[Signer], retired: Iterable[PublicKey]) -> None:
@@ -55,17 +52,7 @@ def judge(file: Path, krl: Krl, live: Iterable[Signer], retired: Iterable[Public
 def _probe(ca: Signer, serial: int) -> str:
     """A certificate to judge with: for a key that nobody has, and for one second in 1970."""
     key = public_key_of(asyncssh.generate_private_key("ssh-ed25519"))
-    order = Order(
-        kind=For.USER,
-        key=key,
-        serial=serial,
-        key_id="for judging a revocation list",
-        principals=("nobody",),
-        valid_after=_LONG_AGO,
-        valid_before=datetime.fromtimestamp(1, UTC),
-        force_command="/bin/false",
-    )
-    return issue(ca, order).line
+    return issue(ca, probe_order(key, serial)).line
 
 
 def _first_without(ranges: Ranges) -> int:

@@ -7,7 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,7 +66,8 @@ def serve(desk: Desk, *, directory: Path) -> None:
     signature on.
     """
     become_owner(directory)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this memory
+    with suppress(OSError):  # where a unit forbids it, it has done so itself
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this memory
     log_to_stderr("signer")
 
     def ready(where: str) -> None:

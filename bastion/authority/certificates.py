@@ -92,6 +92,20 @@ def host_order(key: PublicKey, names: tuple[str, ...], valid: timedelta, now: da
     )
 
 
+def probe_order(key: PublicKey, serial: int) -> Order:
+    """A certificate to judge revocation lists with: it was good for one second in 1970."""
+    return Order(
+        kind=For.USER,
+        key=key,
+        serial=serial,
+        key_id="for judging a revocation list",
+        principals=("nobody",),
+        valid_after=datetime.fromtimestamp(0, UTC),
+        valid_before=datetime.fromtimestamp(1, UTC),
+        force_command="/bin/false",
+    )
+
+
 def issue(signer: Signer, order: Order) -> Signed:
     """The certificate that was ordered, by `signer`.
 

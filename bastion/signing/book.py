@@ -5,15 +5,16 @@ file that has grown long is followed by another; the chain goes on from one to t
 line that was cut off never left the machine as a signature: it is taken back at the next start.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from bastion.errors import Misconfigured, Unavailable
+from bastion.errors import Conflict, Misconfigured, Unavailable
 
 LONG: Final = 64 * 2**20
 """Bytes after which another file is begun."""
@@ -21,7 +22,7 @@ LONG: Final = 64 * 2**20
 NOTHING: Final = "0" * 64
 """What the first line names as the one before."""
 
-LINE: Final = 8192
+LINE: Final = 32 * 1024
 """The longest line, in bytes, with its end."""
 
 _NAME = "signed-{:06}.jsonl"
@@ -39,16 +40,19 @@ class Book:
     number: int = field(default=0, init=False)
     before: str = field(default=NOTHING, init=False)
     _file: int = field(default=-1, init=False)
+    _lock: int = field(default=-1, init=False)
     _at: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
 
     def open(self) -> list[Entry]:
         """Take up where it ended, and give the entries of the last two files, oldest first.
 
-        Raises Misconfigured where a line is not as it was written; Unavailable.
+        Raises Misconfigured where a line is not as it was written; Conflict where another process
+        has it; Unavailable.
         """
-        files = sorted(self.directory.glob(_GLOB))
         try:
+            self._take()
+            files = sorted(self.directory.glob(_GLOB))
             if not files:
                 self._begin(1)
                 return []
@@ -58,7 +62,11 @@ class Book:
             self._file = os.open(files[-1], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
             self._size = os.fstat(self._file).st_size
         except OSError as error:
+            self.close()
             raise Unavailable(f"{self.directory} can't be opened: {error.strerror}.") from error
+        except BaseException:
+            self.close()
+            raise
         return entries
 
     def write(self, entries: Sequence[Entry]) -> None:
@@ -92,6 +100,7 @@ class Book:
         try:
             for file in self._files_after(number):
                 with file.open("rb") as opened:
+                    opened.seek(_before(opened, number))
                     for line in opened:
                         if _number(line) <= number:
                             continue
@@ -105,9 +114,18 @@ class Book:
 
     def close(self) -> None:
         """No more is written."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        for descriptor in (self._file, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._file = self._lock = -1
+
+    def _take(self) -> None:
+        """Be the only writer, for as long as this process lives. Raises Conflict, OSError."""
+        self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"Another signer writes into {self.directory}: end that one.") from None
 
     def _files_after(self, number: int) -> Iterator[Path]:
         """From the file on in which the line behind `number` stands."""
@@ -123,7 +141,8 @@ class Book:
     def _begin(self, at: int) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         file = os.open(self.directory / _NAME.format(at), flags, 0o600)
-        self.close()
+        if self._file >= 0:
+            os.close(self._file)
         self._file, self._at, self._size = file, at, 0
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -182,6 +201,22 @@ def _number(line: bytes) -> int:
     if not isinstance(number, int):
         raise ValueError("a line without its number")
     return number
+
+
+def _before(file: BinaryIO, number: int) -> int:
+    """A place where a line begins, no further than the one behind the line `number`."""
+    low, high = 0, file.seek(0, os.SEEK_END)
+    while high - low > 2 * LINE:
+        middle = (low + high) // 2
+        file.seek(middle)
+        file.readline(LINE)  # the rest of a line
+        at = file.tell()
+        line = file.readline(LINE)
+        if line and at < high and _number(line) <= number:
+            low = at
+        else:
+            high = middle
+    return low
 
 
 def _cut_back(file: Path) -> None:

@@ -11,6 +11,7 @@ from bastion.authority import Generations, Which
 from bastion.authority.keyfiles import CAS
 from bastion.errors import Unavailable
 from bastion.ledger import Entry
+from bastion.signing.book import read_line
 from bastion.signing.client import SignerClient
 from bastion.signing.comparing import Comparison, Found, Line
 from bastion.store import Store
@@ -78,9 +79,19 @@ def book_of(signer: SignerClient, after: int = 0) -> Iterator[str]:
     while True:
         lines, newest = signer.lines(after)
         yield from lines
-        after += len(lines)
-        if not lines or after >= newest:
+        last = _number_of(lines[-1]) if lines else 0
+        if last <= after or last >= newest:
             return
+        after = last
+
+
+def _number_of(line: str) -> int:
+    """0 where it is none."""
+    try:
+        number = read_line(line).get("n")
+    except ValueError:
+        return 0
+    return number if isinstance(number, int) else 0
 
 
 def compared(

@@ -24,6 +24,10 @@ from bastion.signing.peers import peer_of
 CONNECTIONS: Final = 8
 """Connections of one process, and so requests at once."""
 
+HANGING: Final = 10.0
+"""Seconds in which nothing is sent for signing after a request that was waited for in vain, unless
+it has answered something meanwhile: who signs has the ledger for herself for so long."""
+
 AWAY: Final = (
     "the signer does not answer, so nothing new can be opened; try again in a minute, "
     "or ask an operator."
@@ -50,6 +54,7 @@ class SignerClient:
         self._idle: list[socket.socket] = []
         self._lock = threading.Lock()
         self._away_since: float | None = None
+        self._hangs_until = 0.0
 
     def close(self) -> None:
         """Give back what is not lent out."""
@@ -99,6 +104,8 @@ class SignerClient:
         """A signature. Raises Unavailable, SerialTaken."""
         if len(body) > frames.LONGEST_BODY:
             raise Unavailable("that is too long to be signed.")
+        if time.monotonic() < self._hangs_until:
+            raise Unavailable(AWAY)
         answer = self._asked(frames.Sign(ca=which, key=key.fingerprint, body=body))
         if not isinstance(answer, frames.Signature):
             raise _nonsense()
@@ -109,11 +116,13 @@ class SignerClient:
         data = frames.framed(request)
         try:
             answer = self._exchanged(data, time.monotonic() + self._timeout)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError) as error:
             if self._away_since is None:
                 self._away_since = time.monotonic()
+            if isinstance(error, TimeoutError):
+                self._hangs_until = time.monotonic() + HANGING
             raise Unavailable(AWAY) from None
-        self._away_since = None
+        self._away_since, self._hangs_until = None, 0.0
         if isinstance(answer, frames.No):
             if answer.next is not None:
                 raise SerialTaken(f"the signer refused: {answer.why}.", answer.next)

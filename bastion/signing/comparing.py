@@ -71,8 +71,11 @@ class Line:
 
     @property
     def certificate(self) -> str | None:
-        """The SHA-256 by which the ledger should know it; None where it should not."""
-        return self.sha256 if self.ca in OF_LEDGER else None
+        """The SHA-256 by which the ledger should know it; None where it should not.
+
+        Without a serial are those to judge revocation lists with: good for one second in 1970.
+        """
+        return self.sha256 if self.ca in OF_LEDGER and self.serial is not None else None
 
 
 @dataclass(slots=True)

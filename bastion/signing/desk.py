@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -45,6 +46,7 @@ class Pen:
     """Writes what waits into the book, all of it in one turn."""
 
     book: Book
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "pen"))
     _waits: asyncio.Queue[_Wait] = field(default_factory=lambda: asyncio.Queue(WAITING))
 
     async def written(self, entry: Entry) -> None:
@@ -56,15 +58,22 @@ class Pen:
             raise Unavailable("too much waits to be written down") from None
         await wait.done
 
+    def close(self) -> None:
+        """Nothing more is written, and the book is closed."""
+        self._thread.shutdown()
+        self.book.close()
+
     async def keep(self) -> None:
         """Write, until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
             waits = [await self._waits.get()]
             while not self._waits.empty():
                 waits.append(self._waits.get_nowait())
             failed: BastionError | None = None
             try:
-                await asyncio.to_thread(self.book.write, [wait.entry for wait in waits])
+                entries = [wait.entry for wait in waits]
+                await loop.run_in_executor(self._thread, self.book.write, entries)
             except BastionError as error:
                 failed = error
                 log.error("%s", error)
@@ -159,7 +168,7 @@ class Desk:
             "key": request.key,
             "serial": approved.serial,
             "what": approved.what[:1000],
-            "principals": [name[:253] for name in approved.principals[:64]],
+            "principals": [name[:253] for name in approved.principals[:16]],
             "until": None if approved.until is None else _iso(approved.until),
             "forced": None if approved.forced is None else approved.forced[:1000],
             "sha256": None if sealed else hashlib.sha256(whole).hexdigest(),
@@ -168,9 +177,9 @@ class Desk:
         }
 
 
-def remembered(entries: Iterable[Entry]) -> Serials:
-    """The serials of what was signed before."""
-    serials = Serials()
+def remembered(entries: Iterable[Entry], highest: int) -> Serials:
+    """The serials of what was signed before; none was higher than `highest` before the book."""
+    serials = Serials(highest)
     for entry in entries:
         serial, body = entry.get("serial"), entry.get("body")
         if isinstance(serial, int) and isinstance(body, str):

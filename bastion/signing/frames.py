@@ -50,7 +50,7 @@ def _decoded(value: object) -> object:
 
 
 Ca = Annotated[Which, AfterValidator(_ca)]
-Line = Annotated[str, Field(max_length=8192)]
+Line = Annotated[str, Field(max_length=32 * 1024)]
 Bytes = Annotated[
     bytes,
     Field(strict=True, max_length=LONGEST_BODY),

@@ -89,10 +89,12 @@ class SealLimits(Part):
 
 
 class Limits(Part):
-    """All of `signer.toml`. `accounts` are those whose processes are answered, `socket` where."""
+    """All of `signer.toml`. `accounts` are those whose processes are answered, `socket` where;
+    `serial` is the highest that was signed before there was a book."""
 
     accounts: Annotated[tuple[Annotated[int, text(_account)], ...], Field(min_length=1)]
     socket: Annotated[str, Field(min_length=2, max_length=100, pattern="^/")]
+    serial: Annotated[int, Field(strict=True, ge=0, lt=2**53)] = 0
     target: TargetLimits = TargetLimits()
     user: UserLimits = UserLimits()
     host: HostLimits = HostLimits()

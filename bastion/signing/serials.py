@@ -27,7 +27,7 @@ class Serials:
         if serial in self._bodies:
             return self._bodies[serial] == body
         floor = max(0, self.highest - WINDOW)
-        return floor < serial and (self.highest == 0 or serial <= self.highest + LEAP)
+        return floor < serial <= self.highest + LEAP
 
     def took(self, serial: int, body: str) -> None:
         """It was signed for this body."""

@@ -155,7 +155,8 @@ async def serve(
     """
     vault, book = Vault(place), Book(place.book)
     pen = Pen(book)
-    serials = remembered(await asyncio.to_thread(book.open))
+    highest = vault.look().bench.limits.serial
+    serials = remembered(await asyncio.to_thread(book.open), highest)
     desk = Desk(vault, pen, serials, now, clock)
     path = Path(vault.look().bench.limits.socket)
     with listening(path) as sock:
@@ -168,3 +169,4 @@ async def serve(
             server.close()
             await front.close()
             writing.cancel()
+    pen.close()

@@ -21,7 +21,7 @@ from bastion.authority import Which
 from bastion.authority.certificates import EARLY, For, Order, encoded, issue
 from bastion.authority.keyring import load_cas
 from bastion.authority.sshsig import sign
-from bastion.errors import Misconfigured, Unavailable
+from bastion.errors import Conflict, Misconfigured, Unavailable
 from bastion.ledger import SerialTaken
 from bastion.signing import frames, judge, service
 from bastion.signing.book import NOTHING, Book
@@ -276,12 +276,27 @@ def test_lines_are_chained_over_files_and_starts(tmp_path: Path) -> None:
         before = hashlib.sha256(line.encode()).hexdigest()
     again = Book(tmp_path, long=400)
     assert [entry["what"] for entry in again.open()][-1] == "5b"
+    with pytest.raises(Conflict, match="Another signer"):
+        Book(tmp_path).open()
     again.write([{"what": "more"}])
     (last,) = again.after(12, 10_000)
     assert (again.number, json.loads(last)["before"]) == (13, before)
     assert len(again.after(0, 10_000)) == 13
     assert again.after(3, 150) == lines[3:4]
     again.close()
+
+
+def test_any_line_of_a_long_book_is_found_at_once(tmp_path: Path) -> None:
+    """As many as asked for, behind any of them, to the last."""
+    book = Book(tmp_path)
+    book.open()
+    book.write([{"what": "x" * (number % 7 * 100)} for number in range(1500)])
+    book.write([{"what": "y" * 20_000}, {"what": "the last"}])
+    for after in (0, 1, 2, 700, 1234, 1499, 1500, 1501):
+        (first, *_) = book.after(after, 40_000)
+        assert json.loads(first)["n"] == after + 1
+    assert book.after(1502, 40_000) == []
+    book.close()
 
 
 def test_a_line_that_was_cut_off_is_taken_back(tmp_path: Path) -> None:
@@ -326,7 +341,8 @@ def test_what_can_not_be_written_does_not_stand_there(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="can't be written down"):
         book.write([{"what": "two"}])
     assert (book.number, file.read_bytes()) == (1, whole)
-    os.close(kept)
+    book._file = kept
+    book.close()
 
 
 # The service
@@ -449,6 +465,9 @@ def test_a_signer_that_says_nothing_is_waited_for_until_the_deadline() -> None:
             client = SignerClient(path, 0.2)
             with pytest.raises(Unavailable, match="does not answer"):
                 client.keys()
+            silent.close()
+            with pytest.raises(Unavailable, match="does not answer"):  # at once, without asking
+                client.sign(Which.SEAL, CA.public, b"x")
             client.close()
 
 

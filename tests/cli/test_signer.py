@@ -155,6 +155,16 @@ def test_the_log_and_the_ledger_are_compared(admin: Installation, signer: Runnin
     assert "can't be read as a book" in missing.err
 
 
+def test_a_revocation_list_is_judged_by_what_the_signer_signs(
+    admin: Installation, signer: Running
+) -> None:
+    """Which the ledger need not know."""
+    file = admin.home.directory / "krl"
+    assert "0 certificates and 0 retired CAs" in admin("ca", "krl", "--output", str(file)).err
+    assert {line["what"] for line in signer.lines()} == {"for judging a revocation list"}
+    assert "each is in the ledger" in admin("signer", "verify").err
+
+
 def test_without_a_signer_there_is_nothing_to_compare(admin: Installation) -> None:
     """It is said so."""
     assert "There is no signer" in admin("signer", "verify", status=1).err

@@ -74,9 +74,12 @@ async def test_a_jump_works_and_no_ca_is_in_the_home(
     assert ("user_ca", "bob C-1") in kinds
     assert ("target_ca", "C-1 bob G-1") in kinds
     assert ("host_ca", f"host {HOST}") in kinds
+    checked = await bastion.admin("host", "check", HOST, "--login", bob.login)
+    assert "login" in checked.out
     ledger = {row["sha256"] for row in await bastion.rows("certificates")}
     signed = {e["sha256"] for e in signer.book if e["ca"] in ("user_ca", "target_ca")}
     assert signed == ledger
+    assert "each is in the ledger" in (await bastion.admin("signer", "verify")).err
 
 
 async def test_without_its_signer_nothing_new_begins_and_what_is_live_goes_on(
