@@ -15,14 +15,22 @@ from bastion.store.database import as_sentences
 from bastion.store.sqlite import Sqlite, make_file
 from bastion.store.store import Store
 
-NUMBERED: Final = ("requests", "grants", "certificates", "connections", "sessions")
-"""The tables whose numbers people, tickets and lists of what is revoked know."""
+NUMBERED: Final = {
+    "requests": "id",
+    "grants": "id",
+    "certificates": "serial",
+    "connections": "id",
+    "sessions": "id",
+}
+"""The tables whose numbers people, tickets and lists of what is revoked know, and their columns."""
 
 GAP: Final = 1_000_000
 """More than a busy bastion gives out between two backups: a signer signs no serial twice."""
 
 _MOVE: Final = "UPDATE sqlite_sequence SET seq = seq + :gap WHERE name = :name"
 _BEGIN: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :gap)"
+_SEQUENCE: Final = "SELECT pg_get_serial_sequence(:name, :column)"
+_SET: Final = "SELECT setval(:sequence, nextval(:sequence) + :gap)"
 
 
 def is_file(store: Store) -> bool:
@@ -57,7 +65,12 @@ def leap(store: Store) -> None:
     A list of what is revoked names serials, tickets name grants and sessions.
     """
     with store.write() as connection:
-        for table in NUMBERED:
-            moved = connection.execute(text(_MOVE), {"gap": GAP, "name": table})
-            if moved.rowcount == 0:  # nothing was ever in it
-                connection.execute(text(_BEGIN), {"gap": GAP, "name": table})
+        for table, column in NUMBERED.items():
+            if is_file(store):
+                moved = connection.execute(text(_MOVE), {"gap": GAP, "name": table})
+                if moved.rowcount == 0:  # nothing was ever in it
+                    connection.execute(text(_BEGIN), {"gap": GAP, "name": table})
+            else:
+                names = {"name": table, "column": column}
+                sequence = connection.execute(text(_SEQUENCE), names).scalar_one()
+                connection.execute(text(_SET), {"sequence": sequence, "gap": GAP})

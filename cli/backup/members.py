@@ -140,5 +140,5 @@ def read_about(text: bytes) -> About:
         schema = None if shape["schema"] is None else str(shape["schema"])
         keys, recordings = bool(shape["keys"]), bool(shape["recordings"])
         return About(at, str(shape["node"]), schema, keys, recordings, lines)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput(f"its {ABOUT} can't be read") from None

@@ -96,6 +96,7 @@ def open_again(
     try:
         store.demand_right_clock(now)
         leap(store)
+        store.end_runners([each.boot for each in store.runners()], now)  # they serve another home
         store.tell(_restored(checked, actor, keep_access=keep_access), now)
         if keep_access:
             return None

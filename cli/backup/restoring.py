@@ -153,7 +153,7 @@ def _left(home: Home, checked: Checked, shut: Shut | None) -> Iterator[str]:
     if DATABASE not in checked.sums:
         yield (
             "The database is not in it: restore it by its server's tools. If that is an older one, "
-            "run shut before serve."
+            "run shut --restored before serve."
         )
     elif settings.database_url(home) != f"sqlite:///{home.database}":
         yield f"The settings name another place for {home.database}: move it there."

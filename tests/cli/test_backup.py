@@ -55,6 +55,7 @@ async def test_a_home_comes_back_whole_and_closed(
     recipient, identity = vault
     furnished("grant", "alice", *GRANT)
     with furnished.services() as services:
+        services.store.enter_runner(services.clock.now())
         await recorded(services.archive, Kind.EXEC, "uname")
         growing = services.archive.record(session(Kind.SHELL, None))
         async with growing as recording:
@@ -72,6 +73,8 @@ async def test_a_home_comes_back_whole_and_closed(
         assert old.read_bytes() == new.read_bytes()
         assert new.stat().st_mode & 0o777 == 0o600
     assert not made.home.auditor.exists()
+    with made.services() as services:
+        assert services.store.runners() == []
     assert SUM in made("verify", "S-1").out
     made("audit", "verify")
     assert made("grants", "--live", "--json").json == []
@@ -84,7 +87,7 @@ async def test_a_home_comes_back_whole_and_closed(
     assert "G-1000003" in (said := made("grant", "alice", *GRANT)).out + said.err
 
 
-WHY = ("--shell", "--reason", "a", "test")
+WHY = ("--for", "1h", "--shell", "--reason", "a", "test")
 GRANT = ("--host", "web-1", "--login", "deploy", "--shell", "--for", "1h", "--reason", "a test")
 
 
@@ -310,15 +313,19 @@ def test_it_says_what_is_in_it_as_json(furnished: Installation, tmp_path: Path) 
 def test_all_access_is_taken_back(ruled: Installation) -> None:
     """Grants, requests, accounts but for those that are kept; what is not there is a sentence."""
     with ruled.services() as services:
-        Remote(services, "alice")("request", "web-1", "--login", "deploy", "--for", "1h", *WHY)
+        Remote(services, "alice")("request", "web-1", "--login", "deploy", *WHY)
     assert "There is no user nemo" in ruled("shut", "--reason", "x", "--keep", "nemo", status=1).err
     assert len(ruled("grants", "--live", "--json").json) == 1
-    said = ruled("shut", "--reason", "broken into", "--keep", "bob").err
+    said = ruled("shut", "--reason", "broken into", "--restored", "--keep", "bob").err
     assert said.startswith("1 grant and 0 certificates revoked, 1 request denied, 7 accounts")
     assert ruled("grants", "--live", "--json").json == []
     users = ruled("user", "list", "--json").json
     assert [each["name"] for each in users if each["state"] == "active"] == ["bob"]
     assert "took back all access: broken into" in ruled("audit").out
+    ruled("user", "enable", "alice")
+    with ruled.services() as services:
+        said = Remote(services, "alice")("request", "web-1", "--login", "deploy", *WHY).out
+    assert "R-1000002" in said
 
 
 def test_its_signature_is_for_nothing_else(furnished: Installation, tmp_path: Path) -> None:
