@@ -6,7 +6,6 @@ steward(...)   what has to be done once for a home, where several processes serv
 
 import asyncio
 import logging
-import resource
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from bastion import metrics
+from bastion import descriptors, metrics
 from bastion.admission import Admission
 from bastion.app import Services, connector
 from bastion.arrival import Parts
@@ -96,7 +95,7 @@ async def serve(
     `pulse`. Where it is the one to say at SIGHUP what has changed in the settings, it is told what
     it was `started` with. Raises Unavailable where the address can't be used.
     """
-    _prepare_loop()
+    _prepare_loop(services.settings.limits.connections // (1 if share is None else share.of))
     steward = None if share is not None else Steward(services, pulse)
     if steward is not None:
         await steward.recover()
@@ -110,7 +109,7 @@ async def steward(services: Services, ready: Callable[[], None], pulse: Pulse) -
 
     `ready` is called when what was left open before has been ended.
     """
-    _prepare_loop()
+    _prepare_loop(0)
     common = Steward(services, pulse)
     await common.recover()
     async with asyncio.TaskGroup() as group:
@@ -161,8 +160,8 @@ async def _serve(
                 await steward.put_away()
 
 
-def _prepare_loop() -> None:
-    _raise_descriptors()
+def _prepare_loop(connections: int) -> None:
+    descriptors.take_all(connections)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "doors"))
 
@@ -283,13 +282,6 @@ def _leave(services: Services, now: datetime) -> None:
     boot = services.store.chain.boot
     services.store.close_left_open(now, [boot])
     services.store.end_runners([boot], now)
-
-
-def _raise_descriptors() -> None:
-    """As many open files as the system lets us have: a session takes four or five."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _listen(

@@ -94,6 +94,15 @@ class House:
         return Way(jump.port, jump.login, host, port, LOGIN, str(key), at_once=at_once)
 
 
+def with_places(bastion: Bastion) -> None:
+    """Its limits are to be in nobody's way."""
+    kinds = ("sessions", "sessions_per_user", "sessions_per_grant", "sessions_per_host")
+    for name in ("connections", "connections_per_source", *kinds):
+        bastion.set("limits", name, 50_000)
+    for name in ("unauthenticated", "unauthenticated_per_source"):
+        bastion.set("limits", name, "1000:30:2000")
+
+
 @contextmanager
 def house(workers: int = 1) -> Iterator[House]:
     """One that has places for everybody who is measured; ended in the end."""
@@ -103,10 +112,7 @@ def house(workers: int = 1) -> Iterator[House]:
         stack.callback(warm.stop)
         bastion = Bastion(place / "home", warm)
         stack.callback(bastion.stop, 60)
-        for name in ("connections", "connections_per_source"):
-            bastion.set("limits", name, 50_000)
-        for name in ("unauthenticated", "unauthenticated_per_source"):
-            bastion.set("limits", name, "1000:30:2000")
+        with_places(bastion)
         bastion.set("limits", "drain", "1s")
         bastion.start(workers)
         services = stack.enter_context(opened(Home.at(bastion.home)))

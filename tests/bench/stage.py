@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bench import processes
+from tests.bench.house import with_places
 from tests.bench.processes import Meter
 from tests.e2e.bastion import Bastion, environment
 from tests.e2e.contractor import HOST, Contractor
@@ -165,6 +166,7 @@ def stage(workers: int = 1) -> Iterator[Stage]:
 
 def _bastion(home: Path, warm: Warm, target: Sshd) -> Bastion:
     bastion = Bastion(home, warm)
+    with_places(bastion)
     target.trust(bastion.admin_now("ca", "show", "target").out)
     pinned = ("--host-key", str(target.host_key_file), "--shell-type", "bash")
     bastion.admin_now("host", "add", HOST, "--address", target.address, *pinned)
