@@ -11,8 +11,9 @@ from typing import Final
 WINDOW: Final = 4096
 """How far below the highest a serial may still be new."""
 
-LEAP: Final = 100_000
-"""How far above the highest one may be: else a single request could use up all that there are."""
+LEAP: Final = 10_000_000
+"""How far above the highest one may be: else a single request could use up all that there are. A
+home that was restored leaves a gap of a million, perhaps several times."""
 
 
 @dataclass(slots=True)

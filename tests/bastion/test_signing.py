@@ -30,6 +30,7 @@ from bastion.signing.judge import Bench, NotSigned, judged
 from bastion.signing.limits import Limits
 from bastion.signing.pace import RESERVE, Pace
 from bastion.signing.serials import LEAP, WINDOW, Serials
+from bastion.store.copying import GAP
 from cli.evidence.facts import NAMESPACE as EVIDENCE
 from tests.bastion.signers import Running
 from tests.bastion.test_certificates import ALICE, CA
@@ -244,6 +245,13 @@ def test_serials_far_from_the_others_are_not_taken() -> None:
     assert not serials.takes(29_999 - WINDOW, "y")
     assert not serials.takes(29_999 + LEAP + 1, "y")
     assert serials.takes(29_999 + LEAP, "y")
+
+
+def test_the_gap_that_a_restored_home_leaves_is_no_leap() -> None:
+    """However often it is restored before somebody signs: else nobody was ever let in again."""
+    serials = Serials()
+    serials.took(53, "x")
+    assert serials.takes(54 + 5 * GAP, "y")
 
 
 @given(st.lists(st.floats(0, 5), max_size=60), st.floats(1, 50))
