@@ -176,9 +176,9 @@ class Trailing:
             file = self._file(trail, suffix)
             pieces = files.get(file.name, [])
             with file.open("rb") as lying:
-                for chunk in self._shelf.chunks(pieces):
-                    if lying.read(len(chunk)) != chunk:
-                        raise OtherBytes(f"the store has other bytes in {trail.folder}/{file.name}")
+                same = all(lying.read(len(chunk)) == chunk for chunk in self._shelf.chunks(pieces))
+                if not same or lying.tell() != size_of(pieces):
+                    raise OtherBytes(f"the store has other bytes in {trail.folder}/{file.name}")
             trail.at[suffix] = size_of(pieces)
         trail.known = True
 
@@ -202,9 +202,8 @@ class Trailing:
 
 def _part(content: bytes, suffix: str) -> bytes:
     """Whole lines of what was shown: what is torn is cut when a recording is mended."""
-    if suffix != ".cast" or len(content) == PIECE:
-        return content
-    return content[: content.rfind(b"\n") + 1]
+    whole = content[: content.rfind(b"\n") + 1] if suffix == ".cast" else content
+    return whole or (content if len(content) == PIECE else b"")
 
 
 def _together(trails: list[_Trail], follow: Callable[[_Trail], object]) -> None:

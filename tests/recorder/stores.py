@@ -8,7 +8,7 @@ from recorder import Archive, Index, Session
 from recorder.errors import RecordingMissing, StoreAway
 from recorder.fetched import Fetched
 from recorder.inspection import Inspection
-from recorder.objects import Lying, Objects
+from recorder.objects import PIECE, Lying, Objects
 from recorder.places import Places
 from recorder.shelf import Shelf
 from recorder.shipments import Shipments
@@ -32,6 +32,7 @@ class Memory:
         self.objects: dict[str, bytes] = {}
         self.away = False
         self.locked = False
+        self.lists_more = 0
         self.dies = -1
         self.made: list[str] = []
 
@@ -57,7 +58,7 @@ class Memory:
         self._answer()
         for name in sorted(self.objects):
             if name.startswith(f"{folder}/"):
-                yield Lying(name, len(self.objects[name]))
+                yield Lying(name, len(self.objects[name]) + self.lists_more)
 
     def remove(self, name: str) -> None:
         self._answer()
@@ -68,6 +69,18 @@ class Memory:
     def _answer(self) -> None:
         if self.away:
             raise StoreAway("mem:// does not answer")
+
+
+class Endless(Memory):
+    """One that lists what it was given, and never ends when it gives it back. `given` counts."""
+
+    given = 0
+
+    def read(self, name: str) -> Iterator[bytes]:
+        yield from super().read(name)
+        while self.given < 64 * PIECE:
+            self.given += 1000
+            yield bytes(1000)
 
 
 class Elsewhere:

@@ -12,7 +12,7 @@ from recorder.session import Shipment
 from recorder.shelf import Shelf
 from tests.recorder.places import Clock, Sqlite
 from tests.recorder.sealed import Place, flip
-from tests.recorder.stores import Elsewhere, Killed, Memory, Port
+from tests.recorder.stores import Elsewhere, Endless, Killed, Memory, Port
 
 ALL = ["S-1/S-1.cast", "S-1/S-1.manifest", "S-1/S-1.manifest.sig", "S-1/S-1.sent"]
 
@@ -129,6 +129,21 @@ async def test_a_store_that_lies_is_found(
     del port.memory.objects[name]
     [said] = other.found(1)
     assert "is missing" in said
+
+
+async def test_a_store_that_never_ends_does_not_fill_the_disk(
+    place: Place, database: Sqlite, clock: Clock, tmp_path: Path
+) -> None:
+    """Room was made for what it lists: nothing beyond that is taken."""
+    store = Endless()
+    port = Port(place, database, clock, store)
+    [session] = await place.recorded()
+    port.later()
+    other = port.elsewhere(tmp_path / "other")
+    with pytest.raises(CorruptRecording, match="is not what was sealed"):
+        other.archive.open(port.row(session))
+    assert store.given <= 2000
+    assert list(other.fetched.rglob("*S-1*")) == []
 
 
 async def test_verifying_what_a_store_has_needs_no_room(

@@ -126,6 +126,16 @@ def test_what_was_changed_under_us_is_told_of_once(following: Following) -> None
     assert following.memory.objects == before
 
 
+def test_a_store_that_lists_more_than_it_has_is_told_of(following: Following) -> None:
+    """Nobody would follow what grows any further, and nobody would know."""
+    following.recording.shown(b"one\r\n")
+    following.trailing.run()
+    following.memory.lists_more = 1000
+    [said] = following.begun().run()
+    assert "the store has other bytes in " in said
+    assert len(following.told) == 1
+
+
 def test_a_flood_comes_in_parts(following: Following) -> None:
     """Each of a bounded size; others have their turn in between."""
     line = b'[1.0, "o", "' + b"x" * 100_000 + b'"]\n'
