@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from bastion.events import What
 from bastion.home import Home
 from bastion.store import events
 from bastion.store.events import Wanted
-from cli.backup.members import SIGNATURE, SUMS, Entry, header, sums_text
+from cli.backup.members import NAMESPACE, SIGNATURE, SUMS, Entry, header, sums_text
 from recorder import EndReason, Kind
 from tests.cli.desks import Installation, Remote
 from tests.cli.recordings import recorded, session
@@ -207,6 +208,40 @@ def test_what_was_done_to_it_is_found(
     assert f"{file} is not restored: " in said
     assert why in said
     assert not made.home.directory.exists()
+
+
+NESTED = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("backup.json", NESTED, "its backup.json can't be read"),
+        ("backup.json", b'{"format": 1, "made_at": "2026-11-29"}', "its backup.json can't be read"),
+        ("SHA256SUMS.sig", bytes(1 << 14), "the signature over its hashes"),
+        ("SHA256SUMS.sig", bytes((1 << 14) + 1), "its SHA256SUMS.sig is longer than"),
+        ("bastion.db", b"no database at all", "bastion.db"),
+        ("bastion.toml", b"[", "bastion.toml"),
+        ("bastion.toml", NESTED, "bastion.toml"),
+    ],
+)
+def test_what_is_no_such_thing_is_a_sentence(
+    furnished: Installation, tmp_path: Path, name: str, content: bytes, why: str
+) -> None:
+    """Also where its own key has signed it; and nothing is left."""
+    file = tmp_path / "copy"
+    furnished("backup", "-o", str(file), "--without-keys")
+    found = members(file)
+    found[name] = content
+    sums = {each: sha256(text).hexdigest() for each, text in found.items()}
+    if name != SIGNATURE:
+        found[SUMS] = sums_text({each: sums[each] for each in sums.keys() - {SUMS, SIGNATURE}})
+        with furnished.services() as services:
+            found[SIGNATURE] = sign(services.authority.seal, NAMESPACE, found[SUMS]).encode()
+    forged(file, found)
+    made = Installation.at(Home(tmp_path / "new"))
+    assert why in made("restore", str(file), status=1).err
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["bastion", "copy"]
 
 
 def test_a_strangers_backup_is_refused_where_the_seal_is_known(
