@@ -1,7 +1,8 @@
 """The PROXY protocol, version 2: who a balancer says is behind a connection. Pure.
 
-Only the binary header is read, and only of a TCP connection. What a balancer adds behind the
-addresses (TLVs) is skipped. Whether somebody may say so at all is not known here.
+Only the binary header is read, and only of a TCP connection: somebody of whom the balancer does not
+know from where (UNSPEC) would be the balancer. What a balancer adds behind the addresses (TLVs) is
+skipped. Whether somebody may say so at all is not known here.
 Source: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, section 2.2
 """
 
@@ -18,7 +19,7 @@ LONGEST: Final = 536
 
 _FIXED: Final = 16
 _LOCAL, _PROXY = 0x20, 0x21
-_UNSPECIFIED, _TCP4, _TCP6 = 0x00, 0x11, 0x21
+_TCP4, _TCP6 = 0x11, 0x21
 _ADDRESSES: Final = {_TCP4: 12, _TCP6: 36}
 
 
@@ -46,7 +47,7 @@ def read_header(data: bytes) -> Header | None:
         raise BadInput(f"a header of the PROXY protocol is longer than {LONGEST} bytes.")
     if len(data) < size:
         return None
-    if command == _LOCAL or family == _UNSPECIFIED:
+    if command == _LOCAL:
         return Header(size, None)
     if size - _FIXED < _ADDRESSES.get(family, LONGEST):
         raise BadInput(f"a header of the PROXY protocol is of no TCP connection ({family:#04x}).")

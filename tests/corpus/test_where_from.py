@@ -67,6 +67,7 @@ SILENT = {
     "version 1": b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 22\r\n",
     "half a header": from_(ip_address(AFAR))[:20],
     "nothing": b"",
+    "somebody behind it, from nowhere": header(0, b"") + b"SSH-2.0-x\r\n",
     "datagrams": header(0x12, bytes(12)),
     "a header that never ends": header(TCP4, bytes(500))[:100] + b"",
 }
