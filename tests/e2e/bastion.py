@@ -148,7 +148,8 @@ class Bastion:
 def environment() -> dict[str, str]:
     """What a command of the bastion gets of the tests' own environment."""
     systemd = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
-    kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", *systemd)
+    store = (name for name in os.environ if name.startswith("AWS_"))
+    kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "USER", "LOGNAME", "TMPDIR", *systemd, *store)
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
