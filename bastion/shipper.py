@@ -185,7 +185,8 @@ class Shipper:
         hour = time.monotonic() - self._looked >= HOUR
         if hour:
             problems += self._errands.returned.run()
-        problems += self._errands.adopting.run(self._pause)
+        for said in self._errands.adopting.run(self._pause):
+            log.warning("%s", said)
         problems += self._errands.shipping.run(self._pause)
         if hour:
             problems += self._errands.spool.run(self._pause)
