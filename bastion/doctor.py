@@ -248,7 +248,7 @@ def _object_store(bucket: Bucket) -> Iterator[Finding]:
         changed = objects.make(PROBE, b"made twice")
     except StoreAway as error:
         mend = "look at recording.store, and at AWS_… in the service's environment"
-        yield Finding(Level.WRONG, f"No recording gets into the object store: {error}.", mend)
+        yield Finding(Level.WRONG, f"The object store can't be used: {error}.", mend)
         return
     if changed:
         what = f"{bucket} changes objects that are there already (it ignores If-None-Match)."

@@ -116,7 +116,7 @@ class ObjectStore:
         import obstore  # noqa: PLC0415
         from obstore.exceptions import AlreadyExistsError  # noqa: PLC0415
 
-        with _renamed(f"{self._bucket} takes no object"):
+        with _renamed(f"no object gets into {self._bucket}"):
             try:
                 obstore.put(self._store(), name, content, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -127,14 +127,14 @@ class ObjectStore:
         """Its content, piece by piece. Raises RecordingMissing."""
         import obstore  # noqa: PLC0415
 
-        with _renamed(f"{self._bucket} can't be read"):
+        with _renamed(f"nothing can be read in {self._bucket}"):
             store = self._store()
             try:
                 chunks = iter(obstore.get(store, name).stream(min_chunk_size=CHUNK))
             except FileNotFoundError as error:
                 raise RecordingMissing(f"{name} is missing in {self._bucket}") from error
         while True:
-            with _renamed(f"{self._bucket} can't be read"):
+            with _renamed(f"nothing can be read in {self._bucket}"):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
@@ -144,10 +144,10 @@ class ObjectStore:
         """All that lie below a folder."""
         import obstore  # noqa: PLC0415
 
-        with _renamed(f"{self._bucket} can't be listed"):
+        with _renamed(f"nothing can be listed in {self._bucket}"):
             pages = iter(obstore.list(self._store(), folder))
         while True:
-            with _renamed(f"{self._bucket} can't be listed"):
+            with _renamed(f"nothing can be listed in {self._bucket}"):
                 page = next(pages, None)
             if page is None:
                 return
@@ -157,7 +157,10 @@ class ObjectStore:
         """Take it away; one that is not there is no matter."""
         import obstore  # noqa: PLC0415
 
-        with _renamed(f"{self._bucket} lets nothing be taken away"), suppress(FileNotFoundError):
+        with (
+            _renamed(f"nothing can be taken away from {self._bucket}"),
+            suppress(FileNotFoundError),
+        ):
             obstore.delete(self._store(), name)
 
     def _store(self) -> "_Store":
@@ -166,7 +169,7 @@ class ObjectStore:
 
         if self._bucket.directory is not None and not self._bucket.directory.is_dir():
             # It would be made anew, where there may be none: what is mounted there is away.
-            raise StoreAway(f"{self._bucket} is not there")
+            raise StoreAway(f"there is no {self._bucket}")
         if self._opened is None:
             self._opened = from_url(
                 self._bucket.url,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
-from recorder.errors import OtherBytes, RecordingMissing
+from recorder.errors import OtherBytes, RecordingMissing, StoreAway
 from recorder.objects import PIECE, Lying, Objects, piece_name, series_of
 from recorder.plain import ZST, unpacked
 
@@ -44,9 +44,17 @@ class Shelf:
         return series_of(folder, self._objects.listed(folder))
 
     def chunks(self, pieces: Iterable[Lying]) -> Iterator[bytes]:
-        """What these are together. Raises RecordingMissing."""
+        """What these are together. Raises RecordingMissing; and StoreAway where an object has other
+        than the bytes that it was listed with: no more than those reach anybody."""
         for piece in pieces:
-            yield from self._objects.read(piece.name)
+            left = piece.size
+            for chunk in self._objects.read(piece.name):
+                left -= len(chunk)
+                if left < 0:
+                    break
+                yield chunk
+            if left:
+                raise StoreAway(f"{piece.name} is not as large as the store has listed it")
 
     def plain_chunks(self, file: str, pieces: Iterable[Lying]) -> Iterator[bytes]:
         """The same, unpacked where the file is compressed. Raises CorruptRecording too."""

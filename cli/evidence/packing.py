@@ -32,7 +32,8 @@ class Packing:
         self._services = services
         self._facts = facts
         directory = services.settings.recordings(services.home)
-        self._recordings = Recordings(directory, facts.dossier.at)
+        root = services.storing.places.root
+        self._recordings = Recordings(directory, facts.dossier.at, root)
         self._transcripts = Transcribing(services, facts.dossier.at)
 
     def size(self) -> int:

@@ -2,7 +2,7 @@
 that were sealed; but what is encrypted goes as it lies, and was sealed so."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from cli.evidence.facts import Held
 from cli.evidence.tarball import Changed, Pieces, Tarball
-from recorder import CorruptRecording, RecordingMissing
+from recorder import CorruptRecording, RecordingMissing, Session
 from recorder.departed import TOMBSTONE, TOMBSTONE_SIGNATURE
 from recorder.manifest import COVERED, read_manifest
 from recorder.plain import ZST, lying_path, plain_chunks, plain_path
@@ -23,11 +23,15 @@ PIECE: Final = 64 * 1024
 
 
 class Recordings:
-    """Puts the recordings below `directory` into a tar, as they were at a time."""
+    """Puts the recordings below `directory` into a tar, as they were at a time.
 
-    def __init__(self, directory: Path, at: datetime) -> None:
+    `root` gives the directory of one that is somewhere else. Raises StoreAway.
+    """
+
+    def __init__(self, directory: Path, at: datetime, root: Callable[[Session], Path]) -> None:
         self._directory = directory
         self._at = at
+        self._root = root
 
     def size(self, held: Held) -> int:
         """About how many bytes its files have."""
@@ -41,13 +45,23 @@ class Recordings:
 
         Raises Changed.
         """
-        stem, at = self._stem(held), held.session.ended_at or self._at
+        stem, at = self._fetched(held), held.session.ended_at or self._at
         for suffix in (".cast", COVERED, ".sent") if held.laid is None else ():
             _add_plain(tar, stem.with_suffix(suffix), at, whole_lines=held.session.live)
         for suffix, text, signed_at in _signed(held):
             content = text.encode("utf-8", "surrogateescape")
             tar.text(f"{FOLDER}/{stem.with_suffix(suffix).name}", content, signed_at)
         _demand_same(tar, held)
+
+    def _fetched(self, held: Held) -> Path:
+        """One that is nowhere, or is not what was sealed, is missing: that is said elsewhere."""
+        if held.laid is not None:
+            return self._stem(held)
+        try:
+            root = self._root(held.session)
+        except (RecordingMissing, CorruptRecording):
+            return self._stem(held)
+        return plain_path(root / held.session.recording.path)
 
     def _stem(self, held: Held) -> Path:
         return plain_path(self._directory / held.session.recording.path)

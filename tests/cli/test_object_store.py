@@ -1,6 +1,7 @@
 """Recordings in an object store: read on any machine that has the database."""
 
 import re
+import tarfile
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -63,7 +64,10 @@ def ship(services: Services) -> list[str]:
 
 
 async def test_any_machine_shows_what_one_has_recorded(
-    first: Installation, second: Installation, capsys: pytest.CaptureFixture[str]
+    first: Installation,
+    second: Installation,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     """Replay, transcript, export, verify; by what is in the store alone."""
     with first.services() as services:
@@ -75,6 +79,10 @@ async def test_any_machine_shows_what_one_has_recorded(
     assert "hello" in second("transcript", "S-1").out
     assert "Nothing was changed" in second("verify", "S-1").out
     assert "1 recordings: nothing was changed" in second("verify", "--all").out
+    second("evidence", "S-1", "-o", str(tmp_path / "S-1.tar"))
+    with tarfile.open(tmp_path / "S-1.tar") as pack:
+        names = {name.rpartition("/")[2] for name in pack.getnames()}
+    assert {f"S-1{suffix}" for suffix in WHOLE} <= names
     assert not list((second.home.recordings).rglob("S-*"))
 
 
@@ -93,6 +101,25 @@ async def test_what_the_store_has_changed_is_found_anywhere(
     assert "nothing was changed" in first("verify", "--all").out
 
 
+def put_away(bucket: Path) -> None:
+    bucket.rename(bucket.with_name("away"))
+
+
+async def test_a_store_that_is_away_is_one_sentence(
+    first: Installation, second: Installation, bucket: Path
+) -> None:
+    """For whoever wants to see something, and for whoever verifies: it is no finding."""
+    with first.services() as services:
+        await recorded(services.archive, Kind.EXEC, "uptime")
+        ship(services)
+    put_away(bucket)
+    for words in (["replay", "S-1"], ["verify", "S-1"], ["verify", "--all"]):
+        refused = second(*words, status=1)
+        assert refused.err.splitlines()[-1] == f"bastion-admin: There is no file://{bucket}."
+        assert "was changed" not in refused.out
+    assert "hello" in first("transcript", "S-1").out
+
+
 def test_the_doctor_tries_the_store(first: Installation, bucket: Path) -> None:
     """Whether it is there, whether others read it, whether it makes each object once."""
     assert "object store" not in first("doctor", status=None).out
@@ -100,7 +127,7 @@ def test_the_doctor_tries_the_store(first: Installation, bucket: Path) -> None:
     assert f"Others may read {bucket}" in first("doctor", status=1).out
     bucket.rename(bucket.with_name("away"))
     said = first("doctor", status=1).out
-    assert f"No recording gets into the object store: file://{bucket} is not there." in said
+    assert f"The object store can't be used: there is no file://{bucket}." in said
 
 
 async def test_the_doctor_tells_what_is_not_in_the_store(first: Installation, bucket: Path) -> None:
