@@ -5,13 +5,20 @@ disk is waited for in a thread, on descriptors of its own, so a pen may be close
 """
 
 import asyncio
+import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 from recorder.pen import Pen
 from recorder.threads import to_the_end
+
+log = logging.getLogger(__name__)
+
+TOGETHER: Final = 256
+"""Files that the disk is asked for at once: each takes a descriptor more for as long."""
 
 
 @dataclass(slots=True)
@@ -71,11 +78,13 @@ class Syncing:
         """Ask the disk for all that was written until now, and wait for it."""
         async with self._asking:
             begun = self._clock()
-            due = list(self._due(begun))
-            if due:
-                await self._wait(due, begun)
-            for each in due:
-                self._heard(each, begun)
+            pens = self._unsynced(begun)
+            for start in range(0, len(pens), TOGETHER):
+                due = list(_due(pens[start : start + TOGETHER]))
+                if due:
+                    await self._wait(due, begun)
+                for each in due:
+                    self._heard(each, begun)
 
     async def _wait(self, due: list[_Due], begun: float) -> None:
         """In a thread of its own: nobody else's work is to look like a slow disk."""
@@ -85,12 +94,11 @@ class Syncing:
         finally:
             self._asked = None
 
-    def _due(self, begun: float) -> Iterable[_Due]:
-        for pen in list(self._pens):
-            if pen.unsynced:
-                yield _Due(pen, pen.size, pen.duplicated())
-            else:
+    def _unsynced(self, begun: float) -> list[Pen]:
+        for pen in self._pens:
+            if not pen.unsynced:
                 self._pens[pen] = begun
+        return [pen for pen in self._pens if pen.unsynced]
 
     def _heard(self, due: _Due, begun: float) -> None:
         if due.failure is not None:
@@ -99,6 +107,19 @@ class Syncing:
             due.pen.has(due.size)
         if due.pen in self._pens:
             self._pens[due.pen] = begun
+
+
+def _due(pens: Sequence[Pen]) -> Iterator[_Due]:
+    """Those of them that are still open; where no descriptor is to be had, the others wait."""
+    for number, pen in enumerate(pens):
+        if not pen.unsynced:
+            continue
+        try:
+            descriptor = pen.duplicated()
+        except OSError as error:
+            log.error("%d files wait for the disk: %s", len(pens) - number, error.strerror)
+            return
+        yield _Due(pen, pen.size, descriptor)
 
 
 def _sync(due: list[_Due]) -> None:

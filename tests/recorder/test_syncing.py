@@ -117,3 +117,39 @@ async def test_a_pen_may_be_closed_while_the_disk_is_asked(tmp_path: Path, disk:
 def opened_here() -> set[Path]:
     """The files that this process has open."""
     return {file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
+
+
+async def test_no_descriptor_is_left_for_it(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there was one for is synced, nothing stays open, and the others come with the next."""
+    clock = Clock()
+    syncing = Syncing(clock)
+    pens = [Pen.new(tmp_path / f"{number}.cast") for number in range(5)]
+    syncing.add(*pens)
+    for pen in pens:
+        pen.write(b"x")
+    real, left = os.dup, [1, 1]
+
+    def duplicated(descriptor: int) -> int:
+        if not left:
+            raise OSError(errno.EMFILE, "Too many open files")
+        left.pop()
+        return real(descriptor)
+
+    before = _opened()
+    monkeypatch.setattr(os, "dup", duplicated)
+    clock.seconds += 3
+    await syncing.sync()
+    assert (disk.asked, syncing.behind) == (2, 3)
+    assert _opened() == before
+    monkeypatch.setattr(os, "dup", real)
+    await syncing.sync()
+    assert (disk.asked, syncing.behind) == (5, 0)
+    for pen in pens:
+        pen.close()
+
+
+def _opened() -> int:
+    """How many descriptors this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
