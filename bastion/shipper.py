@@ -24,6 +24,7 @@ from bastion.storing import Storing
 from recorder import RecorderError
 from recorder.adopting import Adopting
 from recorder.errors import StoreAway
+from recorder.objects import PIECE
 from recorder.returned import Returned
 from recorder.shipping import Shipping
 from recorder.spool import Spool
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 ROUND: Final = 2.0
 """Seconds between two rounds of what grows: with what it takes to put it, well below five."""
+
+AT_ONCE: Final = 0.1
+"""Seconds where a round was not enough."""
 
 SOONER: Final = 10.0
 """Seconds at most until a store that is away is given what grows."""
@@ -127,13 +131,17 @@ class Shipper:
 
     async def keep(self) -> None:
         """Ship what is due, again and again."""
-        await self._keep(lambda: self._once(self._work, "shipping", LOOK, LONGEST))
+        await self._keep(lambda: self._once(self._work, "shipping", lambda: LOOK, LONGEST))
 
     async def keep_trailing(self) -> None:
         """Have what grows follow into the store, again and again."""
         if (trailing := self._errands.trailing) is not None:
+
+            def rest() -> float:
+                return AT_ONCE if trailing.behind().size > PIECE else ROUND
+
             work = partial(trailing.run, self._pause)
-            await self._keep(lambda: self._once(work, "trailing", ROUND, SOONER))
+            await self._keep(lambda: self._once(work, "trailing", rest, SOONER))
 
     async def _keep(self, once: Callable[[], Awaitable[float]]) -> None:
         try:
@@ -162,7 +170,7 @@ class Shipper:
             meters.put(metrics.STORE_BEHIND_BYTES, behind.size)
 
     async def _once(
-        self, work: Callable[[], list[str]], what: str, rest: float, most: float
+        self, work: Callable[[], list[str]], what: str, rest: Callable[[], float], most: float
     ) -> float:
         """Do it once; the seconds until it is done again, at most so many if the store is away."""
         try:
@@ -171,14 +179,14 @@ class Shipper:
             return min(await asyncio.to_thread(self.attempts.failed, str(error)), most)
         except (RecorderError, BastionError) as error:
             log.error("%s: %s", what, error)
-            return rest
+            return max(rest(), FIRST)
         except Exception:
             log.exception("%s failed", what)
-            return rest
+            return max(rest(), FIRST)
         for problem in problems:
             log.error("%s", problem)
         await asyncio.to_thread(self.attempts.well)
-        return rest
+        return rest()
 
     def _work(self) -> list[str]:
         problems: list[str] = []
