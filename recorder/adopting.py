@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from recorder import recovery
+from recorder.asciicast import LONGEST_LINE, parse_header
 from recorder.errors import NotAdopted, RecorderError, StoreAway
 from recorder.files import day_directory, sync_directory, write_beside
 from recorder.index import Index
@@ -28,6 +29,7 @@ from recorder.places import Places
 from recorder.recovery import Hold
 from recorder.seal import MANIFEST, SIGNATURE
 from recorder.seals import Seals
+from recorder.sent_reader import session_of
 from recorder.session import EndReason, Session
 from recorder.shelf import Shelf
 from recorder.shipments import Shipments
@@ -130,6 +132,7 @@ class Adopting:
         self._demand_room(sum(map(size_of, files.values())))
         asides = self._joined(session, files, pause)
         try:
+            _demand_own(session, asides)
             self._demand_whole(session, asides)
             self._claim(session)
             self._put_in_place(asides)
@@ -209,6 +212,20 @@ class Adopting:
             aside.rename(path)
         for path in asides:
             sync_directory(path.parent)
+
+
+def _demand_own(session: Session, asides: dict[Path, Path]) -> None:
+    """Both files name their session in the first line, where it is whole. Raises NotAdopted."""
+    for path, aside in asides.items():
+        with aside.open("rb") as file:
+            line = file.readline(LONGEST_LINE)
+        if line.endswith(b"\n") and _named(line, path.suffix) != session.id:
+            raise NotAdopted(f"{path.name} there is another session's")
+
+
+def _named(line: bytes, suffix: str) -> object:
+    """Which session's file begins with this line. Raises CorruptRecording."""
+    return session_of(line) if suffix == ".sent" else parse_header(line).session.get("session")
 
 
 def _is_begun(session: Session) -> bool:

@@ -95,6 +95,14 @@ def bytes_sent(path: Path) -> int:
         return sum(_length(frame) for frame in _frames(file))
 
 
+def session_of(line: bytes) -> int:
+    """Which session a track is of, by its first line. Raises CorruptRecording."""
+    try:
+        return int(orjson.loads(line)["session"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptRecording("the first line is not that of a track of what was sent") from error
+
+
 def _length(frame: _Frame) -> int:
     if frame.kind is FrameKind.DATA:
         return len(frame.content) - TAG_LENGTH

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
-from recorder.errors import OtherBytes, RecordingMissing, StoreAway
+from recorder.errors import CorruptRecording, OtherBytes, RecordingMissing
 from recorder.objects import PIECE, Lying, Objects, piece_name, series_of
 from recorder.plain import ZST, unpacked
 
@@ -44,8 +44,10 @@ class Shelf:
         return series_of(folder, self._objects.listed(folder))
 
     def chunks(self, pieces: Iterable[Lying]) -> Iterator[bytes]:
-        """What these are together. Raises RecordingMissing; and StoreAway where an object has other
-        than the bytes that it was listed with: no more than those reach anybody."""
+        """What these are together; room was made for what the store lists, and no more comes.
+
+        Raises RecordingMissing; CorruptRecording where it gives back more or less than it lists.
+        """
         for piece in pieces:
             left = piece.size
             for chunk in self._objects.read(piece.name):
@@ -54,7 +56,9 @@ class Shelf:
                     break
                 yield chunk
             if left:
-                raise StoreAway(f"{piece.name} is not as large as the store has listed it")
+                raise CorruptRecording(
+                    f"{piece.name} in the object store has not the size it lists"
+                )
 
     def plain_chunks(self, file: str, pieces: Iterable[Lying]) -> Iterator[bytes]:
         """The same, unpacked where the file is compressed. Raises CorruptRecording too."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from recorder.errors import OtherBytes, RecordingMissing
+from recorder.errors import CorruptRecording, OtherBytes, RecordingMissing
 from recorder.index import Index, Wanted
 from recorder.objects import LIVE, PIECE, folder_of, size_of
 from recorder.places import Places
@@ -159,7 +159,7 @@ class Trailing:
                 self._learn(trail)
             for suffix in _SUFFIXES:
                 self._put(trail, suffix, pause)
-        except OtherBytes as error:
+        except (OtherBytes, CorruptRecording) as error:
             trail.refused = True
             self._told(trail.session, str(error))
             return [f"{name} does not go into the store while it grows: {error}"]
@@ -170,15 +170,16 @@ class Trailing:
         return []
 
     def _learn(self, trail: _Trail) -> None:
-        """What was put before this process began, by whom it may be. Raises OtherBytes."""
+        """What was put before this process began, by whom it may be. Raises OtherBytes,
+        CorruptRecording."""
         files = self._shelf.files(trail.folder)
         for suffix in _SUFFIXES:
             file = self._file(trail, suffix)
             pieces = files.get(file.name, [])
             with file.open("rb") as lying:
-                same = all(lying.read(len(chunk)) == chunk for chunk in self._shelf.chunks(pieces))
-                if not same or lying.tell() != size_of(pieces):
-                    raise OtherBytes(f"the store has other bytes in {trail.folder}/{file.name}")
+                for chunk in self._shelf.chunks(pieces):
+                    if lying.read(len(chunk)) != chunk:
+                        raise OtherBytes(f"the store has other bytes in {trail.folder}/{file.name}")
             trail.at[suffix] = size_of(pieces)
         trail.known = True
 

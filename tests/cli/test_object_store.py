@@ -340,6 +340,34 @@ async def test_one_machine_recovers_what_several_could(
         assert other.index.find()[0].recording.sealed
 
 
+async def test_parts_of_another_session_are_not_sealed_as_this_one(
+    first: Installation, second: Installation, bucket: Path
+) -> None:
+    """Whoever writes in the store lays one's parts where another's were."""
+    with first.services() as one, second.services() as other:
+        runner = present(one)
+        for what in (b"harmless\r\n", b"guilty\r\n"):
+            (await one.archive.begin(session(Kind.EXEC, "uptime"))).shown(what)
+        followed(one)
+        rows = {row.name: row for row in other.index.find()}
+        innocent, guilty = (
+            bucket / rows[name].recording.path.removesuffix(".cast") / "live"
+            for name in ("S-1", "S-2")
+        )
+        for file in list(guilty.iterdir()):
+            file.unlink()
+        for file in innocent.iterdir():
+            (guilty / file.name.replace("S-1", "S-2")).write_bytes(file.read_bytes())
+        present(other)
+        lost(other, runner)
+        said = sorted(adopted(other))
+        assert said[0].startswith("S-1 was recovered from the store: ")
+        assert said[1] == (
+            "S-2 can't be recovered from the store: S-2.cast there is another session's"
+        )
+        assert [row.name for row in other.index.find() if row.recording.sealed] == ["S-1"]
+
+
 def content(file: Path) -> bytes:
     return file.read_bytes()
 

@@ -140,7 +140,7 @@ async def test_a_store_that_never_ends_does_not_fill_the_disk(
     [session] = await place.recorded()
     port.later()
     other = port.elsewhere(tmp_path / "other")
-    with pytest.raises(CorruptRecording, match="is not what was sealed"):
+    with pytest.raises(CorruptRecording, match="has not the size it lists"):
         other.archive.open(port.row(session))
     assert store.given <= 2000
     assert list(other.fetched.rglob("*S-1*")) == []

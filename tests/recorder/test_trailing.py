@@ -132,7 +132,7 @@ def test_a_store_that_lists_more_than_it_has_is_told_of(following: Following) ->
     following.trailing.run()
     following.memory.lists_more = 1000
     [said] = following.begun().run()
-    assert "the store has other bytes in " in said
+    assert "in the object store has not the size it lists" in said
     assert len(following.told) == 1
 
 
