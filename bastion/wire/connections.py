@@ -59,14 +59,14 @@ def shared_options(**more: object) -> dict[str, object]:
     }
 
 
-QUESTIONS = 4
+QUESTIONS = 3
 """How often a peer is asked whether it is there, before it is taken for dead."""
 
 
 def answering(dead: float) -> dict[str, object]:
     """For asyncssh's options: a peer that has said nothing for `dead` seconds, though it was asked,
     is gone. The kernel is told the same (`PacketRoad`)."""
-    return {"keepalive_interval": dead / QUESTIONS, "keepalive_count_max": QUESTIONS - 1}
+    return {"keepalive_interval": dead / (QUESTIONS + 1), "keepalive_count_max": QUESTIONS}
 
 
 def silent(error: Exception | None) -> bool:

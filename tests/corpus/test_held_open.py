@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bastion.limits import Limit
 from recorder import EndReason
-from tests.corpus.world import served, target_for, told_of_limits, until
+from tests.corpus.world import commands, served, target_for, told_of_limits, until
 
 
 async def test_a_shell_in_which_nothing_moves_is_warned_and_ends(
@@ -35,6 +35,22 @@ async def test_a_shell_in_which_nothing_moves_is_warned_and_ends(
             assert reasons[0] is EndReason.IDLE
             assert reasons[1] is None
     assert told_of_limits(home)[0] == ("alice", "127.0.0.1", "idle", 1)
+
+
+async def test_a_guided_prompt_at_which_nobody_types_ends(template: Path, tmp_path: Path) -> None:
+    """It is no session, and holds a place all the same."""
+    async with served(template, tmp_path / "home", idle="1s") as world, target_for(world):
+        alice = world.contractor(allows=commands("echo hello"))
+        async with world.jump(alice) as inner:
+            prompt = await inner.create_process(term_type="xterm")
+            prompt.stdin.write("echo hello\r")
+            async with asyncio.timeout(6):
+                shown = await prompt.stdout.read()
+            assert "hello\r\n" in shown
+            assert "bastion: nothing has moved here for 1s; this session is over." in shown
+            assert prompt.exit_status == 255
+        assert world.reached(Limit.IDLE) == 1
+        assert [each.end_reason for each in world.sessions] == [EndReason.CLOSED]
 
 
 async def test_a_client_that_says_nothing_any_more_is_gone(template: Path, tmp_path: Path) -> None:

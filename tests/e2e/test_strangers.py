@@ -212,6 +212,50 @@ async def gone(gate: Bastion, stopped: list[Running]) -> None:
         assert numbers == list(range(1, len(numbers) + 1))
 
 
+async def test_a_target_that_does_not_answer_any_more(gate: Bastion, bob: Contractor) -> None:
+    """Its sshd stands still in the middle of a session: that is lost, and says so."""
+    async with bob.jumping("echo begun; kill -STOP $PPID; sleep 60") as lost:
+        await lost.stdout.expect("begun\n")
+        await lost.stderr.expect("bastion: the connection to the target was lost.")
+        assert await lost.wait() == 255
+    async with asyncio.timeout(10):
+        while (await gate.rows("sessions"))[0]["end_reason"] is None:
+            pass
+    assert (await gate.rows("sessions"))[0]["end_reason"] == "lost"
+    assert (await bob.jump("echo hello")).out == "hello\n"
+
+
+async def test_sessions_are_counted_across_workers(gate: Bastion, bob: Contractor) -> None:
+    """Of ten at once as many begin as may, whichever worker each comes to; and then again."""
+    gate.stop()
+    settings = gate.home / "bastion.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("[limits]\n", "[limits]\nsessions_per_user = 4\n"))
+    gate.start(workers=2)
+    for _ in range(2):
+        async with AsyncExitStack() as stack:
+            begun = [await stack.enter_async_context(bob.jumping(COUNTING)) for _ in range(10)]
+            async with asyncio.TaskGroup() as group:
+                answers = [group.create_task(answer(each)) for each in begun]
+            assert sum(each.result() for each in answers) == 4
+            assert len(await gate.rows("sessions", "--live")) == 4
+        async with asyncio.timeout(10):
+            while await gate.rows("sessions", "--live"):
+                pass
+    assert await met(gate, "sessions_per_user") == 12
+
+
+async def answer(session: Running) -> bool:
+    """Whether it has begun; else it was said why not."""
+    async with asyncio.timeout(15):
+        while not session.stdout.seen:
+            if b"as many sessions open as you may, 4; end one first." in session.stderr.seen:
+                assert await session.wait() == 254
+                return False
+            await asyncio.sleep(0.02)
+    return True
+
+
 async def test_floods_whose_readers_stall(gate: Bastion, bob: Contractor) -> None:
     """`yes` to a pipe that nobody reads: it waits for longer than somebody may be silent, and costs
     its windows and no more; then it goes on where it was, and nothing of it is missing."""
