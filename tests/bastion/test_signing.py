@@ -31,6 +31,7 @@ from bastion.signing.limits import Limits
 from bastion.signing.pace import RESERVE, Pace
 from bastion.signing.serials import LEAP, WINDOW, Serials
 from bastion.store.copying import GAP
+from cli.backup.members import NAMESPACE as BACKUP
 from cli.evidence.facts import NAMESPACE as EVIDENCE
 from tests.bastion.signers import Running
 from tests.bastion.test_certificates import ALICE, CA
@@ -123,6 +124,7 @@ def test_what_the_bastion_asks_for_is_signed() -> None:
     own = {"key_id": "host bastion", "principals": ("bastion", "127.0.0.1")}
     assert refused(Which.HOST_CA, host(**own, valid_before=NOW + timedelta(days=3650))) == ""
     assert EVIDENCE == judge.EVIDENCE
+    assert BACKUP == judge.BACKUP
 
 
 DAY = timedelta(days=1)

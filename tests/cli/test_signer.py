@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from bastion.config import Settings
+from bastion.home import Home
 from bastion.signing.limits import Limits
 from bastion.signing.vault import Place
+from recorder.age import generate
 from tests.bastion.signers import Running
 from tests.cli.desks import KEY, Installation, free_port
 
@@ -196,3 +198,19 @@ def test_keys_are_changed_there_and_the_home_follows(
         services.sealer.seal()
     kinds = [finding["level"] for finding in admin("doctor", "--offline", "--json").json]
     assert "wrong" not in kinds
+
+
+def test_a_backup_is_sealed_by_it_and_has_none_of_its_keys(
+    admin: Installation, signer: Running, tmp_path: Path
+) -> None:
+    """What is restored asks it too, for it alone has them."""
+    identity, recipient = generate()
+    (tmp_path / "key").write_text(identity)
+    file, new = str(tmp_path / "copy"), Installation.at(Home(tmp_path / "new"))
+    said = admin("backup", "-o", file, "--to", recipient).err
+    assert "The CAs' keys are with the signer, and not in it" in said
+    new("restore", file, "--identity", str(tmp_path / "key"))
+    assert "host" in private(new.home.keys)
+    assert not {"user_ca", "target_ca", "host_ca", "seal"} & private(new.home.keys)
+    new("audit", "seal")
+    new("audit", "verify")

@@ -163,6 +163,7 @@ async def test_a_home_is_backed_up_lost_and_restored(
     assert (await own.rows("sessions"))[0]["id"] == "S-1000003"
 
 
+@pytest.mark.faults
 async def test_what_is_done_on_other_days(
     own: Bastion, on_call: OnCall, alice: Contractor, sshd: Sshd
 ) -> None:
