@@ -22,6 +22,7 @@ from recorder.session import Session
 RETURNED: Final = ".returned"
 """What follows the name of a file that is not what was sealed of a session elsewhere."""
 
+_PAGE = 200
 _CAST = re.compile(r"S-(?P<number>[0-9]{1,18})(-[0-9]{1,2})?\.cast", re.ASCII)
 _SUFFIXES = (".cast", ".sent")
 
@@ -58,13 +59,18 @@ class Returned:
     def _found(self) -> Iterator[tuple[Session, Kept, Manifest]]:
         """Recordings that lie here without their seal, which was made on another machine."""
         for day in sorted(self._directory.glob("[0-9]*/[0-9]*/[0-9]*")):
-            for session in self._index.read(_unsealed(day)).values():
-                kept = None if session is None or session.live else self._seals.of(session.id)
-                if session is None or kept is None:
+            for session in self._read(_unsealed(day)):
+                kept = None if session.live else self._seals.of(session.id)
+                if kept is None:
                     continue
                 manifest = read_manifest(kept.manifest)
                 if manifest.node != self._node:
                     yield session, kept, manifest
+
+    def _read(self, numbers: list[int]) -> Iterator[Session]:
+        for start in range(0, len(numbers), _PAGE):
+            read = self._index.read(numbers[start : start + _PAGE])
+            yield from (session for session in read.values() if session is not None)
 
     def _put_aside(self, session: Session, kept: Kept, manifest: Manifest, path: Path) -> list[str]:
         sealed = manifest.part(".cast")
@@ -84,11 +90,11 @@ class Returned:
         return [f"{session.name} was recovered elsewhere: {why}; {path.name}{RETURNED} keeps it"]
 
 
-def _unsealed(day: Path) -> set[int]:
+def _unsealed(day: Path) -> list[int]:
     names = {file.name for file in day.iterdir()}
     found = (match for name in names if (match := _CAST.fullmatch(name)))
-    return {
+    return sorted(
         int(match["number"])
         for match in found
         if match.string.removesuffix(".cast") + MANIFEST not in names
-    }
+    )

@@ -23,6 +23,7 @@ from recorder.stored import Stored
 from recorder.tombstones import Tombstones
 from recorder.verify import Finding
 
+_PAGE = 200
 _MANIFEST = re.compile(r"S-(?P<number>[0-9]{1,18})(-[0-9]{1,2})?\.manifest", re.ASCII)
 
 
@@ -79,13 +80,17 @@ class Spool:
         """What lies here tells which: the database knows of all machines' recordings."""
         before = None if self._keep is None else self._now() - self._keep
         for day in sorted(self._directory.glob("[0-9]*/[0-9]*/[0-9]*")):
-            found = filter(None, (_MANIFEST.fullmatch(file.name) for file in day.iterdir()))
-            for session in self._index.read({int(match["number"]) for match in found}).values():
-                if session is None:
-                    continue
+            for session in self._sealed(day):
                 left = session.recording.let_go_at is not None and self._is_left(session)
                 if left or _is_due(session, before):
                     yield session
+
+    def _sealed(self, day: Path) -> Iterator[Session]:
+        found = filter(None, (_MANIFEST.fullmatch(file.name) for file in day.iterdir()))
+        numbers = sorted({int(match["number"]) for match in found})
+        for start in range(0, len(numbers), _PAGE):
+            read = self._index.read(numbers[start : start + _PAGE])
+            yield from (session for session in read.values() if session is not None)
 
     def _let_go(self, session: Session, pause: Callable[[], object]) -> list[str]:
         if problems := self._unsound(session, pause):

@@ -13,6 +13,7 @@ from bastion.events import Happened, What
 from bastion.stewarding import shipping_parts
 from recorder import EndReason, Kind, Session
 from recorder.errors import NotAdopted, NotLetGo, StoreAway
+from recorder.indexing import Indexer
 from recorder.session import Shipment
 from tests.bastion.worlds import ROOT
 from tests.cli.desks import Installation
@@ -55,11 +56,12 @@ def second(first: Installation, furnishings: Installation, tmp_path: Path) -> In
     return other
 
 
-def ship(services: Services) -> list[str]:
+def ship(services: Services, compaction: str | None = "kept") -> list[str]:
     """All that is over, as the service does it by and by."""
     assert services.storing.shelf is not None
-    with services.store.write() as connection:
-        connection.exec_driver_sql("UPDATE sessions SET compaction = 'kept'")
+    if compaction is not None:
+        with services.store.write() as connection:
+            connection.exec_driver_sql("UPDATE sessions SET compaction = ?", (compaction,))
     return shipping_parts(services).shipping(services.storing.shelf).run()
 
 
@@ -84,6 +86,47 @@ async def test_any_machine_shows_what_one_has_recorded(
         names = {name.rpartition("/")[2] for name in pack.getnames()}
     assert {f"S-1{suffix}" for suffix in WHOLE} <= names
     assert not list((second.home.recordings).rglob("S-*"))
+
+
+async def test_what_another_has_recorded_is_found_by_its_text(
+    first: Installation, second: Installation
+) -> None:
+    """As soon as the store has it; it is in nobody's way until then."""
+    with first.services() as services:
+        present(services)
+        await recorded(services.archive, Kind.EXEC, "uptime")
+        with second.services() as other:
+            indexer = Indexer(
+                *(other.index, other.archive, other.texts, other.transcripts), clock=lambda: 0.0
+            )
+            indexer.turn()
+            assert "hello" not in second("search", "hello", status=None).out
+            assert ship(services) == []
+            while indexer.turn():
+                pass
+            assert "hello" in second("search", "hello").out
+
+
+async def test_what_is_encrypted_stays_so_in_the_store(
+    first: Installation, second: Installation, bucket: Path
+) -> None:
+    """Nothing plain of it is there; whoever has the identity reads it on any machine."""
+    for each in (first, second):
+        settings = each.home.settings
+        settings.write_text(
+            settings.read_text().replace("[recording]\n", "[recording]\nencrypt = true\n")
+        )
+    with first.services() as services:
+        await recorded(services.archive, Kind.EXEC, "uptime")
+        [row] = services.index.find()
+        assert ship(services, compaction=None) == []
+    names = [".cast.zst.age", ".manifest", ".manifest.sig", ".sent"]
+    assert objects_of(bucket, row) == [f"S-1{suffix}" for suffix in names]
+    assert "is encrypted to the auditors" in second("transcript", "S-1", status=1).err
+    identity = ("--identity", str(first.home.auditor))
+    assert "hello" in second("transcript", "S-1", *identity).out
+    assert "Nothing was changed" in second("verify", "S-1", *identity).out
+    assert "nothing was changed" in second("verify", "--all").out
 
 
 async def test_what_the_store_has_changed_is_found_anywhere(

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder import Index, Session
-from recorder.errors import StoreAway
+from recorder import CorruptRecording, Index, Session
 from recorder.places import Places
 from recorder.session import Shipment
 from recorder.shelf import Shelf
@@ -121,7 +120,7 @@ async def test_a_store_that_never_ends_fills_no_disk(port: Port, tmp_path: Path)
             yield bytes(1000)
 
     port.memory.read = endless  # type: ignore[assignment, method-assign]
-    with pytest.raises(StoreAway, match="is not as large as the store has listed it"):
+    with pytest.raises(CorruptRecording, match="has not the size it lists"):
         other.archive.open(port.row(session))
     assert taken <= len(whole) + 1000
     assert not list(other.fetched.rglob("S-*"))
