@@ -14,6 +14,7 @@ from bastion.signing.client import SignerClient
 from bastion.signing.comparing import Comparison, Found
 from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
+from cli.output import printable
 from cli.verb import Verb
 
 _COLUMNS = ("line", "at", "ca", "serial", "what", "for", "forced", "until")
@@ -86,7 +87,8 @@ def verify(desk: Desk, *, books: Sequence[Path], json: bool) -> None:
 
 def _say(desk: Desk, comparison: Comparison, found: Sequence[Found]) -> None:
     for each in found[:MOST]:
-        desk.output.line(f"{desk.output.styled(each.difference, 'red')}: {each.what}")
+        what = printable(each.what)
+        desk.output.line(f"{desk.output.styled(each.difference, 'red')}: {what}")
     if len(found) > MOST:
         desk.output.note("There is more; mend this first.")
     elif not found:

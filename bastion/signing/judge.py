@@ -153,7 +153,8 @@ def _judge_target(order: Order, limits: Limits, now: datetime) -> None:
         plain = not order.pty and not order.forwarding and tried["host"] == host
         _demand(plain and order.force_command == CHECKED, "more than a look at the clock for that")
         return
-    _demand(used is not None, "for a target without naming a connection, a user and a grant")
+    known = used is not None and _is_user(used["user"])
+    _demand(known, "for a target without naming a connection, a user and a grant")
     if order.force_command is None:
         _demand(limits.target.may_have_shell(login), f"a shell for {login}")
     if order.forwarding:
@@ -176,15 +177,20 @@ def _judge_user(order: Order, limits: Limits, now: datetime) -> None:
     _demand(order.kind is For.USER and order.serial > 0, "that by the user CA")
     _demand(order.force_command is None and not order.sources, "options by the user CA")
     user = order.principals[0]
-    try:
-        known = user_name(user) == user
-    except BadInput:
-        known = False
     own = (user, f"C-{order.serial}")
-    _demand(known and order.principals == own, "for other principals than a user and a serial")
+    _demand(
+        _is_user(user) and order.principals == own, "for other principals than a user and a serial"
+    )
     _demand(order.key_id == " ".join(own), "a user's certificate under another name")
     _demand(now - SLACK <= order.valid_after, "a certificate that began before")
     _demand_times(order, now, limits.user.lifetime)
+
+
+def _is_user(name: str) -> bool:
+    try:
+        return user_name(name) == name
+    except BadInput:
+        return False
 
 
 def _judge_host(order: Order, bench: Bench, now: datetime) -> None:

@@ -142,6 +142,8 @@ REFUSED: dict[str, tuple[Which, dict[str, object]]] = {
     ),
     "a shell for a login without": (Which.TARGET_CA, {"principals": ("backup", "backup@web-1")}),
     "a shell for no grant": (Which.TARGET_CA, {"key_id": "C-31 alice"}),
+    "nobody's name": (Which.TARGET_CA, {"key_id": "C-31 \x1b[2J G-7"}),
+    "a name that a log ends at": (Which.TARGET_CA, {"key_id": "C-31 alice\0mallory G-7"}),
     "a command to look": (Which.TARGET_CA, {"key_id": "check web-1", "force_command": "id"}),
     "a shell to look": (Which.TARGET_CA, {"key_id": "check web-1"}),
     "a look elsewhere": (

@@ -1,5 +1,6 @@
 """The signer's verbs: moving keys to it, what it has signed, changing keys there."""
 
+import json
 import os
 import stat
 import tempfile
@@ -11,6 +12,7 @@ import pytest
 
 from bastion.config import Settings
 from bastion.home import Home
+from bastion.signing.book import NOTHING
 from bastion.signing.limits import Limits
 from bastion.signing.vault import Place
 from recorder.age import generate
@@ -155,6 +157,16 @@ def test_the_log_and_the_ledger_are_compared(admin: Installation, signer: Runnin
     assert {each["difference"] for each in found["findings"]} == {"changed"}
     missing = admin("signer", "verify", "--book", str(stranger.with_name("none")), status=2)
     assert "can't be read as a book" in missing.err
+
+
+def test_a_book_says_nothing_to_a_terminal(admin: Installation, signer: Running) -> None:
+    """Whoever had something signed chose some of its words; another machine's book is a file."""
+    stranger = signer.place.directory.with_name("other.jsonl")
+    line = {"n": 1, "at": "2026-11-23T12:00:00Z", "ca": "user_ca", "serial": 9, "sha256": "a" * 64}
+    stranger.write_text(json.dumps({**line, "what": "\x1b[2J", "before": NOTHING}) + "\n")
+    said = admin("signer", "verify", "--book", str(stranger), status=1)
+    assert "\\x1b[2J" in said.out
+    assert "\x1b" not in said.out + said.err
 
 
 def test_a_revocation_list_is_judged_by_what_the_signer_signs(
