@@ -18,6 +18,7 @@ from bastion.runners import Roll, RollCall
 from bastion.store import Store
 from bastion.store.journal import Journal
 from recorder import Archive, Index, Session
+from recorder.unbegun import YOUNG
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Recovering:
         self._presence = presence
         self._now = now
         self._call = RollCall(store.chain.node)
+        self._look_again = 0.0
 
     async def everything(self) -> None:
         """At a start: also what was left open before processes had names."""
@@ -56,6 +58,13 @@ class Recovering:
         roll = await asyncio.to_thread(self._roll)
         if roll.gone or roll.lost:
             await self._recover(roll)
+        if self._look_again and time.monotonic() > self._look_again:
+            self._look_again = 0.0
+            await self._remove_unbegun()
+
+    async def _remove_unbegun(self) -> None:
+        for name in await self._archive.remove_unbegun():
+            log.warning("%s is removed: its process was gone before it began", name)
 
     def _roll(self) -> Roll:
         """Rows first, then locks: whoever has a row had a lock before."""
@@ -71,6 +80,7 @@ class Recovering:
         for sentence in await self._archive.recover_lost(roll.gone):
             log.warning("%s", sentence)
         await asyncio.to_thread(self._close, roll)
+        self._look_again = time.monotonic() + 2 * YOUNG
 
     def _ended(self) -> frozenset[str]:
         return self._store.ended_runners(self._index.runners())

@@ -57,6 +57,7 @@ from recorder.session import (
 from recorder.syncing import Syncing
 from recorder.threads import Later, to_the_end
 from recorder.told import files_told
+from recorder.unbegun import remove_unbegun
 
 log = logging.getLogger(__name__)
 
@@ -219,6 +220,10 @@ class Archive:
         return await to_the_end(
             lambda: recovery.recover_lost(self._directory, self._index, self._hold, runners)
         )
+
+    async def remove_unbegun(self) -> list[str]:
+        """Remove what a process has left that died while it began a recording; see `unbegun`."""
+        return await asyncio.to_thread(remove_unbegun, self._directory, self._index, self._now())
 
     async def seal_pending(self) -> list[str]:
         """Seal what is over and is not sealed yet; sentences for what can't be.
