@@ -30,6 +30,9 @@ PATIENCE: Final = "10s"
 LONG: Final = "60s"
 """For one that carries some megabytes."""
 
+SOON: Final = "20s"
+"""For one that carries as much, and that somebody should hear of soon if it can't."""
+
 CHUNK: Final = 256 * 1024
 """Bytes that are read at once."""
 

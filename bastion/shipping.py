@@ -144,6 +144,6 @@ def shipper(parts: Parts, keep: timedelta | None, *, trails: bool) -> Shipper | 
         spool=parts.spool(stored, keep),
         adopting=parts.adopting(shelf),
         returned=parts.returned(),
-        trailing=parts.trailing(shelf) if trails else None,
+        trailing=parts.trailing(parts.storing.live or shelf) if trails else None,
     )
     return Shipper(errands, parts.storing, parts.journal, now=parts.now, actor=parts.service)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bastion.objects import Bucket, ObjectStore
+from bastion.objects import SOON, Bucket, ObjectStore
 from recorder import Seals
 from recorder.clearing import Clearing
 from recorder.fetched import Fetched
@@ -20,13 +20,17 @@ from recorder.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class Storing:
-    """`shelf`, `stored` and `clearing` are None where there is no store."""
+    """`live` is the shelf for what grows: it does not wait for long.
+
+    All but the first two are None where there is no store.
+    """
 
     shipments: Shipments
     places: Places
     shelf: Shelf | None = None
     stored: Stored | None = None
     clearing: Clearing | None = None
+    live: Shelf | None = None
 
 
 def storing(
@@ -48,4 +52,11 @@ def storing(
     shelf = Shelf(ObjectStore(bucket))
     copies = Fetched(fetched, shelf, seals, limit=limit, floor=floor)
     places = Places(recordings, copies, elsewhere)
-    return Storing(shipments, places, shelf, Stored(shelf), Clearing(shelf, places))
+    return Storing(
+        shipments,
+        places,
+        shelf,
+        Stored(shelf),
+        Clearing(shelf, places),
+        live=Shelf(ObjectStore(bucket, SOON, tries=1)),
+    )

@@ -129,9 +129,11 @@ class Adopting:
         stem = folder.rpartition("/")[2]
         if f"{stem}.cast" not in files:
             raise NotAdopted("the store has nothing of it")
-        self._demand_room(sum(map(size_of, files.values())))
-        asides = self._joined(session, files, pause)
+        asides: dict[Path, Path] = {}
         try:
+            for path, aside, pieces in self._wanted(session, files):
+                asides[path] = aside
+                self._fetch(aside, pieces, pause)
             _demand_own(session, asides)
             self._demand_whole(session, asides)
             self._claim(session)
@@ -158,19 +160,20 @@ class Adopting:
             for suffix, text in ((SIGNATURE, kept.signature), (MANIFEST, kept.manifest)):
                 write_beside(stem.with_name(stem.name + suffix), text.encode())
 
-    def _joined(
-        self, session: Session, files: dict[str, list[Lying]], pause: Callable[[], object]
-    ) -> dict[Path, Path]:
-        """The files that it is to have, and where what the store has of each lies meanwhile."""
+    def _wanted(
+        self, session: Session, files: dict[str, list[Lying]]
+    ) -> Iterator[tuple[Path, Path, list[Lying]]]:
+        """The files that it is to have, where what the store has of each lies meanwhile, and that.
+
+        Raises NotAdopted, OSError.
+        """
         day_directory(self._directory, session.started_at)
+        self._demand_room(sum(map(size_of, files.values())))
         place = self._directory / folder_of(session)
-        found: dict[Path, Path] = {}
         for suffix in _SUFFIXES:
             path = place.with_name(place.name + suffix)
             if path.name in files:
-                found[path] = path.with_name(path.name + ASIDE)
-                self._fetch(found[path], files[path.name], pause)
-        return found
+                yield path, path.with_name(path.name + ASIDE), files[path.name]
 
     def _fetch(self, aside: Path, pieces: list[Lying], pause: Callable[[], object]) -> None:
         aside.unlink(missing_ok=True)

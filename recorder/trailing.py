@@ -86,6 +86,7 @@ class Trailing:
         """One round; sentences on what can't be followed. Raises StoreAway, IndexUnavailable: then
         what is left is for the next."""
         self._take_up()
+        self._note(self._trails.values())
         problems: list[str] = []
         due = [each for each in self._trails.values() if self._grown(each)]
         try:
