@@ -23,7 +23,7 @@ from recorder.errors import NotAdopted, RecorderError, StoreAway
 from recorder.files import day_directory, sync_directory, write_beside
 from recorder.index import Index
 from recorder.manifest import read_manifest
-from recorder.mend import measured
+from recorder.mend import measured, still_written
 from recorder.objects import LIVE, Lying, folder_of, size_of
 from recorder.places import Places
 from recorder.recovery import Hold
@@ -123,6 +123,8 @@ class Adopting:
     def _adopt(self, session: Session, pause: Callable[[], object]) -> str:
         folder = folder_of(session)
         if self._places.is_here(session):
+            if still_written(self._directory / session.recording.path):
+                raise NotAdopted("somebody is writing it")
             self._claim(session)
             return self._settled(session, session.recording.size)
         files = self._shelf.files(f"{folder}/{LIVE}")

@@ -37,7 +37,7 @@ from recorder.manifest import Held, Part, manifest_of, read_manifest, read_part,
 from recorder.mend import measured
 from recorder.plain import plain_path
 from recorder.seals import Kept, Prefix, Seals
-from recorder.session import Compaction, Session, session_name
+from recorder.session import Compaction, EndReason, Session, session_name
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,8 @@ class Sealing:
             raise NotSealed(f"{session_name(session)} is not over: it is not sealed")
         if found.runner and self._elsewhere(found.runner):
             raise NotSealed("another machine has recovered it")
+        if found.end_reason is EndReason.LOST and found.recording.sha256 is None:
+            raise SomebodyIsAtIt("it was taken for lost, and nobody has closed its recording yet")
         if self._covering is None:
             return self._sealed(found)
         with self._covering.alone_with(self._directory / found.recording.path):
