@@ -30,6 +30,7 @@ from bastion.store import Store
 from bastion.store.inbox import Inbox
 from bastion.store.journal import Journal
 from bastion.store.keeping import Keeping
+from bastion.store.places import is_server
 from bastion.store.watchers import Watchers
 from bastion.storing import Storing, storing
 from bastion.upstream import Connector
@@ -40,6 +41,8 @@ from recorder.fts import SqliteTexts
 from recorder.inspection import Inspection
 from recorder.redaction import Redaction, Redactor
 from recorder.removal import Removal
+from recorder.shared_texts import SharedTexts
+from recorder.texts import Texts
 from recorder.tombstones import Tombstones
 
 log = logging.getLogger(__name__)
@@ -67,7 +70,7 @@ class Services:
     storing: Storing
     sealing: Sealing
     transcripts: Transcripts
-    texts: SqliteTexts
+    texts: Texts
     arrears: Arrears
     access: Access
     approving: Approving
@@ -90,7 +93,7 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
     """
     settings = settings or Settings.read(home)
     store = Store.open(settings.database_url(home), node=settings.node or None)
-    texts = SqliteTexts(home.texts)
+    texts = _texts(settings, home, store)
     signer = signer_of(settings)
     try:
         authority = authority_of(home, signer)
@@ -202,6 +205,13 @@ def authority_of(home: Home, signer: SignerClient | None) -> Authority:
     Raises Misconfigured.
     """
     return Authority.load(home.keys, None if signer is None else signer.signer)
+
+
+def _texts(settings: Settings, home: Home, store: Store) -> Texts:
+    """One text index for all who share a database; else one of this home's own."""
+    if is_server(settings.database_url(home)):
+        return SharedTexts(store.database, store.chain.node)
+    return SqliteTexts(home.texts)
 
 
 def _covering(recording: RecordingSettings) -> Covering | None:

@@ -9,7 +9,7 @@ until it is gone.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -36,7 +36,9 @@ from bastion.revocation import Revocation, RevocationKeeper
 from bastion.shipper import Shipper
 from bastion.shipping import Parts, shipper
 from bastion.store.outbox import Outbox
+from bastion.store.places import is_server
 from bastion.telling import Teller
+from recorder import Session
 from recorder.compacting import Compacting
 from recorder.indexing import Indexer
 from recorder.space import Space
@@ -213,6 +215,21 @@ def shipping_parts(services: Services) -> Parts:
     )
 
 
+def _recorded_here(services: Services) -> Callable[[Session], bool]:
+    """Whose transcripts are made here: several machines have one text index, and each its part."""
+    store, nodes = services.store, dict[str, str | None]()
+
+    def mine(session: Session) -> bool:
+        runner = session.runner
+        if runner is None or not is_server(services.settings.database.url):
+            return True
+        if runner not in nodes:
+            nodes[runner] = store.node_of_runner(runner)
+        return nodes[runner] in (None, store.chain.node)
+
+    return mine
+
+
 def _indexing(services: Services) -> Indexing:
     rests = Rests()
     indexer = Indexer(
@@ -223,6 +240,7 @@ def _indexing(services: Services) -> Indexing:
         clock=time.monotonic,
         rest=rests.rest,
         shows=in_plain(services.settings.recording.encrypt),
+        mine=_recorded_here(services),
     )
     return Indexing(
         indexer, rests, Space(services.home.directory, services.settings.recording.marks)

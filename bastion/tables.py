@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from recorder.index_tables import Moment
 
-SCHEMA = "0011"
+SCHEMA = "0012"
 """The newest migration (`bastion/migrations/versions`), which this program reads and writes."""
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"

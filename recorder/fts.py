@@ -9,31 +9,24 @@ A file of its own, so that nobody at the doors waits for it, and a copy of the d
 It holds what recordings show: like them, only its owner may read it.
 """
 
-import hashlib
 import os
 import sqlite3
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from recorder.chunks import Chunk, Row, filled, line_of, packed, rows_of, unpacked
+from recorder.chunks import Chunk, filled, packed, unpacked
 from recorder.errors import IndexUnavailable
 from recorder.needle import BETWEEN, Needle, indexed
 from recorder.session import Session
-from recorder.texts import MOST_OF_A_SESSION, Found, Hit, Standing, State, Update, WantedLines
+from recorder.sieve import Search, about_of, milliseconds, whose
+from recorder.texts import Found, Standing, State, Update, WantedLines
 
 VERSION: Final = 1
 """Of what is in the file. A file with another is made anew."""
-
-LOOKED_AT: Final = 3000
-"""Chunks that are read for one search at most."""
-
-PASSED: Final = 100_000
-"""Chunks of sessions with enough hits that are passed over at most."""
 
 PATIENCE: Final = 5.0
 """Seconds to wait for one's turn."""
@@ -42,7 +35,6 @@ STEP: Final = 200
 """Pages that one step of tidying up writes."""
 
 _NEWEST = 2**62
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOST = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 _SCHEMA = """
@@ -132,7 +124,7 @@ class SqliteTexts:
                 return Found()
             first, last = _bounds(connection, wanted)
             rows = connection.execute(_HITS, (_match(needle, wanted), first, last))
-            search = _Search(needle, wanted, limit)
+            search = Search(needle, wanted, limit)
             while not search.over and (some := rows.fetchmany(20)):
                 for session, began, body in some:
                     search.look(session, began, body)
@@ -256,65 +248,6 @@ class SqliteTexts:
             ) from error
 
 
-class _Search:
-    """One search on its way through the chunks, the newest first."""
-
-    def __init__(self, needle: Needle, wanted: WantedLines, limit: int) -> None:
-        self._needle = needle
-        self._wanted = wanted
-        self._limit = limit
-        self._of_each = limit + 1 if wanted.session is not None else MOST_OF_A_SESSION
-        self._hits: list[Hit] = []
-        self._of: Counter[int] = Counter()
-        self._more_in: dict[int, None] = {}
-        self._looked = self._passed = 0
-        self._back_to: datetime | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether there is enough, or it has taken too long."""
-        return len(self._hits) > self._limit or self._back_to is not None
-
-    def look(self, session: int, began: int, body: bytes) -> None:
-        """Look for it in one chunk."""
-        if self.over:
-            return
-        if self._of[session] > self._of_each:
-            self._passed += 1
-        else:
-            self._looked += 1
-            self._in(session, began, rows_of(body))
-        if self._looked >= LOOKED_AT or self._passed >= PASSED:
-            self._back_to = _moment(began)
-
-    def found(self) -> Found:
-        """What was found."""
-        hits = sorted(self._hits, key=lambda hit: (hit.at, hit.line.time), reverse=True)
-        return Found(
-            hits[: self._limit],
-            len(hits) > self._limit,
-            tuple(self._more_in),
-            self._back_to,
-        )
-
-    def _in(self, session: int, began: int, rows: Sequence[Row]) -> None:
-        may_be_in = self._needle.may_be_in
-        for row in reversed([row for row in rows if may_be_in(row[2])]):
-            spans = tuple(self._needle.spans(row[2]))
-            first = min(each[0] for each in rows) if spans else 0.0
-            at = _moment(began) + timedelta(seconds=row[0] - first)
-            if spans and self._is_wanted(at):
-                self._of[session] += 1
-                if self._of[session] > self._of_each:
-                    self._more_in[session] = None
-                    return
-                self._hits.append(Hit(session, at, line_of(row), spans))
-
-    def _is_wanted(self, at: datetime) -> bool:
-        since, until = self._wanted.since, self._wanted.until
-        return (since is None or at >= since) and (until is None or at < until)
-
-
 def _make(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -342,7 +275,7 @@ def _keep(connection: sqlite3.Connection, update: Update) -> None:
         _drop(connection, session.id, "" if update.anew else "AND open")
     connection.execute(
         "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
-        (session.id, standing.state, standing.reason, standing.left_out, _about(session)),
+        (session.id, standing.state, standing.reason, standing.left_out, about_of(session)),
     )
     for chunk in update.chunks:
         _add(connection, session, chunk, is_open=False)
@@ -353,7 +286,7 @@ def _keep(connection: sqlite3.Connection, update: Update) -> None:
 def _add(connection: sqlite3.Connection, session: Session, chunk: Chunk, *, is_open: bool) -> None:
     times = [line.time for line in chunk]
     began, ended = (
-        _milliseconds(session.started_at + timedelta(seconds=each))
+        milliseconds(session.started_at + timedelta(seconds=each))
         for each in (min(times), max(times))
     )
     row = connection.execute(
@@ -363,7 +296,7 @@ def _add(connection: sqlite3.Connection, session: Session, chunk: Chunk, *, is_o
     ).fetchone()
     connection.execute(
         "INSERT INTO words (rowid, text, about) VALUES (?, ?, ?)",
-        (row[0], _words(chunk), _about(session)),
+        (row[0], _words(chunk), about_of(session)),
     )
 
 
@@ -391,36 +324,7 @@ def _match(needle: Needle, wanted: WantedLines) -> str:
     """As FTS5 has it: the words one behind the other, and whose it has to be."""
     words = needle.words.replace('"', '""')
     text = f'text : "{words}"{" *" if needle.goes_on else ""}'
-    return " AND ".join([text, *(f'about : "{each}"' for each in _whose(wanted))])
-
-
-def _whose(wanted: WantedLines) -> Iterator[str]:
-    given = {
-        "user": wanted.user,
-        "host": wanted.host,
-        "login": wanted.login,
-        "grant": wanted.grant,
-        "kind": wanted.kind,
-    }
-    return (_word(name, value) for name, value in given.items() if value is not None)
-
-
-def _about(session: Session) -> str:
-    return " ".join(
-        _word(name, value)
-        for name, value in (
-            ("user", session.user),
-            ("host", session.host),
-            ("login", session.login),
-            ("grant", session.grant),
-            ("kind", session.kind),
-        )
-    )
-
-
-def _word(name: str, value: object) -> str:
-    """A name and a value as one word, whatever is in them."""
-    return hashlib.sha256(f"{name}\0{value}".encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    return " AND ".join([text, *(f'about : "{each}"' for each in whose(wanted))])
 
 
 def _bounds(connection: sqlite3.Connection, wanted: WantedLines) -> tuple[int, int]:
@@ -429,20 +333,12 @@ def _bounds(connection: sqlite3.Connection, wanted: WantedLines) -> tuple[int, i
     if wanted.session is not None:
         asked.append((_OF_SESSION, wanted.session))
     if wanted.since is not None:
-        asked.append((_SINCE, _milliseconds(wanted.since)))
+        asked.append((_SINCE, milliseconds(wanted.since)))
     if wanted.until is not None:
-        asked.append((_UNTIL, _milliseconds(wanted.until)))
+        asked.append((_UNTIL, milliseconds(wanted.until)))
     first, last = 0, _NEWEST
     for statement, value in asked:
         low, high = connection.execute(statement, (value,)).fetchone()
         first = max(first, _NEWEST if low is None else low)
         last = min(last, -1 if high is None else high)
     return first, last
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int((moment - _EPOCH) / timedelta(milliseconds=1))
-
-
-def _moment(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)

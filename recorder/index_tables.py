@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -21,7 +22,9 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    literal_column,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 
 class Moment(TypeDecorator[datetime]):
@@ -177,3 +180,39 @@ Index(
     sqlite_where=is_unfinished,
     postgresql_where=is_unfinished,
 )
+
+# The text index where the database is a server; on SQLite it is a file of its own, and these stay
+# empty. `began` and `ended` are milliseconds since 1970. `words` are `lexemes`.
+searched = Table(
+    "searched",
+    metadata,
+    Column("session", _big, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("left_out", Boolean, nullable=False),
+    Column("node", String(64), nullable=False),
+)
+is_again = searched.c.state == literal_column("'again'")
+Index(
+    "ix_searched_again",
+    *(searched.c.node, searched.c.session),
+    sqlite_where=is_again,
+    postgresql_where=is_again,
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", _big, primary_key=True, autoincrement=True),
+    Column("session", _big, nullable=False),
+    Column("began", _big, nullable=False),
+    Column("ended", _big, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("words", TSVECTOR().with_variant(Text, "sqlite"), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_chunks_session", chunks.c.session)
+Index("ix_chunks_began", chunks.c.began)
+Index("ix_chunks_ended", chunks.c.ended)
+Index("ix_chunks_words", chunks.c.words, postgresql_using="gin")

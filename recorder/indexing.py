@@ -101,7 +101,8 @@ class Indexer:
     """Keeps `texts` up to date with the sessions of `index`. Raises IndexUnavailable.
 
     `clock` gives seconds that never go back. `shows` says whether what a session showed may be
-    kept in plain; of one that is encrypted, only what its rows have is.
+    kept in plain; of one that is encrypted, only what its rows have is. What is not `mine` is left
+    to others who share `texts`.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Indexer:
         clock: Clock,
         rest: Callable[[], object] = lambda: None,
         shows: Callable[[Session], bool] = lambda _: True,
+        mine: Callable[[Session], bool] = lambda _: True,
     ) -> None:
         self._index = index
         self._recordings = recordings
@@ -122,6 +124,8 @@ class Indexer:
         self._clock = clock
         self._rest = rest
         self._shows = shows
+        self._mine = mine
+        self._others: set[int] = set()
         self._followed: dict[int, _Followed] = {}
         self._waiting: dict[int, None] = {}
         self._newest = 0
@@ -143,6 +147,7 @@ class Indexer:
     def _take_up(self, live: Set[int]) -> None:
         """What is new; and, some at once, what was left from before, and is to be made anew."""
         first, after = self._newest == 0, max(0, self._newest - _OVERLAP)
+        self._others = {each for each in self._others if each > after}
         while numbers := self._index.numbers(after, _PAGE):
             for number in self._to_do(numbers):
                 if first and number not in live:
@@ -161,7 +166,8 @@ class Indexer:
     def _to_do(self, numbers: Sequence[int]) -> list[int]:
         known = self._texts.between(numbers[0], numbers[-1])
         open_ = (each for each in numbers if known.get(each, State.GROWING) in _TO_DO)
-        return [each for each in open_ if each not in self._followed and each not in self._waiting]
+        taken = (self._followed, self._waiting, self._others)
+        return [each for each in open_ if not any(each in some for some in taken)]
 
     def _follow(self, number: int) -> None:
         """Take it into work, or let it wait where there is too much of it."""
@@ -225,7 +231,8 @@ class Indexer:
         """Read on in a recording, and say what is new in it."""
         each.due = self._clock() + AGAIN
         each.session = each.session or self._index.get(each.number)
-        if each.session is None:
+        if each.session is None or not self._mine(each.session):
+            self._others.add(each.number)
             self._followed.pop(each.number)
             return None
         try:

@@ -133,3 +133,6 @@ class Texts(Protocol):
 
     def tidy(self) -> bool:
         """A step of taking what was dropped out of the file; whether there is another."""
+
+    def close(self) -> None:
+        """Let go of what is held."""

@@ -40,6 +40,9 @@ class Database(Protocol):
         the first.
         """
 
+    def aside(self) -> AbstractContextManager[Connection]:
+        """A transaction for what nobody decides by; where it can, it keeps no writer waiting."""
+
     def version(self) -> Hashable:
         """A stamp that changes whenever anybody has written."""
 

@@ -75,6 +75,12 @@ class Postgres:
             connection.execute(_TURN)
             yield connection
 
+    @contextmanager
+    def aside(self) -> Iterator[Connection]:
+        """A transaction for what nobody decides by: it keeps no other writer waiting."""
+        with self._writer.connect() as connection, connection.begin():
+            yield connection
+
     def version(self) -> str:
         """A stamp that changes whenever anybody has written; takes a round trip."""
         with self._watch_lock:

@@ -42,6 +42,11 @@ def there(connection: Connection) -> list[Runner]:
     return [_runner(row) for row in connection.execute(statement)]
 
 
+def node_of(connection: Connection, boot: str) -> str | None:
+    """The machine of a process; None for one that was never there."""
+    return connection.execute(select(_r.node).where(_r.boot == boot)).scalar()
+
+
 def ended(connection: Connection, boots: Collection[str]) -> frozenset[str]:
     """Those of `boots` that have ended."""
     statement = select(_r.boot).where(_r.ended_at.is_not(None), _r.boot.in_(boots))

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +55,10 @@ class Sqlite:
         """
         with self._writer.connect() as connection, connection.begin():
             yield connection
+
+    def aside(self) -> AbstractContextManager[Connection]:
+        """As `write`: there is one writer at a time."""
+        return self.write()
 
     def version(self) -> int:
         """A stamp that changes whenever anybody has written. Takes microseconds.

@@ -387,6 +387,11 @@ class Store:
         with self.read() as connection:
             return runners.there(connection)
 
+    def node_of_runner(self, boot: str) -> str | None:
+        """The machine of a process that carried sessions."""
+        with self.read() as connection:
+            return runners.node_of(connection, boot)
+
     def ended_runners(self, boots: Collection[str]) -> frozenset[str]:
         """Those of `boots` that have ended."""
         with self.read() as connection:

@@ -1,4 +1,4 @@
-"""The text index in SQLite: what is kept is found, by whose it is and when; nothing raises."""
+"""The text index, in either database: what is kept is found, by whose it is and when."""
 
 import sqlite3
 import stat
@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from recorder import IndexUnavailable, Kind, Line, Place, Session, Stored
 from recorder.chunks import CHUNK, filled
 from recorder.fts import SqliteTexts
+from recorder.lexemes import lexemes, looked_for
 from recorder.needle import Needle
-from recorder.texts import MOST_OF_A_SESSION, Hit, Standing, State, Update, WantedLines
+from recorder.shared_texts import SharedTexts
+from recorder.texts import MOST_OF_A_SESSION, Hit, Standing, State, Texts, Update, WantedLines
+from tests import postgres
 from tests.recorder.places import MORNING
 
 ANYWHERE = WantedLines()
@@ -55,21 +58,36 @@ def whole(of: Session, *texts: str) -> Update:
 
 
 @pytest.fixture
-def texts(tmp_path: Path) -> Iterator[SqliteTexts]:
+def on_file(tmp_path: Path) -> Iterator[SqliteTexts]:
+    """One in a file."""
     made = SqliteTexts(tmp_path / "search.db")
     yield made
     made.close()
 
 
+@pytest.fixture
+def shared() -> Iterator[SharedTexts]:
+    """One for several machines."""
+    with postgres.recorders() as database:
+        yield SharedTexts(database, "here")
+
+
+@pytest.fixture(params=["on_file", "shared"])
+def texts(request: pytest.FixtureRequest) -> Texts:
+    """One of either kind: the same is found in both."""
+    made: Texts = request.getfixturevalue(request.param)
+    return made
+
+
 def found(
-    texts: SqliteTexts, text: str, wanted: WantedLines = ANYWHERE, limit: int = 100
+    texts: Texts, text: str, wanted: WantedLines = ANYWHERE, limit: int = 100
 ) -> list[tuple[int, str]]:
     """Sessions and lines, in the order in which they are given."""
     hits: Sequence[Hit] = texts.find(Needle(text), wanted, limit=limit).hits
     return [(hit.session, hit.line.text) for hit in hits]
 
 
-def test_a_line_is_found_with_its_time_and_place(texts: SqliteTexts) -> None:
+def test_a_line_is_found_with_its_time_and_place(texts: Texts) -> None:
     """And where in it."""
     told = [Line(192.5, "db=> DROP  TABLE users;"), Line(0, "psql app", Place.COMMAND)]
     texts.write([Update(session(31), WHOLE, [told])])
@@ -80,7 +98,7 @@ def test_a_line_is_found_with_its_time_and_place(texts: SqliteTexts) -> None:
     assert command.line.place is Place.COMMAND
 
 
-def test_it_is_narrowed(texts: SqliteTexts) -> None:
+def test_it_is_narrowed(texts: Texts) -> None:
     """By whose session it is, on which host, as whom, by which grant, of which kind, and when."""
     texts.write(
         [
@@ -106,7 +124,7 @@ def test_it_is_narrowed(texts: SqliteTexts) -> None:
     assert those(WantedLines(until=MORNING)) == those(WantedLines(since=noon + timedelta(9))) == []
 
 
-def test_the_newest_lines_come_first(texts: SqliteTexts) -> None:
+def test_the_newest_lines_come_first(texts: Texts) -> None:
     """No more than were asked for; of each session some."""
     many = [f"error {number}" for number in range(50)]
     texts.write([whole(session(1), *many), whole(session(2, hours=1), *many)])
@@ -118,13 +136,13 @@ def test_the_newest_lines_come_first(texts: SqliteTexts) -> None:
     assert (len(of_one.hits), of_one.more, of_one.more_in) == (50, False, ())
 
 
-def test_words_of_two_lines_are_no_phrase(texts: SqliteTexts) -> None:
+def test_words_of_two_lines_are_no_phrase(texts: Texts) -> None:
     """Nor are those of two chunks."""
     texts.write([whole(session(1), "DROP", "TABLE users", *["x" * 400] * 30, "drop", "table")])
     assert found(texts, "drop table") == []
 
 
-def test_a_live_session_grows(texts: SqliteTexts) -> None:
+def test_a_live_session_grows(texts: Texts) -> None:
     """Its tail is replaced each time; nothing is found twice, nor what is gone from the screen."""
     one, growing = session(1), Standing(State.GROWING)
     texts.write([Update(one, growing, tail=lines("$ sleep", "10 %"), anew=True)])
@@ -136,8 +154,9 @@ def test_a_live_session_grows(texts: SqliteTexts) -> None:
     assert texts.standings([1, 2]) == {1: WHOLE}
 
 
-def test_what_is_forgotten_is_gone_for_good(texts: SqliteTexts, tmp_path: Path) -> None:
+def test_what_is_forgotten_is_gone_for_good(on_file: SqliteTexts, tmp_path: Path) -> None:
     """From the answers at once, from the file when it was tidied up; and it does not come back."""
+    texts = on_file
     secret = "supercalifragilistic"
     others = [whole(session(number), f"common words {number}") for number in range(2, 40)]
     texts.write([whole(session(1), secret, "common words"), *others])
@@ -158,7 +177,7 @@ def test_what_is_forgotten_is_gone_for_good(texts: SqliteTexts, tmp_path: Path) 
     assert secret.encode() not in (tmp_path / "search.db").read_bytes()
 
 
-def test_all_is_made_anew_only_when_asked_for(texts: SqliteTexts) -> None:
+def test_all_is_made_anew_only_when_asked_for(texts: Texts) -> None:
     """Until then it is found as before; what is gone stays so."""
     failed = Standing(State.FAILED, "damaged", left_out=True)
     texts.write([whole(session(1), "one"), Update(session(2), failed, [lines("two")])])
@@ -173,8 +192,9 @@ def test_all_is_made_anew_only_when_asked_for(texts: SqliteTexts) -> None:
     assert texts.between(1, 5) == {1: State.WHOLE, 2: State.AGAIN, 3: State.GONE}
 
 
-def test_the_file_is_private(texts: SqliteTexts, tmp_path: Path) -> None:
+def test_the_file_is_private(on_file: SqliteTexts, tmp_path: Path) -> None:
     """It holds what was shown; so do the files that SQLite has beside it."""
+    texts = on_file
     assert found(texts, "anything") == []
     assert not list(tmp_path.iterdir())
     texts.write([whole(session(1), "secret")])
@@ -182,8 +202,9 @@ def test_the_file_is_private(texts: SqliteTexts, tmp_path: Path) -> None:
     assert modes == {0o600}
 
 
-def test_a_lost_file_is_made_anew(texts: SqliteTexts, tmp_path: Path) -> None:
+def test_a_lost_file_is_made_anew(on_file: SqliteTexts, tmp_path: Path) -> None:
     """One that is damaged, removed, or of another version: it is said once, and then it works."""
+    texts = on_file
     file = tmp_path / "search.db"
     texts.write([whole(session(1), "one")])
     file.unlink()
@@ -221,9 +242,7 @@ def test_a_lost_file_is_made_anew(texts: SqliteTexts, tmp_path: Path) -> None:
     st.lists(st.text(max_size=40), max_size=4),
     st.sampled_from(['"', "NEAR(a b)", "a AND b", "text : x", "^a", "a*", "{x}: y", "a + b", "-a"]),
 )
-def test_a_search_never_raises(
-    texts: SqliteTexts, text: str, shown: list[str], syntax: str
-) -> None:
+def test_a_search_never_raises(texts: Texts, text: str, shown: list[str], syntax: str) -> None:
     """Whatever is looked for: nothing of it is taken for the language of the index."""
     number = 1 + max((hit for hit, _ in found(texts, "marker", limit=1)), default=0)
     kept = [each.text for each in lines(*shown) if each.text.isprintable() and each.text.strip()]
@@ -255,7 +274,7 @@ def test_a_search_never_raises(
     st.data(),
 )
 def test_what_was_shown_is_found_by_its_words(
-    texts: SqliteTexts, shown: list[str], data: st.DataObject
+    texts: Texts, shown: list[str], data: st.DataObject
 ) -> None:
     """From the beginning of any word on."""
     texts.forget(1)
@@ -272,7 +291,7 @@ def test_what_was_shown_is_found_by_its_words(
     assert (2 + moment, line.rstrip()) in told
 
 
-def test_times_are_those_of_the_lines(texts: SqliteTexts) -> None:
+def test_times_are_those_of_the_lines(texts: Texts) -> None:
     """Also in a session that goes on for days."""
     day = 86_400.0
     told = [Line(day * number, f"backup {number}") for number in range(9)]
@@ -286,10 +305,10 @@ def test_times_are_those_of_the_lines(texts: SqliteTexts) -> None:
 
 
 def test_too_long_a_search_says_how_far_it_came(
-    texts: SqliteTexts, monkeypatch: pytest.MonkeyPatch
+    texts: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that it can go on from there."""
-    monkeypatch.setattr("recorder.fts.LOOKED_AT", 5)
+    monkeypatch.setattr("recorder.sieve.LOOKED_AT", 5)
     ordered = [whole(session(number, hours=number), "rm; x") for number in range(1, 20)]
     texts.write(ordered)
     told = texts.find(Needle("rm -x"), ANYWHERE, limit=9)
@@ -303,3 +322,36 @@ def test_chunks_hold_what_they_can() -> None:
     chunks = list(filled(lines(*["x" * 100] * 100)))
     assert sum(map(len, chunks)) == 100
     assert all(sum(len(line.text) for line in chunk) == CHUNK for chunk in chunks[:-1])
+
+
+def test_what_is_forgotten_is_forgotten_by_all_machines(shared: SharedTexts) -> None:
+    """From the answers at once, and it does not come back."""
+    shared.write([whole(session(1), "secret"), whole(session(2), "common")])
+    shared.forget(1)
+    shared.forget(1)
+    shared.forget(3)
+    shared.write([whole(session(1), "secret")])
+    assert found(shared, "secret") == []
+    assert shared.between(1, 3) == {1: State.GONE, 2: State.WHOLE, 3: State.GONE}
+    assert not shared.tidy()
+
+
+def test_each_machine_makes_its_own_anew() -> None:
+    """Who has the recordings; all are found by all meanwhile."""
+    with postgres.recorders() as database:
+        here, there = (SharedTexts(database, node) for node in ("here", "there"))
+        here.write([whole(session(1), "one")])
+        there.write([whole(session(2), "two")])
+        assert found(here, "two") == [(2, "two")]
+        here.make_anew()
+        assert (here.again(9), there.again(9)) == ([1], [2])
+
+
+def test_a_phrase_is_looked_for_by_its_pairs() -> None:
+    """The last word may go on; of a line no other line is the end."""
+    assert lexemes(["DROP table users", "x"]) == {
+        *("drop", "table", "users", "x"),
+        *("drop table", "table users"),
+    }
+    assert looked_for(Needle("drop 'Table' use"), ["abc"]) == "'drop table' & 'table use':* & 'abc'"
+    assert looked_for(Needle("-r")) == "'r'"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bastion.store.postgres import Postgres
 from recorder import (
     Archive,
     Direction,
@@ -21,15 +22,21 @@ from recorder import (
 )
 from recorder.errors import IndexUnavailable, RecordingFailed
 from recorder.fts import SqliteTexts
+from recorder.index import Database
 from recorder.indexing import AGAIN, PIECE, Indexer
 from recorder.needle import Needle
-from recorder.texts import State, Update, WantedLines
+from recorder.shared_texts import SharedTexts
+from recorder.texts import State, Texts, Update, WantedLines
+from tests.postgres import on_sqlite
 from tests.recorder.places import Clock, exec_of, shell
 
 
 @pytest.fixture
-def texts(tmp_path: Path) -> Iterator[SqliteTexts]:
-    made = SqliteTexts(tmp_path / "search.db")
+def texts(tmp_path: Path, database: Database) -> Iterator[Texts]:
+    """Of the kind that the database has."""
+    made: Texts = SqliteTexts(tmp_path / "search.db")
+    if isinstance(database, Postgres):
+        made = SharedTexts(database, "here")
     yield made
     made.close()
 
@@ -37,13 +44,14 @@ def texts(tmp_path: Path) -> Iterator[SqliteTexts]:
 class Bench:
     """An indexer, and what it has to do with."""
 
-    def __init__(self, index: Index, archive: Archive, texts: SqliteTexts, clock: Clock) -> None:
+    def __init__(self, index: Index, archive: Archive, texts: Texts, clock: Clock) -> None:
         self.index = index
         self.archive = archive
         self.texts = texts
         self.clock = clock
         self.rests = 0
         self.shows = True
+        self.mine: Callable[[Session], bool] = lambda _: True
         self.begin()
 
     def begin(self) -> None:
@@ -56,6 +64,7 @@ class Bench:
             clock=self.clock,
             rest=self._rest,
             shows=lambda _: self.shows,
+            mine=self._is_mine,
         )
 
     def work(self) -> None:
@@ -78,12 +87,15 @@ class Bench:
         self.clock.seconds += seconds
         self.work()
 
+    def _is_mine(self, session: Session) -> bool:
+        return self.mine(session)
+
     def _rest(self) -> None:
         self.rests += 1
 
 
 @pytest.fixture
-def bench(index: Index, archive: Archive, texts: SqliteTexts, clock: Clock) -> Bench:
+def bench(index: Index, archive: Archive, texts: Texts, clock: Clock) -> Bench:
     return Bench(index, archive, texts, clock)
 
 
@@ -104,6 +116,22 @@ async def test_what_is_over_is_found(bench: Bench, archive: Archive) -> None:
     assert bench.found("--all") == [(1, "uname --all")]
     assert bench.found("/etc/shad") == [(2, f"get /etc/shadow 9 bytes sha256 {'ab' * 32}")]
     assert (bench.state(1), bench.state(2)) == (State.WHOLE, State.WHOLE)
+
+
+async def test_each_machine_makes_what_it_has_recorded(
+    bench: Bench, archive: Archive, index: Index, texts: Texts, clock: Clock
+) -> None:
+    """They share what is searched; nobody is told that another's recording is missing."""
+    await shown(archive, b"here\n")
+    await shown(archive, b"there\n")
+    other = Bench(index, archive, texts, clock)
+    bench.mine, other.mine = lambda session: session.id == 1, lambda session: session.id == 2
+    bench.work()
+    bench.later()
+    assert (bench.state(1), bench.state(2)) == (State.WHOLE, None)
+    other.work()
+    assert bench.found("there") == other.found("there") == [(2, "there")]
+    assert bench.found("here") == [(1, "here")]
 
 
 async def test_a_live_session_is_found_as_far_as_it_came(
@@ -247,6 +275,7 @@ def still_open() -> int:
     return sum(name.endswith(".cast") for name in links)
 
 
+@on_sqlite("its text index is a file, which somebody may remove")
 async def test_what_could_not_be_kept_is_made_up_for(
     bench: Bench, archive: Archive, tmp_path: Path
 ) -> None:
