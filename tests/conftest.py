@@ -78,6 +78,13 @@ def nothing_unheard() -> Iterator[None]:
     assert not unheard.lines, "\n".join(unheard.lines)
 
 
+@pytest.fixture(autouse=True)
+def no_database_is_left() -> Iterator[None]:
+    """A test's own databases go with it; those of several tests were made before."""
+    with postgres.dropping():
+        yield
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_server_is_left() -> Iterator[None]:
     """What was started for many tests ends with the last of them."""

@@ -18,8 +18,11 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from bastion.store import Store
+from bastion.store.postgres import Postgres
+from recorder.index_tables import metadata
 
 PATIENCE = 20.0
 
@@ -27,6 +30,11 @@ PATIENCE = 20.0
 def wanted() -> bool:
     """Whether the tests are to run on PostgreSQL."""
     return os.environ.get("TEST_DATABASE") == "postgresql"
+
+
+def on_sqlite(why: str) -> pytest.MarkDecorator:
+    """A test of what only SQLite has, or only a file: `why`."""
+    return pytest.mark.skipif(wanted(), reason=f"of SQLite: {why}")
 
 
 class Server:
@@ -37,6 +45,7 @@ class Server:
         self._place.chmod(0o755)
         self.port = _free_port()
         self._numbers = count(1)
+        self._made: set[str] = set()
         self._as_postgres: list[str] = []
         if os.geteuid() == 0:
             shutil.chown(self._place, "postgres", "postgres")
@@ -85,12 +94,28 @@ class Server:
         self.stop()
         shutil.rmtree(self._place)
 
+    @contextmanager
+    def dropping(self) -> Iterator[None]:
+        """The databases that are made within the block are gone behind it: each is 300 files."""
+        kept = set(self._made)
+        yield
+        with closing(self._connected("postgres")) as connection:
+            for name in set(self._made) - kept:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+                self._made.discard(name)
+
+    def keep(self, url: str) -> str:
+        """This one stays; it is copied for others."""
+        self._made.discard(url.rpartition("/")[2])
+        return url
+
     def new_url(self, template: str | None = None) -> str:
         """The URL of a fresh database: an empty one, or a copy of another one's."""
         name = f"test{next(self._numbers)}"
         copied = "" if template is None else f" TEMPLATE {template.rpartition('/')[2]}"
         with closing(self._connected("postgres")) as connection:
             connection.execute(f"CREATE DATABASE {name}{copied}".encode())
+        self._made.add(name)
         return f"postgresql://bastion@127.0.0.1:{self.port}/{name}"
 
     def _connected(self, name: str) -> "psycopg.Connection[tuple[object, ...]]":
@@ -122,16 +147,46 @@ def server() -> Server:
 @cache
 def migrated() -> str:
     """A database with its schema, to be copied."""
-    url = server().new_url()
+    url = server().keep(server().new_url())
     Store.open(url, migrate=True).close()
     return url
+
+
+@cache
+def with_tables() -> str:
+    """A database with the recorder's tables alone, to be copied."""
+    url = server().keep(server().new_url())
+    database = Postgres(url)
+    with database.write() as connection:
+        metadata.create_all(connection)
+    database.close()
+    return url
+
+
+@contextmanager
+def recorders() -> Iterator[Postgres]:
+    """A database with the recorder's tables, for the length of the block."""
+    database = Postgres(copied_url(with_tables()))
+    yield database
+    database.close()
 
 
 def new_url(directory: Path) -> str:
     """An empty, migrated database of the kind that is wanted."""
     if wanted():
-        return server().new_url(migrated())
+        return copied_url(migrated())
     return f"sqlite:///{directory}/bastion.db"
+
+
+def copied_url(url: str) -> str:
+    """A copy of a database to which nobody is connected, or about to leave."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return server().new_url(url)
+        except psycopg.errors.ObjectInUse:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def new_empty_url() -> str | None:
@@ -143,6 +198,16 @@ def url_again(store: Store) -> str:
     """The URL of a store's database. Nobody needs a password here."""
     name = store.database.name
     return name if "://" in name else f"sqlite:///{name}"
+
+
+@contextmanager
+def dropping() -> Iterator[None]:
+    """Whatever database is made within the block is gone behind it."""
+    if not wanted():
+        yield
+        return
+    with server().dropping():
+        yield
 
 
 def finish() -> None:

@@ -95,13 +95,14 @@ def _details() -> ColumnElement[str]:
 def _telling(
     connection: Connection, statement: Select[Any], name: str, wanted: Collection[object]
 ) -> Iterator[int]:
-    for number, details in connection.execute(statement.execution_options(yield_per=1000)):
-        try:
-            told = orjson.loads(details).get(name)
-        except (ValueError, TypeError, AttributeError):
-            continue
-        if isinstance(told, int | str) and told in wanted:
-            yield number
+    with connection.execute(statement.execution_options(yield_per=1000)) as rows:
+        for number, details in rows:
+            try:
+                told = orjson.loads(details).get(name)
+            except (ValueError, TypeError, AttributeError):
+                continue
+            if isinstance(told, int | str) and told in wanted:
+                yield number
 
 
 def _batches(wanted: Collection[int]) -> Iterator[list[int]]:

@@ -151,7 +151,8 @@ def last(connection: Connection) -> int:
 def hashes(connection: Connection, after: int, upto: int) -> Iterator[str]:
     """The hashes of the events after the number `after`, up to `upto`, in their order; streamed."""
     statement = select(_e.hash).where(_e.id > after, _e.id <= upto).order_by(_e.id)
-    yield from connection.execute(statement.execution_options(yield_per=MOST_ROWS)).scalars()
+    with connection.execute(statement.execution_options(yield_per=MOST_ROWS)) as found:
+        yield from found.scalars()
 
 
 def read_event(row: Row[Any]) -> Event:

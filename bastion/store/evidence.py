@@ -109,11 +109,12 @@ class OfPostgres:
 
     def _streamed(self, statement: str) -> Iterator[Row]:
         options = {"yield_per": BATCH}
-        rows = self._connection.execution_options(**options).exec_driver_sql(statement)
-        for number, row in enumerate(rows, 1):
-            yield tuple(row)
-            if number % BATCH == 0:
-                self._rest()
+        streaming = self._connection.execution_options(**options)
+        with streaming.exec_driver_sql(statement) as rows:
+            for number, row in enumerate(rows, 1):
+                yield tuple(row)
+                if number % BATCH == 0:
+                    self._rest()
 
 
 class OfSqlite:

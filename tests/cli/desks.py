@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bastion.actor import Actor
 from bastion.addresses import Endpoint
 from bastion.app import Services, opened
+from bastion.config import Settings
 from bastion.home import Home, create
 from bastion.inventory import User
 from bastion.policy import Identity
@@ -28,6 +29,7 @@ from cli.desk import Desk
 from cli.output import Output
 from cli.program import admin
 from cli.verb import run
+from tests import postgres
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHO2W/gGMIG6rsW3CIbwBS8QPPYHkJs/hvrmtTpz0B8P alice"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDyYDliasCYwARXnaOgg5Xr5OU8J+KrJa3uBjBFefyrr other"
@@ -72,7 +74,8 @@ class Installation:
     def __init__(self, directory: Path, port: int = 2222) -> None:
         """Makes the home; nothing is served."""
         listen = Endpoint("127.0.0.1", port)
-        self.home: Home = create(directory, listen, (), "machine", datetime.now(UTC)).home
+        now, url = datetime.now(UTC), postgres.new_empty_url()
+        self.home: Home = create(directory, listen, (), "machine", now, database=url).home
 
     @classmethod
     def at(cls, home: Home) -> Self:
@@ -84,7 +87,12 @@ class Installation:
     def copied(self, directory: Path) -> Self:
         """Another that is the same, in `directory`."""
         shutil.copytree(self.home.directory, directory)
-        return self.at(replace(self.home, directory=directory))
+        copy = replace(self.home, directory=directory)
+        if postgres.wanted():
+            url = Settings.read(copy).database_url(copy)
+            text = copy.settings.read_text()
+            copy.settings.write_text(text.replace(url, postgres.copied_url(url)))
+        return self.at(copy)
 
     def __call__(
         self, *words: str, status: int | None = 0, terminal: bool = False, width: int = 80

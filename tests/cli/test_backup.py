@@ -21,6 +21,7 @@ from cli.backup.members import NAMESPACE, SIGNATURE, SUMS, Entry, header, sums_t
 from recorder import EndReason, Kind
 from tests.cli.desks import Installation, Remote
 from tests.cli.recordings import recorded, session
+from tests.postgres import on_sqlite
 
 SUM = "Nothing was changed, is missing or was added."
 
@@ -48,6 +49,7 @@ def told(installation: Installation, what: What) -> list[object]:
         return [event.happened.details for event in found]
 
 
+@on_sqlite("a server's database is copied by its own tools")
 async def test_a_home_comes_back_whole_and_closed(
     furnished: Installation, tmp_path: Path, vault: tuple[str, Path]
 ) -> None:
@@ -104,6 +106,7 @@ def test_what_was_access_stays_where_that_is_said(furnished: Installation, tmp_p
     assert [each["id"] for each in made("grants", "--live", "--json").json] == ["G-1"]
 
 
+@on_sqlite("a server's database is copied by its own tools")
 def test_keys_do_not_lie_plain(furnished: Installation, tmp_path: Path) -> None:
     """Nor does the database's password; and nobody without the key restores it."""
     file = str(tmp_path / "copy")
@@ -331,6 +334,7 @@ def test_a_backup_that_fails_leaves_nothing(furnished: Installation, tmp_path: P
     assert not list(furnished.home.directory.glob(".backup-*"))
 
 
+@on_sqlite("a server's database is copied by its own tools")
 def test_it_says_what_is_in_it_as_json(furnished: Installation, tmp_path: Path) -> None:
     """As does restoring."""
     file = tmp_path / "copy"

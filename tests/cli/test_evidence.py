@@ -3,13 +3,11 @@
 import asyncio
 import hashlib
 import signal
-import sqlite3
 import stat
 import subprocess
 import sys
 import tarfile
 import time
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -260,9 +258,8 @@ def test_a_recording_that_is_gone_is_said(asked: Installation, tmp_path: Path) -
 
 def test_a_row_that_can_not_be_read_is_a_sentence(asked: Installation, tmp_path: Path) -> None:
     """Of the session itself; of its grant, the rest is packed and the pack says what is missing."""
-    with closing(sqlite3.connect(asked.home.directory / "bastion.db")) as raw:
-        raw.execute("UPDATE sessions SET kind = 'none' WHERE id = 2")
-        raw.commit()
+    with asked.services() as services, services.store.write() as connection:
+        connection.exec_driver_sql("UPDATE sessions SET kind = 'none' WHERE id = 2")
     said = asked("evidence", "S-2", "-o", str(tmp_path / "pack.tar"), status=1)
     assert "What the database has of S-2 can't be read" in said.err
     assert lying(tmp_path) == []
@@ -289,11 +286,13 @@ def test_an_event_that_was_changed_is_said_and_packed_as_it_is(
     asked: Installation, tmp_path: Path
 ) -> None:
     """The stranger's own commands find the same."""
-    with closing(sqlite3.connect(asked.home.directory / "bastion.db")) as raw:
-        raw.execute("DROP TRIGGER events_no_update")
+    with asked.services() as services, services.store.write() as connection:
+        open_ = "DROP TRIGGER events_no_update"
+        if connection.dialect.name == "postgresql":
+            open_ = "ALTER TABLE events DISABLE TRIGGER USER"
+        connection.exec_driver_sql(open_)
         changed = "UPDATE events SET why = 'another reason' WHERE what = 'request.made'"
-        raw.execute(changed)
-        raw.commit()
+        connection.exec_driver_sql(changed)
     pack = packed(asked, "G-2", tmp_path)
     (finding,) = pack.json("summary.json")["findings"]
     assert finding.endswith("was changed: it does not fit its hash.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bastion.app import Services
+from bastion.config import Settings
 from bastion.events import Happened, What
 from bastion.stewarding import shipping_parts
 from recorder import EndReason, Kind, Session
@@ -21,16 +22,20 @@ from tests.cli.old_sessions import ended_ago, files_of, retain
 from tests.cli.recordings import recorded, session
 
 
-def settled(installation: Installation, database: Path, store: str) -> None:
+def settled(installation: Installation, database: str, store: str) -> None:
     """The same database, and the same store; recordings that are over need not be compacted."""
     settings = installation.home.settings
-    url = f'url = "sqlite:///{database}"'
-    url = f'url = "sqlite:///{database}"'
+    url = f'url = "{database}"'
     content = re.sub(r"^(# )?url = .*$", url, settings.read_text(), flags=re.MULTILINE)
     settings.write_text(content.replace("[recording]\n", f'[recording]\nstore = "{store}"\n'))
 
 
 WHOLE = [".cast", ".manifest", ".manifest.sig", ".sent"]
+
+
+def url_of(installation: Installation) -> str:
+    """Of its database, for another machine."""
+    return Settings.read(installation.home).database_url(installation.home)
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def bucket(tmp_path: Path) -> Path:
 @pytest.fixture
 def first(furnished: Installation, bucket: Path) -> Installation:
     """A machine with a store."""
-    settled(furnished, furnished.home.database, f"file://{bucket}")
+    settled(furnished, url_of(furnished), f"file://{bucket}")
     return furnished
 
 
@@ -51,7 +56,7 @@ def first(furnished: Installation, bucket: Path) -> Installation:
 def second(first: Installation, furnishings: Installation, tmp_path: Path) -> Installation:
     """Another, with the same keys, on the same database and the same store."""
     other = furnishings.copied(tmp_path / "second")
-    settled(other, first.home.database, f"file://{tmp_path / 'bucket'}")
+    settled(other, url_of(first), f"file://{tmp_path / 'bucket'}")
     other.home.settings.write_text(f'node = "second"\n{other.home.settings.read_text()}')
     return other
 

@@ -201,7 +201,7 @@ async def test_what_was_never_sealed_stays(furnished: Installation) -> None:
         session = await ended_ago(services, 40)
         with services.store.write() as connection:
             connection.exec_driver_sql("DELETE FROM seals")
-            connection.exec_driver_sql("UPDATE sessions SET sealed = 0")
+            connection.exec_driver_sql("UPDATE sessions SET sealed = false")
     assert "S-1 stays: it was never sealed." in furnished("prune", "--yes", status=1).err
     assert len(files_of(furnished, session)) == 4
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from recorder import Archive, Index, Seals
+from recorder.index import Database
+from tests import postgres
 from tests.recorder.places import Clock, Sqlite
 from tests.recorder.sealed import Place
 
@@ -13,14 +15,18 @@ MEBIBYTE = 1024 * 1024
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Sqlite]:
-    sqlite = Sqlite(tmp_path / "index.db")
-    yield sqlite
-    sqlite.close()
+def database(tmp_path: Path) -> Iterator[Database]:
+    if postgres.wanted():
+        with postgres.recorders() as served:
+            yield served
+    else:
+        sqlite = Sqlite(tmp_path / "index.db")
+        yield sqlite
+        sqlite.close()
 
 
 @pytest.fixture
-def index(database: Sqlite) -> Index:
+def index(database: Database) -> Index:
     return Index(database)
 
 
@@ -42,10 +48,10 @@ def archive(recordings: Path, index: Index, clock: Clock) -> Archive:
 
 
 @pytest.fixture
-def seals(database: Sqlite) -> Seals:
+def seals(database: Database) -> Seals:
     return Seals(database)
 
 
 @pytest.fixture
-def place(recordings: Path, index: Index, database: Sqlite, clock: Clock) -> Place:
+def place(recordings: Path, index: Index, database: Database, clock: Clock) -> Place:
     return Place(recordings, index, database, clock)

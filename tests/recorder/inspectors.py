@@ -6,13 +6,13 @@ from pathlib import Path
 
 from recorder import Index, Seals
 from recorder.departed import Departed
+from recorder.index import Database
 from recorder.inspection import Inspection, Told
 from recorder.manifest import sha256_of
 from recorder.places import Places
 from recorder.stored import Stored
 from recorder.tombstones import Tombstones
 from recorder.verify import By, Judge, Witness
-from tests.recorder.places import Sqlite
 
 LATER = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def later() -> datetime:
 def inspector(
     recordings: Path,
     index: Index,
-    database: Sqlite,
+    database: Database,
     witness: Witness | None = None,
     *,
     judge: Judge = signed,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event
 
+from bastion.store.postgres import Postgres
+from recorder.index import Database
 from recorder.index_tables import metadata
 from recorder.session import Kind, SessionInfo, Size
 
@@ -17,6 +19,7 @@ class Sqlite:
     """A `Database` over one SQLite file, as the recorder expects it."""
 
     def __init__(self, path: Path) -> None:
+        self.name = str(path)
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
         event.listen(self._engine, "connect", _leave_transactions_to_us)
         with self._engine.begin() as connection:
@@ -40,6 +43,12 @@ class Sqlite:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def name_of(database: Database) -> str:
+    """SQLite's file, or a PostgreSQL's URL: whoever has that can open it again."""
+    assert isinstance(database, Sqlite | Postgres)
+    return database.name
 
 
 def _leave_transactions_to_us(connection: object, _record: object) -> None:

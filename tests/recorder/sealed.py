@@ -5,11 +5,12 @@ from datetime import datetime
 from pathlib import Path
 
 from recorder import Archive, Index, Kept, Sealing, Seals, Session
+from recorder.index import Database
 from recorder.manifest import sha256_of
 from recorder.rounds import Rounds
 from recorder.verify import By
 from tests.recorder.inspectors import inspector, later
-from tests.recorder.places import Clock, Sqlite, exec_of
+from tests.recorder.places import Clock, exec_of
 
 
 class Log:
@@ -53,7 +54,7 @@ class Keys:
 class Place:
     """An archive that seals, and what inspects it."""
 
-    def __init__(self, recordings: Path, index: Index, database: Sqlite, clock: Clock) -> None:
+    def __init__(self, recordings: Path, index: Index, database: Database, clock: Clock) -> None:
         self.recordings, self.index, self.seals = recordings, index, Seals(database)
         self.log, self.keys = Log(), Keys()
         self.sealing = Sealing(

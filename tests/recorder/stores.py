@@ -7,6 +7,7 @@ from pathlib import Path
 from recorder import Archive, Index, Session
 from recorder.errors import RecordingMissing, StoreAway
 from recorder.fetched import Fetched
+from recorder.index import Database
 from recorder.inspection import Inspection
 from recorder.objects import PIECE, Lying, Objects
 from recorder.places import Places
@@ -17,7 +18,7 @@ from recorder.spool import Spool
 from recorder.stored import Stored
 from recorder.tombstones import Tombstones
 from tests.recorder.inspectors import inspector
-from tests.recorder.places import Clock, Sqlite
+from tests.recorder.places import Clock
 from tests.recorder.sealed import Place
 
 
@@ -86,7 +87,7 @@ class Endless(Memory):
 class Elsewhere:
     """Another machine on the same database and the same store, with no recordings of its own."""
 
-    def __init__(self, home: Path, place: Place, database: Sqlite, shelf: Shelf) -> None:
+    def __init__(self, home: Path, place: Place, database: Database, shelf: Shelf) -> None:
         home.mkdir()
         self.recordings, self.fetched = home / "recordings", home / "fetched"
         copies = Fetched(self.fetched, shelf, place.seals, limit=1 << 20, floor=0)
@@ -116,7 +117,7 @@ class Elsewhere:
 class Port:
     """What ships the recordings of a place, and who was told of what could not go."""
 
-    def __init__(self, place: Place, database: Sqlite, clock: Clock, store: Objects) -> None:
+    def __init__(self, place: Place, database: Database, clock: Clock, store: Objects) -> None:
         self.place, self.database, self.clock = place, database, clock
         self.memory = store if isinstance(store, Memory) else Memory()
         self.shelf = Shelf(store)

@@ -19,6 +19,7 @@ from recorder import (
     RecordingFailed,
     RecordingMissing,
 )
+from recorder.index import Database
 from tests.recorder.places import MORNING, Clock, Sqlite, exec_of, shell
 
 
@@ -188,7 +189,7 @@ async def test_what_comes_while_it_closes_is_refused(archive: Archive, index: In
 
 
 async def test_an_error_while_it_is_cancelled_is_not_lost(
-    archive: Archive, database: Sqlite
+    archive: Archive, database: Database
 ) -> None:
     """Whoever sees the cancellation sees why the row was not completed."""
     recording = await archive.begin(shell())
@@ -242,7 +243,7 @@ async def test_a_missing_recording_is_said_to_be_missing(
 
 
 async def test_two_archives_share_an_index(
-    index: Index, database: Sqlite, recordings: Path
+    index: Index, database: Database, recordings: Path
 ) -> None:
     """Two processes, many sessions at once: each has its own number and its own files."""
     archives = [

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from recorder import Archive, Arrears, EndReason, Index, IndexUnavailable, arrears
 from recorder.errors import NotTaken
+from recorder.index import Database
 from tests.recorder.places import Clock, Sqlite, exec_of, shell
 
 
@@ -187,7 +188,7 @@ def files(recordings: Path) -> set[str]:
     return {path.name for path in recordings.rglob("S-*")}
 
 
-def archive_of(database: Sqlite, recordings: Path, owed: Arrears | None = None) -> Archive:
+def archive_of(database: Database, recordings: Path, owed: Arrears | None = None) -> Archive:
     """An archive on it."""
     clock = Clock()
     index = Index(database, "boot")

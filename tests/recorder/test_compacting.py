@@ -16,6 +16,7 @@ from recorder import Archive, Compaction, Index, NotCompacted, Session
 from recorder.compacting import Compacting
 from recorder.compaction import aside_of
 from recorder.compactor import answer, job
+from recorder.index import Database
 from recorder.index_tables import sessions
 from recorder.plain import lying_path, plain_measure
 from recorder.space import Disk, Marks, Space
@@ -180,7 +181,7 @@ async def test_a_row_that_names_another_file_has_no_say(
     compacting: Compacting,
     clock: Clock,
     *,
-    database: Sqlite,
+    database: Database,
     tmp_path: Path,
 ) -> None:
     """It is not sealed: who can write rows shall not have the service's other files taken away."""

@@ -16,12 +16,13 @@ from recorder.compaction import Wanted, compact
 from recorder.cover import Covering, uncover
 from recorder.covered import opened_covered
 from recorder.errors import CorruptRecording, Covered, NotCovered, RecorderError
+from recorder.index import Database
 from recorder.manifest import Manifest, read_manifest
 from recorder.plain import covered_path
 from recorder.scene import scene_at
 from recorder.space import Marks
 from tests.recorder.inspectors import inspector, later
-from tests.recorder.places import Clock, Sqlite, exec_of, shell
+from tests.recorder.places import Clock, exec_of, shell
 from tests.recorder.sealed import Keys, Log, flip
 
 IDENTITY, AUDITOR = age.generate()
@@ -36,7 +37,7 @@ class Killed(BaseException):
 class Encrypted:
     """An archive that encrypts what is over; `die_at` is the step before which it is killed."""
 
-    def __init__(self, recordings: Path, index: Index, database: Sqlite, clock: Clock) -> None:
+    def __init__(self, recordings: Path, index: Index, database: Database, clock: Clock) -> None:
         self.recordings, self.index, self.seals = recordings, index, Seals(database)
         self.log, self.keys, self.clock = Log(), Keys(), clock
         self.die_at = ""
@@ -120,7 +121,7 @@ class Encrypted:
 
 
 @pytest.fixture
-def place(recordings: Path, index: Index, database: Sqlite, clock: Clock) -> Encrypted:
+def place(recordings: Path, index: Index, database: Database, clock: Clock) -> Encrypted:
     return Encrypted(recordings, index, database, clock)
 
 

@@ -10,9 +10,10 @@ import zstandard
 from sqlalchemy import delete, update
 
 from recorder import Archive, Index, Session
+from recorder.index import Database
 from recorder.index_tables import seals as seals_table
 from recorder.index_tables import sessions
-from tests.recorder.places import MORNING, Sqlite, exec_of
+from tests.recorder.places import MORNING, exec_of
 from tests.recorder.sealed import Place, flip
 
 
@@ -99,7 +100,7 @@ def test_what_is_no_file_makes_nobody_wait(three: list[Session], place: Place, s
 
 
 def test_rows_that_were_spoilt_are_found(
-    three: list[Session], place: Place, database: Sqlite
+    three: list[Session], place: Place, database: Database
 ) -> None:
     """Another user's name, another's signature, a seal that is gone, a row that is gone."""
     other = place.seals.of(three[0].id)
@@ -121,7 +122,7 @@ def test_rows_that_were_spoilt_are_found(
 
 
 def test_two_whole_seals_that_are_swapped_are_found(
-    three: list[Session], place: Place, database: Sqlite
+    three: list[Session], place: Place, database: Database
 ) -> None:
     """In the database and beside the recordings, each with its own good signature."""
     first, second = (place.seals.of(each.id) for each in three[:2])

@@ -15,7 +15,8 @@ from sqlalchemy import text
 
 from recorder import Archive, EndReason, Index, Recovered, Session, Stream, export
 from recorder.asciicast import Note, Word
-from tests.recorder.places import MORNING, Clock, Sqlite, exec_of
+from recorder.index import Database
+from tests.recorder.places import MORNING, Clock, exec_of, name_of
 from tests.recorder.writer import chunk
 
 
@@ -41,9 +42,9 @@ async def abandoned(archive: Archive, *shown: bytes) -> Path:
     return recording.path
 
 
-def kill_after(lines: int, index: Path, recordings: Path) -> Counter[str]:
+def kill_after(lines: int, index: str, recordings: Path) -> Counter[str]:
     """Start a writer, kill it once it has said so many lines; what it said, to the last."""
-    program = [sys.executable, "-m", "tests.recorder.writer", str(index), str(recordings)]
+    program = [sys.executable, "-m", "tests.recorder.writer", index, str(recordings)]
     said: Counter[str] = Counter()
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as writer:
         for number, line in enumerate(writer.stdout or ()):
@@ -55,11 +56,11 @@ def kill_after(lines: int, index: Path, recordings: Path) -> Counter[str]:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_killed_writer_loses_nothing_that_it_acknowledged(
-    archive: Archive, index: Index, tmp_path: Path, recordings: Path, seed: int
+    archive: Archive, index: Index, database: Database, recordings: Path, seed: int
 ) -> None:
     """kill -9 at any moment: what was recorded before it was forwarded can be read back."""
     after = random.Random(seed).randrange(1, 3_000)  # noqa: S311
-    acknowledged = kill_after(after, tmp_path / "index.db", recordings)
+    acknowledged = kill_after(after, name_of(database), recordings)
     [recovered] = await archive.recover()
     assert recovered.problem is None
     session = got(index, recovered.session)
@@ -194,7 +195,7 @@ async def test_the_directory_is_there_from_the_first_start_on(
 
 
 async def test_a_row_that_cannot_be_read_keeps_no_other(
-    archive: Archive, index: Index, database: Sqlite
+    archive: Archive, index: Index, database: Database
 ) -> None:
     """Nor from the lists, nor from the next start."""
     for _ in range(4):

@@ -13,6 +13,7 @@ from sqlalchemy import delete, update
 
 from recorder import Session
 from recorder.errors import IndexUnavailable, LetGo, NotLetGo
+from recorder.index import Database
 from recorder.index_tables import sessions, tombstones
 from recorder.inspection import Inspection
 from recorder.manifest import Part, read_manifest, sha256_of
@@ -21,8 +22,8 @@ from recorder.removal import Removal
 from recorder.tombstone import Tombstone
 from recorder.tombstones import Laid, Tombstones, lay
 from recorder.verify import Witness
+from tests.postgres import on_sqlite
 from tests.recorder.inspectors import LATER, inspector
-from tests.recorder.places import Sqlite
 from tests.recorder.sealed import Place
 
 LEFT = ["S-1.manifest", "S-1.manifest.sig", "S-1.tombstone", "S-1.tombstone.sig"]
@@ -32,7 +33,7 @@ AGO = LATER - timedelta(hours=1)
 class Yard:
     """Where recordings are let go; `forgotten` are those of which others had something."""
 
-    def __init__(self, place: Place, database: Sqlite) -> None:
+    def __init__(self, place: Place, database: Database) -> None:
         self.place, self.database = place, database
         self.tombstones = Tombstones(database)
         self.forgotten: list[int] = []
@@ -109,7 +110,7 @@ class Yard:
 
 
 @pytest.fixture
-def yard(place: Place, database: Sqlite, monkeypatch: pytest.MonkeyPatch) -> Yard:
+def yard(place: Place, database: Database, monkeypatch: pytest.MonkeyPatch) -> Yard:
     """No power cut is to be feared here."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     return Yard(place, database)
@@ -192,6 +193,7 @@ def test_a_kill_between_two_steps_is_finished_later(
     assert yard.forgotten == ([1, 1] if step == "finished" else [1])
 
 
+@on_sqlite("PostgreSQL takes no bytes for a text")
 def test_one_that_can_not_be_finished_keeps_no_other(yard: Yard, session: Session) -> None:
     """Somebody is at the first; what the database has of the second can't be read."""
     first = yard.signed(yard.stone(session))

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import delete, text, update
 
 from recorder import Session
+from recorder.index import Database
 from recorder.index_tables import seals as seals_table
 from recorder.index_tables import sessions
 from recorder.rounds import Progress
-from tests.recorder.places import Sqlite
+from tests.postgres import on_sqlite
 from tests.recorder.sealed import Place, flip
 
 
@@ -65,7 +66,7 @@ SEALS = [
 ]
 
 
-def spoil(database: Sqlite, table: str, spoilt: Sequence[tuple[str, str]]) -> None:
+def spoil(database: Database, table: str, spoilt: Sequence[tuple[str, str]]) -> None:
     """Another column in each row: in the first, the second, and so on."""
     with database.write() as connection:
         for number, (column, value) in enumerate(spoilt, 1):
@@ -78,8 +79,9 @@ def sessions_of(sentences: Iterable[str]) -> set[str]:
     return {said.split(": ")[0] for said in sentences if "belongs to no session" not in said}
 
 
+@on_sqlite("PostgreSQL keeps no value of another type")
 def test_rows_that_nobody_wrote_are_findings(
-    many: list[Session], place: Place, database: Sqlite
+    many: list[Session], place: Place, database: Database
 ) -> None:
     """And never the end of the others; each by itself too."""
     spoil(database, "sessions", ROWS)
@@ -90,8 +92,9 @@ def test_rows_that_nobody_wrote_are_findings(
     assert all(place.found(number) for number in range(1, 11))
 
 
+@on_sqlite("PostgreSQL keeps no value of another type")
 async def test_seals_that_nobody_made_are_findings(
-    many: list[Session], place: Place, database: Sqlite
+    many: list[Session], place: Place, database: Database
 ) -> None:
     """And sealing goes on behind them."""
     spoil(database, "seals", SEALS)
@@ -110,7 +113,7 @@ async def test_seals_that_nobody_made_are_findings(
 
 
 def test_seals_and_rows_that_are_gone_are_found(
-    many: list[Session], place: Place, database: Sqlite
+    many: list[Session], place: Place, database: Database
 ) -> None:
     """By the numbers that are missing, and by the seal that is left."""
     with database.write() as connection:
@@ -128,7 +131,7 @@ def test_seals_and_rows_that_are_gone_are_found(
     ]
 
 
-def test_the_newest_seal_is_missed(many: list[Session], place: Place, database: Sqlite) -> None:
+def test_the_newest_seal_is_missed(many: list[Session], place: Place, database: Database) -> None:
     """Also where its session's row and files are gone with it: the log knows of it elsewhere."""
     with database.write() as connection:
         connection.execute(delete(seals_table).where(seals_table.c.number == 12))
@@ -136,7 +139,7 @@ def test_the_newest_seal_is_missed(many: list[Session], place: Place, database: 
 
 
 def test_a_session_that_is_gone_with_all_that_it_had_is_missed(
-    many: list[Session], place: Place, database: Sqlite
+    many: list[Session], place: Place, database: Database
 ) -> None:
     """The newest one's row, seal and files: the log tells that it was."""
     with database.write() as connection:
@@ -163,7 +166,7 @@ def test_files_that_no_session_has_are_found(many: list[Session], place: Place) 
 
 
 def test_a_seal_moved_to_another_session_is_found(
-    many: list[Session], place: Place, database: Sqlite
+    many: list[Session], place: Place, database: Database
 ) -> None:
     """Its numbers still leave nothing out."""
     with database.write() as connection:

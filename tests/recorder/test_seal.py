@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from recorder import Archive, EndReason, Index, Kept, NotSealed, Sealing, Seals, Session, Stored
+from recorder.index import Database
 from recorder.manifest import read_manifest, sha256_of
 from recorder.session import Ending
-from tests.recorder.places import Clock, Sqlite, exec_of
+from tests.recorder.places import Clock, exec_of
 
 
 class Notary:
@@ -36,7 +37,7 @@ def notary() -> Notary:
 
 
 @pytest.fixture
-def seals(database: Sqlite) -> Seals:
+def seals(database: Database) -> Seals:
     return Seals(database)
 
 
@@ -185,7 +186,7 @@ async def test_one_that_cannot_be_sealed_keeps_no_other(
 
 
 async def test_what_another_machine_recorded_is_for_that_one_to_seal(
-    archive: Archive, database: Sqlite, index: Index, notary: Notary, clock: Clock
+    archive: Archive, database: Database, index: Index, notary: Notary, clock: Clock
 ) -> None:
     """Its files lie there: here it would be sealed without them."""
     theirs = Index(database, "other gate's")

@@ -7,10 +7,11 @@ import pytest
 
 from recorder import CorruptRecording, RecordingMissing
 from recorder.errors import StoreAway
+from recorder.index import Database
 from recorder.objects import PIECE, Lying, piece_name, series_of
 from recorder.session import Shipment
 from recorder.shelf import Shelf
-from tests.recorder.places import Clock, Sqlite
+from tests.recorder.places import Clock
 from tests.recorder.sealed import Place, flip
 from tests.recorder.stores import Elsewhere, Endless, Killed, Memory, Port
 
@@ -18,7 +19,7 @@ ALL = ["S-1/S-1.cast", "S-1/S-1.manifest", "S-1/S-1.manifest.sig", "S-1/S-1.sent
 
 
 @pytest.fixture
-def port(place: Place, database: Sqlite, clock: Clock) -> Port:
+def port(place: Place, database: Database, clock: Clock) -> Port:
     return Port(place, database, clock, Memory())
 
 
@@ -132,7 +133,7 @@ async def test_a_store_that_lies_is_found(
 
 
 async def test_a_store_that_never_ends_does_not_fill_the_disk(
-    place: Place, database: Sqlite, clock: Clock, tmp_path: Path
+    place: Place, database: Database, clock: Clock, tmp_path: Path
 ) -> None:
     """Room was made for what it lists: nothing beyond that is taken."""
     store = Endless()

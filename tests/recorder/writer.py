@@ -2,6 +2,8 @@
 
 python -m tests.recorder.writer INDEX RECORDINGS
 
+INDEX is SQLite's file, or a PostgreSQL's URL.
+
 After each chunk is recorded, and not before, one line says so: `shown N` or `sent N`.
 """
 
@@ -9,6 +11,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from bastion.store.postgres import Postgres
 from recorder import Archive, Index, Stream
 from tests.recorder.places import Sqlite, exec_of
 
@@ -20,7 +23,8 @@ def chunk(number: int) -> bytes:
 
 
 async def main(index: str, recordings: str) -> None:
-    archive = Archive(Path(recordings), Index(Sqlite(Path(index))), recipients=[], limit=1 << 30)
+    database = Postgres(index) if "://" in index else Sqlite(Path(index))
+    archive = Archive(Path(recordings), Index(database), recipients=[], limit=1 << 30)
     async with archive.record(exec_of()) as recording:
         for number in range(1_000_000):
             recording.shown(chunk(number), Stream.OUT)
