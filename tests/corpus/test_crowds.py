@@ -73,3 +73,17 @@ async def test_of_many_at_once_exactly_so_many_begin(template: Path, tmp_path: P
         await asyncio.wait(going_on)
         for each in going_on:
             each.exception()
+
+
+async def test_break_glass_is_not_kept_out(template: Path, tmp_path: Path) -> None:
+    """Where everything is full somebody has to get in who can do something about it."""
+    async with served(template, tmp_path / "home", sessions=1) as world, target_for(world):
+        alice, bob = world.contractor(), world.enrol("bob")
+        world.grant(bob, emergency=True)
+        world.certify(bob)
+        async with world.jump(alice) as inner, world.jump(bob) as urgent:
+            await inner.create_process("read x")
+            await until(lambda: len(world.sessions) == 1)
+            more = await inner.run("true")
+            assert "the bastion carries as many sessions as it may" in str(more.stderr)
+            assert (await urgent.run("true")).exit_status == 0

@@ -146,6 +146,7 @@ class World:
         host: str = HOST,
         source: str | None = None,
         watch: bool = False,
+        emergency: bool = False,
     ) -> Grant:
         """An access as LOGIN, from `after` from now on until `lasting` from now."""
         given = Grant(
@@ -160,6 +161,7 @@ class World:
             sources=() if source is None else (IPv4Network(source),),
             granted_by="os:root",
             watch=watch,
+            emergency=emergency,
         )
         return self.services.store.add_grant(given, OPERATOR, self.now)
 
