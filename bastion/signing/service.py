@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 MOST_CONNECTIONS: Final = 512
 """Connections at once: each of the bastion's processes holds eight at most."""
 
+ACCEPTING: Final = 8
+"""Turns of the loop in which whoever has been accepted is attended to: asyncio takes four."""
+
 WHOLE: Final = 5.0
 """Seconds in which a frame that has begun is whole, or an answer taken."""
 
@@ -49,8 +52,6 @@ class Front:
     async def close(self) -> None:
         """Answer what was asked, and end all connections."""
         self._closing = True
-        await asyncio.sleep(0)  # whoever was accepted just now is attended to
-        await asyncio.sleep(0)
         for writer in self._idle:
             writer.transport.abort()
         if self._open:
@@ -166,6 +167,10 @@ async def serve(
             server = await asyncio.start_unix_server(front.accept, sock=sock, limit=frames.LONGEST)
             ready(str(path))
             await over.wait()
+            # asyncio breaks where a server is closed that has just accepted somebody.
+            asyncio.get_running_loop().remove_reader(sock)
+            for _ in range(ACCEPTING):
+                await asyncio.sleep(0)
             server.close()
             await front.close()
             writing.cancel()
