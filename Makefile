@@ -30,7 +30,7 @@ format: setup ## mend the layout and what ruff can mend by itself
 	@$(BIN)/ruff format --quiet .
 
 faults: setup ## a database that stops, hangs, or loses its connections under load, some minutes
-	@.ci/system-packages ssh=openssh-client sshd=openssh-server postgresql
+	@.ci/system-packages ssh=openssh-client sshd=openssh-server postgresql age=age zstd=zstd
 	@$(BIN)/python -m pytest -m faults $(ARGS)
 
 fuzz: setup ## hostile input for every reader, ten minutes (ARGS="5 sftp_client": seconds each, which)

@@ -430,7 +430,8 @@ def _shut(happened: Happened) -> str:
 
 def _backup_begun(happened: Happened) -> str:
     keys = "" if happened.details.get("keys") is True else "out"
-    return f"{happened.actor} began a backup with{keys} the keys"
+    all_of_it = ", with all recordings" if happened.details.get("recordings") is True else ""
+    return f"{happened.actor} began a backup with{keys} the keys{all_of_it}"
 
 
 def _restored(happened: Happened) -> str:

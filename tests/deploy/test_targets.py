@@ -34,6 +34,16 @@ def test_the_clients_settings_are_those_of_trust() -> None:
     assert (DEPLOY / "ssh" / "ssh_config").read_text().endswith(f"\n\n{printed}")
 
 
+def test_what_the_page_for_the_person_on_call_names_is_there() -> None:
+    """Files of deploy/ that are installed, and pages that are linked."""
+    docs = DEPLOY.parent / "docs"
+    page = (docs / "operations.md").read_text()
+    for pattern in re.findall(r" (deploy/\S+)", page):
+        assert list(DEPLOY.parent.glob(pattern)), pattern
+    for link in re.findall(r"\]\(([^)#]+)", page):
+        assert (docs / link).exists(), link
+
+
 def test_the_role_explains_each_of_its_variables() -> None:
     """In its README, and has a default for each."""
     words = "".join(path.read_text() for path in ROLE.rglob("*") if path.is_file())

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres
 from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import Result
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(postgres.wanted(), reason="a server restores its database by its own tools"),
+]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 

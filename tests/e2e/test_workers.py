@@ -24,11 +24,13 @@ COUNTING = "i=0; while sleep 0.05; do i=$((i+1)); echo $i; done"
 
 
 @pytest.fixture
-def own(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
-    """A bastion of several processes."""
+def own(
+    request: pytest.FixtureRequest, tmp_path: Path, sshd: Sshd, warm: Warm
+) -> Iterator[Bastion]:
+    """A bastion of several processes; at the end sessions have a second, or what is asked for."""
     made = Bastion(tmp_path / "home", warm)
     made.set("limits", "stalled", "3s")
-    made.set("limits", "drain", "1s")
+    made.set("limits", "drain", getattr(request, "param", "1s"))
     with serving(made, sshd, workers=WORKERS, patience=30):
         yield made
 
@@ -157,20 +159,26 @@ async def test_no_worker_outlives_who_looks_after_it(own: Bastion, bob: Contract
     assert (await bob.jump("echo hello")).out == "hello\n"
 
 
+@pytest.mark.parametrize("own", ["1h"], indirect=True)
 async def test_all_drain_at_sigterm(own: Bastion, bob: Contractor, short: Path) -> None:
     """On a connection that is kept a new session hears why not; a new connection is refused at once
-    and not kept waiting. What is live goes on to the limit, and then has a last line."""
+    and not kept waiting. What is live goes on, for an hour, or to a second SIGTERM; then it has a
+    last line."""
     same = ("-o", f"ControlPath={short}/inner")
     async with multiplexed(bob, short) as through, bob.jumping(COUNTING, options=same) as going:
         await going.stdout.expect("1\n")
-        stopping = asyncio.create_task(asyncio.to_thread(own.stop))  # noqa: TID251
-        await going.stderr.expect(r"bastion: the bastion is going down: this session ends within")
+        pid = own.pid
+        stopping = asyncio.create_task(asyncio.to_thread(own.stop, 60))  # noqa: TID251
+        await going.stderr.expect(
+            r"bastion: the bastion is going down: this session ends within 1h"
+        )
         refused = await through("echo hello")
         assert (refused.status, refused.out) == (254, "")
         assert "bastion: the bastion is going down; try again in a minute." in refused.err
         assert "Connection refused" in (await bob.jump("echo hello")).err
         assert not stopping.done()
         await goes_on(going)
+        os.kill(pid, signal.SIGTERM)
         await going.stderr.expect("bastion: the bastion is going down; this session is over")
         assert await going.wait() == 255
         assert await stopping == 0
