@@ -283,7 +283,7 @@ def _database(home: Home, settings: Settings, now: datetime) -> Iterator[Finding
         yield Finding(Level.WRONG, str(error), "restore the database from a copy")
         return
     try:
-        store.demand_current_schema()
+        store.demand_usable_schema()
         yield from _time(store.latest_time(), now)
         if settings.retention.rules.finite:
             yield from _leap(Keeping(store).leap())

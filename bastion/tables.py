@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from recorder.index_tables import Moment
 
-SCHEMA = "0012"
+SCHEMA = "0013"
 """The newest migration (`bastion/migrations/versions`), which this program reads and writes."""
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
@@ -344,6 +344,14 @@ meta = Table(
     metadata,
     Column("key", String(63), primary_key=True),
     Column("at", Moment, nullable=False),
+)
+
+# One row: the oldest schema whose programs can use the database as it is. A migration that takes
+# away what older programs need moves it.
+schema_oldest = Table(
+    "schema_oldest",
+    metadata,
+    Column("version", String(32), primary_key=True),
 )
 
 # What happened, in chains (`bastion.events`). Triggers refuse to change or to take away a row.

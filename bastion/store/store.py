@@ -54,7 +54,7 @@ class Store:
         `node` is what this machine is called in the log of events: its own name, if not said.
 
         Raises Misconfigured for another kind of URL, a missing database, and unless told not to
-        `check` for one whose schema is not this program's; Unavailable when it does not answer.
+        `check` for one whose schema this program can't use; Unavailable when it does not answer.
         """
         database = opened(url, make=migrate)
         chain = Chain((node or socket.gethostname())[:64], secrets.token_hex(8))
@@ -63,7 +63,7 @@ class Store:
             if migrate:
                 store.migrate()
             elif check:
-                store.demand_current_schema()
+                store.demand_usable_schema()
         except BaseException:
             store.close()
             raise
@@ -107,10 +107,10 @@ class Store:
         with self.read() as connection:
             return schema.is_current(connection)
 
-    def demand_current_schema(self) -> None:
-        """Raises Misconfigured, with the mend, when the schema is another one."""
+    def demand_usable_schema(self) -> None:
+        """Raises Misconfigured, with the mend, where this program can't use the schema."""
         with self.read() as connection:
-            schema.demand_current(connection, self.database.name)
+            schema.demand_usable(connection, self.database.name)
 
     # Users and their keys
 

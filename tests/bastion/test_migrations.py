@@ -3,22 +3,29 @@
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, text
 
 from bastion import tables
-from bastion.errors import Misconfigured, Unavailable
+from bastion.errors import BastionError, Misconfigured, Unavailable
+from bastion.events import Happened, What
 from bastion.migrations import configuration
-from bastion.store import Store
-from recorder import index_tables
+from bastion.store import Store, places
+from recorder import Index, index_tables
 from tests.bastion.worlds import NOW
-from tests.postgres import url_again
+from tests.postgres import new_empty_url, url_again
+
+OLD = "0011"
+"""A schema that programs had before they asked which are still of use."""
 
 
 def test_the_migrations_make_what_the_tables_say(store: Store) -> None:
@@ -51,7 +58,7 @@ def test_migrating_is_quiet(tmp_path: Path) -> None:
     """Nothing on stdout or stderr, whatever alembic has to say."""
     program = f"""
 import logging
-from bastion.store import Store
+from bastion.store import Store, places
 Store.open("sqlite:///{tmp_path}/bastion.db", migrate=True).close()
 assert logging.getLogger().handlers == []
 """
@@ -77,9 +84,14 @@ def test_two_that_migrate_at_once(tmp_path: Path) -> None:
     store.close()
 
 
-def stands_at(store: Store, version: str) -> str:
-    """Makes a database that says it is of another version, and gives its URL."""
+def stands_at(store: Store, version: str, oldest: str | None = None) -> str:
+    """Makes a database that says it is of another version, and gives its URL.
+
+    `oldest` is what programs have to know at least.
+    """
     with store.write() as connection:
+        old = {"v": oldest or version}
+        connection.execute(text("UPDATE schema_oldest SET version = :v"), old)
         connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
     return url_again(store)
 
@@ -123,3 +135,48 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         tables_left = connection.execute("SELECT name FROM sqlite_master").fetchall()
     assert tables_left == [("sessions",)]
+
+
+def test_an_older_program_goes_on_beside_a_newer_one(store: Store) -> None:
+    """Where the newer has added something only: the older reads, writes, and begins anew."""
+    with store.write() as connection:
+        connection.execute(text("CREATE TABLE added (id integer)"))
+        connection.execute(text("ALTER TABLE sessions ADD COLUMN added integer"))
+        connection.execute(text("ALTER TABLE events ADD COLUMN added text"))
+    url = stands_at(store, "9998", oldest=tables.SCHEMA)
+    store.tell(Happened(What.SERVICE_STARTED, "bastion"), NOW)
+    with closing(Store.open(url)) as other:
+        other.saw_time(NOW)
+        assert Index(other.database).find() == []
+    with closing(Store.open(url, migrate=True)) as started:
+        assert not started.schema_is_current()
+        started.tell(Happened(What.SERVICE_STARTED, "bastion"), NOW)
+
+
+def test_who_carries_sessions_goes_on_while_another_migrates(tmp_path: Path) -> None:
+    """All that was written before and meanwhile is there, and nobody was told that it failed."""
+    url = new_empty_url() or f"sqlite:///{tmp_path}/old.db"
+    database = places.opened(url, make=True)
+    with database.write() as connection:
+        command.upgrade(configuration(connection), OLD)
+    database.close()
+    over, failed = threading.Event(), list[BaseException]()
+
+    def carry(old: Store) -> None:
+        number = 0
+        while not over.is_set() or number < 20:
+            try:
+                old.tell(Happened(What.DOOR_REFUSED, "alice"), NOW)
+                old.latest_time()
+            except BastionError as error:
+                failed.append(error)
+            number += 1
+
+    with closing(Store.open(url, check=False)) as old, ThreadPoolExecutor(1) as pool:
+        going_on = pool.submit(carry, old)
+        Store.open(url, migrate=True).close()
+        over.set()
+        going_on.result(30)
+        assert failed == []
+        assert old.schema_is_current()
+        assert old.last_event() >= 20
