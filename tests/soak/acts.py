@@ -24,6 +24,8 @@ PATIENCE: Final = 30.0
 LONG: Final = 55.0
 """For looks at what may be millions of lines."""
 
+FLOOD: Final = "yes 'a line of a log' | head -c 8000000"
+
 Act = Callable[[Scene, random.Random], Awaitable[None]]
 Process = asyncssh.SSHClientProcess[bytes]
 
@@ -137,7 +139,7 @@ async def hung_up(scene: Scene, dice: random.Random) -> None:
     """A connection that is gone without a word, in the middle of a flood that was not read."""
     async with _somebody(scene, dice).outer() as outer:
         person = _somebody(scene, dice)
-        async with person.jump() as inner, _shown(scene, inner, "yes | head -c 8000000"):
+        async with person.jump() as inner, _shown(scene, inner, FLOOD):
             await asyncio.sleep(dice.random())
             inner.abort()
         outer.abort()

@@ -43,7 +43,7 @@ BOUNDS: Final[Mapping[str, Bound]] = {
     PSS: Bound(6 * MEGABYTE, 0.08),
     RSS: Bound(6 * MEGABYTE, 0.08),
     DESCRIPTORS: Bound(8),
-    THREADS: Bound(4),
+    THREADS: Bound(8),
     TASKS: Bound(2),
 }
 """Memory is given back by the page, and what was free lies about. Threads are as many as ever had

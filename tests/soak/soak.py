@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -246,7 +247,14 @@ def sound(found: Found, plan: Plan) -> bool:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_sentence(each) for each in error.exceptions[:3])
-    return f"{type(error).__name__}: {error}"[:1500]
+    return f"{type(error).__name__}{_place(error)}: {error}"[:1500]
+
+
+def _place(error: BaseException) -> str:
+    """Where an act stood; of one that took too long, where it was cut off."""
+    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+    lines = [f"line {each.lineno}" for each in frames if each.filename == acts.__file__]
+    return f" in {', '.join(lines)}" if lines else ""
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
