@@ -5,10 +5,13 @@ the disk before anybody sees the certificate. The disk is the same as all the re
 """
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +19,7 @@ import asyncssh
 
 from bastion.actor import Actor
 from bastion.addresses import Endpoint
+from bastion.adopting import laid, settled, taken
 from bastion.app import Services, opened
 from bastion.authority.public_keys import public_key_of
 from bastion.grants import Allows, Grant
@@ -23,6 +27,7 @@ from bastion.home import create
 from bastion.inventory import Role, User, parse_selector
 from bastion.ledger import Draft, Kind, Signed
 from tests.bench.figures import Row, above
+from tests.bench.processes import watch_until
 
 GOAL = 50
 LIFE = timedelta(hours=1)
@@ -34,11 +39,18 @@ def measure(seconds: float) -> list[Row]:
     """Each for so many seconds."""
     with _home() as services, _one_processor():
         verbs = _Verbs(services)
-        return [
+        here = [
             _rate("certificates a second, signed", verbs.signed, seconds),
             _rate("certificates a second, for targets, with their keys", verbs.target, seconds),
             _rate("certificates a second, signed into the ledger", verbs.ledger, seconds),
             _rate("certificates a second, by the verb `cert`", verbs.cert, seconds),
+        ]
+    with _apart() as services:
+        verbs = _Verbs(services)
+        return [
+            *here,
+            _rate("certificates a second, for targets, by a signer apart", verbs.target, seconds),
+            _rate("certificates a second, by it and into the ledger", verbs.ledger, seconds),
         ]
 
 
@@ -56,6 +68,7 @@ class _Verbs:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._serials = count(50_000)  # beside those of the ledger
         self._key = public_key_of(asyncssh.generate_private_key("ssh-ed25519"))
         now, operator = datetime.now(UTC), Actor("os:root")
         contractor = frozenset({Role.CONTRACTOR})
@@ -82,7 +95,13 @@ class _Verbs:
     def target(self) -> object:
         """What one connection to a target logs in with."""
         return self._services.authority.target_credential(
-            "deploy", "prod-host", "C-1 alice G-1", force_command=None, pty=True, now=_now()
+            "deploy",
+            "prod-host",
+            "C-1 alice G-1",
+            force_command=None,
+            pty=True,
+            now=_now(),
+            serial=next(self._serials),
         )
 
     def ledger(self) -> Signed:
@@ -106,6 +125,30 @@ def _home() -> Iterator[Services]:
         made = create(Path(place) / "home", listen, ("bastion",), "machine", _now())
         with opened(made.home) as services:
             yield services
+
+
+@contextmanager
+def _apart() -> Iterator[Services]:
+    """The same with its keys at a signer, which is another process."""
+    with TemporaryDirectory(prefix="bs-") as name:
+        place = Path(name)
+        made = create(place / "home", Endpoint("127.0.0.1", 61_022), (), "machine", _now())
+        socket = place / "socket"
+        with opened(made.home) as services:
+            what = taken(services, socket, _now())
+        laid(what, place / "signer", socket, None)
+        limits = place / "signer" / "signer.toml"
+        limits.write_text(limits.read_text().replace("# rate = 100 ", "rate = 100000 "))
+        limits.write_text(limits.read_text().replace("# rate = 100\n", "rate = 100000\n"))
+        settled(made.home, socket, tuple(what.private))
+        argv = [sys.executable, "-m", "cli.admin", "signer", "serve", "--directory"]
+        with subprocess.Popen([*argv, str(place / "signer")], stderr=subprocess.DEVNULL) as signer:
+            watch_until("the signer signs", socket.exists)
+            try:
+                with opened(made.home) as services:
+                    yield services
+            finally:
+                signer.terminate()
 
 
 @contextmanager
