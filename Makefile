@@ -29,7 +29,7 @@ format: setup ## mend the layout and what ruff can mend by itself
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-faults: setup ## a database that stops, hangs, or loses its connections under load, some minutes
+faults: setup ## a database that stops, hangs or is cut off under load, a clock that is set: some minutes
 	@.ci/system-packages ssh=openssh-client sshd=openssh-server postgresql age=age zstd=zstd
 	@$(BIN)/python -m pytest -m faults $(ARGS)
 

@@ -1,4 +1,5 @@
-"""A disk that hangs or is slow, for a program that is started with this directory in PYTHONPATH.
+"""A disk that hangs or is slow, and a clock that is set, for a program that is started with this
+directory in PYTHONPATH.
 
 While there is a file `hangs` beside the directory `recordings`, writing to a recording does not
 come back; with `mute` the disk does not answer what it is asked (sync, statvfs); with `slow` it
@@ -7,6 +8,8 @@ takes a while to write. Threads wait here as they do in the kernel: without Pyth
 
 import os
 import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _write, _sync, _statvfs = os.write, os.fdatasync, os.statvfs
@@ -55,3 +58,17 @@ def statvfs(path: Path) -> os.statvfs_result:
 os.write = write  # type: ignore[assignment]
 os.fdatasync = fdatasync  # type: ignore[assignment]
 os.statvfs = statvfs  # type: ignore[assignment]
+
+
+def wall() -> datetime:
+    """The wall clock, set by as many seconds as the file `step` in HOME says."""
+    step = Path(os.environ.get("HOME", "/"), "step")
+    seconds = float(step.read_text()) if step.exists() else 0.0
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+with suppress(ImportError):
+    from bastion.clock import Clock
+
+    _, *others = Clock.__init__.__defaults__ or ()
+    Clock.__init__.__defaults__ = (wall, *others)
