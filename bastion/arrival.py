@@ -29,7 +29,8 @@ class Parts:
 
     `notice` is the operator's line at the start of a shell, or empty. `watch_wait` is how long a
     session that somebody has to watch waits for that, `ceilings` how many may go on, and `idle`
-    for how long nothing may move in one; `bounds` are those of a connection.
+    for how long nothing may move in one; `unused` is for how long nothing may be open on a
+    connection, whose are the `bounds`.
     """
 
     store: Store
@@ -51,6 +52,7 @@ class Parts:
     ceilings: Ceilings
     idling: Idling
     idle: Callable[[Grant], timedelta | None]
+    unused: timedelta | None
     bounds: Bounds
 
 

@@ -88,6 +88,7 @@ class Hop(Authenticator):
     def connection_lost(self, exc: Exception | None) -> None:
         """The jump is over; so is our connection to the target, also one that is being made."""
         self._lost = True
+        self._parts.idling.ends(self)
         self._shells.close()
         self._forwards.close()
         self._gone()
@@ -119,6 +120,7 @@ class Hop(Authenticator):
         if self._permit is not None:
             work = self._logged_in(self._permit.login)
             self._parts.crew.start(work, f"{self._arrival} logs in")
+            self._lasting.unused(self, self._connection, self._arrival)
 
     async def _logged_in(self, login: str) -> None:
         log_in = self._parts.store.log_connection_in

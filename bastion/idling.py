@@ -40,6 +40,20 @@ class _Idle:
     over: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A connection on which nothing is open: nobody can be warned there, and `close` says why."""
+
+    close: Callable[[str], None]
+
+    def warn(self, sentence: str) -> None:
+        """There is nowhere to say it."""
+
+    def cut(self, reason: EndReason, sentence: str) -> None:
+        """End it."""
+        self.close("nothing was open here for too long; this connection is over.")
+
+
 class Idling:
     """Looks after the sessions of one process. `time` is in seconds that never go back."""
 

@@ -4,16 +4,16 @@ Who carries it enters here first, and leaves when all is over.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 from bastion import happenings, metrics
-from bastion.arrival import Parts
+from bastion.arrival import Arrival, Parts
 from bastion.errors import Unavailable
 from bastion.events import Happened
 from bastion.grants import Grant
-from bastion.idling import Moved
+from bastion.idling import Moved, Unused
 from bastion.limits import CROWDED, Limit
 from bastion.live import Cuttable
 from bastion.policy import Permit, Run
@@ -22,6 +22,7 @@ from bastion.reached import Case
 from bastion.relay import Relay
 from bastion.tunnel import Tunnel
 from bastion.watched import Watched
+from bastion.wire.connections import ServerConnection
 from recorder import (
     Ceiling,
     Ceilings,
@@ -114,6 +115,14 @@ class Lasting:
                 return
         if full is not None:
             raise self._too_many(run, full)
+
+    def unused(self, key: Hashable, connection: ServerConnection, arrival: Arrival) -> None:
+        """End a jump on which nothing is open for too long; whoever calls this ends it by `key`."""
+        who, most = arrival.identity, self._parts.unused
+        if most is not None:
+            case = Case(Limit.IDLE, who.source, who.user.name, arrival.asked)
+            side = Unused(lambda sentence: connection.say_last(f"bastion: {sentence}"))
+            self._parts.idling.begins(key, side, connection.used, most, case)
 
     def _watch_idle(self, key: int, side: Cuttable, moved: Moved, grant: Grant, case: Case) -> None:
         most = self._parts.idle(grant)

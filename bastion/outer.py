@@ -13,11 +13,11 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import cast
 
 import asyncssh
 from asyncssh.constants import (
-    DISC_BY_APPLICATION,
     DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
 )
 from asyncssh.misc import DisconnectError
@@ -31,13 +31,14 @@ from bastion.errors import BadInput, BastionError
 from bastion.failures import Failures
 from bastion.gate import Gate, Wish
 from bastion.hop import PROHIBITED
+from bastion.idling import Idling, Unused
 from bastion.limits import Limit
 from bastion.live import Live
 from bastion.metrics import Meters
 from bastion.policy import Identity
 from bastion.reached import Case
 from bastion.signin import SignIn
-from bastion.wire.connections import LAST_WORD, Authenticator, ServerConnection, silent
+from bastion.wire.connections import Authenticator, ServerConnection, silent
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ MOST_KEYS = 20
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What every outer connection is built of."""
+    """What every outer connection is built of. On none nothing is open for longer than `idle`."""
 
     sign_in: SignIn
     gate: Gate
@@ -64,6 +65,8 @@ class Doors:
     live: Live
     clock: Clock
     meters: Meters
+    idling: Idling
+    idle: timedelta | None
     loop: asyncio.AbstractEventLoop
 
 
@@ -91,6 +94,7 @@ class Outer(Authenticator):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, and every jump through it."""
         self._doors.live.leave(self)
+        self._doors.idling.ends(self)
         threshold = self._doors.threshold
         threshold.admission.leave(self._place)
         failed = self._wrong_signatures
@@ -155,6 +159,10 @@ class Outer(Authenticator):
         self._doors.meters.observe(metrics.HANDSHAKE, self._doors.loop.time() - self._begun)
         self._doors.threshold.admission.signed_in(self._place)
         self._doors.live.enter(self, self._identity, self._close)
+        if self._doors.idle is not None:
+            case = Case(Limit.IDLE, self._source, user.name)
+            unused, used = Unused(self._close), self._connection.used
+            self._doors.idling.begins(self, unused, used, self._doors.idle, case)
         log.info("%s signed in from %s", user.name, self._identity.source)
 
     async def _look_up(self, username: str, key_data: bytes) -> tuple[SSHKey, Identity] | None:
@@ -168,7 +176,7 @@ class Outer(Authenticator):
         return found
 
     def _close(self, sentence: str) -> None:
-        self._connection.turn_away(DISC_BY_APPLICATION, f"bastion: {sentence}", LAST_WORD)
+        self._connection.say_last(f"bastion: {sentence}")
 
     # What somebody may ask for: a jump, or a verb
 

@@ -93,6 +93,8 @@ class Front:
             live=parts.live,
             clock=parts.clock,
             meters=parts.meters,
+            idling=parts.idling,
+            idle=parts.unused,
             loop=loop,
         )
 

@@ -309,6 +309,7 @@ async def _listen(
         ceilings=limits.ceilings,
         idling=hands.idling,
         idle=partial(idle, limits.idle, services.rulebook),
+        unused=limits.idle,
         bounds=Bounds(limits.channels, limits.requests),
     )
     before = threshold(services, hands.reached, 1 if share is None else share.of)

@@ -147,6 +147,10 @@ class ServerConnection(_Road, SSHServerConnection):
         """Not offered, so not answered: one packet could ask for thousands of signatures."""
         self._report_global_response(False)
 
+    def used(self) -> tuple[int, float]:
+        """Another value whenever a channel was opened since, and while one is open."""
+        return self._opened, self._loop.time() if self._channels else 0.0
+
     async def reload_config(self) -> None:
         """There is no configuration file, so nothing depends on who signs in."""
 
@@ -210,7 +214,7 @@ class ServerConnection(_Road, SSHServerConnection):
         if isinstance(self._owner, Authenticator):
             self._owner.late()
         sentence = "bastion: you did not sign in in time; connect again"
-        self.turn_away(DISC_BY_APPLICATION, sentence, LAST_WORD)
+        self.say_last(sentence)
 
     async def answer(self) -> None:
         """Wait until the client has answered a question that has no other meaning.
@@ -230,6 +234,10 @@ class ServerConnection(_Road, SSHServerConnection):
         self._send_disconnect(code, sentence, "en")
         self._recv_handler = self._drop
         self._loop.call_later(linger, self.abort)
+
+    def say_last(self, sentence: str) -> None:
+        """Disconnect, by our own choice."""
+        self.turn_away(DISC_BY_APPLICATION, sentence, LAST_WORD)
 
     def _drop(self) -> bool:
         self._inpbuf = b""

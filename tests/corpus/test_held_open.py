@@ -53,6 +53,22 @@ async def test_a_guided_prompt_at_which_nobody_types_ends(template: Path, tmp_pa
         assert [each.end_reason for each in world.sessions] == [EndReason.CLOSED]
 
 
+async def test_a_connection_on_which_nothing_is_open_ends(template: Path, tmp_path: Path) -> None:
+    """`ssh -N`, outside and within a jump; not one through which a session goes on."""
+    async with served(template, tmp_path / "home", idle="1s") as world, target_for(world):
+        alice = world.contractor()
+        async with (
+            world.outer(alice.key, name="alice") as empty,
+            world.jump(alice) as within,
+            world.jump(alice) as busy,
+        ):
+            talking = await busy.create_process("while sleep 0.3; do echo x; done")
+            await asyncio.wait_for(empty.wait_closed(), 4)
+            await asyncio.wait_for(within.wait_closed(), 4)
+            await talking.stdout.readexactly(10)
+        assert world.reached(Limit.IDLE) >= 2
+
+
 async def test_a_client_that_says_nothing_any_more_is_gone(template: Path, tmp_path: Path) -> None:
     """Half open: its connection stands, and nobody answers there. Its session ends, its place is
     free, and what came until then is in the recording."""
