@@ -4,7 +4,6 @@ With `TEST_S3` in that store (docs/contributing.md), else in a directory. Minute
 """
 
 import asyncio
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import postgres
+from tests import ceph, postgres
 from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
@@ -30,7 +29,7 @@ def first(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     """One machine with a store."""
     bucket = tmp_path / "bucket"
     bucket.mkdir(mode=0o700)
-    s3 = os.environ.get("TEST_S3")
+    s3 = ceph.url()
     made = Bastion(tmp_path / "gate-1", warm, postgres.server().new_url())
     settings = made.home / "bastion.toml"
     settings.write_text(f'node = "gate-1"\n{settings.read_text()}')

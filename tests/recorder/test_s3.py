@@ -1,17 +1,10 @@
-"""A real S3 server: what recordings need of one. Opt-in, by `TEST_S3=s3://BUCKET/PREFIX`.
-
-docs/contributing.md says how to have one on loopback.
-"""
+"""A real S3 server: what recordings need of one. Opt-in, by `TEST_S3` (docs/contributing.md)."""
 
 import os
 import secrets
-from datetime import timedelta
 from pathlib import Path
 
-import httpx
-import obstore
 import pytest
-from obstore.store import S3Store
 
 from bastion.objects import Bucket, ObjectStore, parse_bucket
 from recorder import RecordingMissing
@@ -21,22 +14,18 @@ from recorder.places import Places
 from recorder.session import Shipment
 from recorder.shelf import Shelf
 from recorder.trailing import Trailing
+from tests import ceph
 from tests.recorder.places import Clock, Sqlite, exec_of
 from tests.recorder.sealed import Place
 from tests.recorder.stores import Port
 
-URL = os.environ.get("TEST_S3", "")
-
-pytestmark = pytest.mark.skipif(not URL, reason="TEST_S3 names no store")
+pytestmark = pytest.mark.skipif("TEST_S3" not in os.environ, reason="TEST_S3 names no store")
 
 
 @pytest.fixture
 def bucket() -> Bucket:
-    """A prefix of its own for each test, in a bucket that is made where it is not there."""
-    store = S3Store.from_url("/".join(URL.split("/")[:3]), client_options={"allow_http": True})
-    made = httpx.put(obstore.sign(store, "PUT", "", timedelta(minutes=1)), trust_env=False)
-    assert made.status_code in (200, 409), made.text
-    return parse_bucket(f"{URL}/{secrets.token_hex(8)}")
+    """A prefix of its own for each test."""
+    return parse_bucket(f"{ceph.url()}/{secrets.token_hex(8)}")
 
 
 def test_each_object_is_made_once(bucket: Bucket) -> None:
