@@ -1,7 +1,7 @@
 """A real S3 server of the tests' own: Ceph's RADOS gateway on loopback, its objects in memory.
 
-`TEST_S3=ceph` starts it; Debian's `radosgw ceph-mon ceph-osd ceph-common` have to be there. It takes
-a quarter of a minute. `TEST_S3=s3://BUCKET/PREFIX` takes another server instead.
+`TEST_S3=ceph` starts it; Debian's `radosgw ceph-mon ceph-osd ceph-common` have to be there. It
+takes a quarter of a minute. `TEST_S3=s3://BUCKET/PREFIX` takes another server instead.
 """
 
 import atexit
@@ -144,9 +144,8 @@ def url() -> str:
     if named == "ceph":
         named = _started()
     if named:
-        store = S3Store.from_url(
-            "/".join(named.split("/")[:3]), client_options={"allow_http": True}
-        )
+        bucket = "/".join(named.split("/")[:3])
+        store = S3Store.from_url(bucket, client_options={"allow_http": True})
         made = httpx.put(obstore.sign(store, "PUT", "", timedelta(minutes=1)), trust_env=False)
         assert made.status_code in (200, 409), made.text
     return named
