@@ -117,7 +117,8 @@ class _News:
 
     def renewed(self, identity: Identity) -> Identity:
         """The same key and source, with the user as the store has it now."""
-        return replace(identity, user=self.users.get(identity.user.name, identity.user))
+        user = self.users.get(identity.user.name)
+        return identity if user in (None, identity.user) else replace(identity, user=user)
 
 
 class Live:
@@ -306,6 +307,8 @@ class Live:
 
     def _hear(self, news: _News) -> None:
         self._last_kill = news.last_kill
+        if not (news.grants or news.users or news.kills):
+            return  # thousands may be open, and it is heard several times a second
         now = self._clock.now()
         for entry in list(self._sessions.values()):
             fresh = news.grants.get(entry.grant.id, entry.grant)
@@ -387,6 +390,7 @@ def _shut_out(identity: Identity, now: datetime) -> str | None:
     """Why whoever signed in as `identity` may stay no longer; None where it is as it was."""
     if not identity.user.may_sign_in(now):
         return "your account was closed"
-    if all(key.blob != identity.key.blob for key in identity.user.keys):
+    held = identity.key  # it is looked for first as it is: this is asked of all, again and again
+    if held not in identity.user.keys and all(k.blob != held.blob for k in identity.user.keys):
         return "the key that you came in by was taken away"
     return None
