@@ -25,7 +25,7 @@ def demand_room(settings: Settings, home: Home, size: int, output: Path, what: s
     if disk.free - size < kept:
         raise Conflict(
             f"{what} needs {megabytes(size)}, and of {megabytes(disk.free)} that are free "
-            f"there {megabytes(kept)} are kept for recordings: name a file on another disk."
+            f"there {megabytes(kept)} are kept for recordings: make room, or name another disk."
         )
 
 

@@ -38,6 +38,14 @@ def is_file(store: Store) -> bool:
     return isinstance(store.database, Sqlite)
 
 
+def size_of(store: Store) -> int:
+    """How many bytes a copy takes, where the database is a file. Raises Unavailable."""
+    with store.read() as connection:
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+        size = connection.execute(text("PRAGMA page_size")).scalar_one()
+    return int(pages) * int(size)
+
+
 def copy_to(store: Store, file: Path) -> None:
     """The database as it stands now, as a new file of mode 0600. Raises Unavailable.
 

@@ -16,8 +16,9 @@ from bastion.app import Services
 from bastion.authority.keyfiles import AUDITOR, NEW
 from bastion.errors import Conflict
 from bastion.store import Store
-from bastion.store.copying import copy_to, is_file
+from bastion.store.copying import copy_to, is_file, size_of
 from cli.backup.members import DATABASE, KEYS, POLICY, RECORDING, RECORDINGS, SETTINGS
+from cli.room import demand_room
 from recorder import Index, Seals
 from recorder.plain import AGE, ZST
 
@@ -116,7 +117,11 @@ class Gathering:
 
 @contextmanager
 def gathered(services: Services) -> Iterator[Gathering]:
-    """What there is now. Raises Conflict where sessions end too fast for it; Unavailable."""
+    """What there is now.
+
+    Raises Conflict where sessions end too fast for it, or where there is no room for a copy of the
+    database; Unavailable.
+    """
     root, home = services.settings.recordings(services.home), services.home.directory
     _remove_left(home)
     with ExitStack() as stack:
@@ -126,6 +131,8 @@ def gathered(services: Services) -> Iterator[Gathering]:
             yield Gathering(services, None, moment, held)
             return
         copy = home / f"{_COPY}{os.getpid()}"
+        size = size_of(services.store)
+        demand_room(services.settings, services.home, size, copy, "The copy of the database")
         stack.callback(copy.unlink, missing_ok=True)
         for _ in range(TRIES):
             copy.unlink(missing_ok=True)
