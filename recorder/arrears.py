@@ -99,6 +99,7 @@ class Arrears:
     def close(self) -> None:
         """Give up: what waits is for the next start, and whoever waits is told so."""
         self._closed = True
+        self._something.clear()
         if self._waiting:
             log.error("the database is away: %d things are left to the next start", self.waiting)
         while self._waiting:
@@ -119,6 +120,8 @@ class Arrears:
             owed.fail(error)
         else:
             hand_on()
+        if self._closed:  # meanwhile: nothing waits any more
+            return True
         self._waiting.popleft()
         if not self._waiting:
             self._something.clear()

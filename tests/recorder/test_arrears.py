@@ -134,6 +134,30 @@ async def test_what_waits_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch
         assert await asyncio.gather(*kept) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("away", [True, False])
+async def test_going_down_while_the_database_answers_ends_well(away: bool) -> None:
+    """What is being done then is the last; whoever keeps it waits, and goes on doing so."""
+    owed, asked, answers = Arrears(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        asked.set()
+        assert answers.wait(10)
+        if away:
+            raise IndexUnavailable("the index is not available")
+
+    async with asyncio.TaskGroup() as group:
+        keeper = group.create_task(owed.keep())
+        waiting = [owed.later(work), owed.later(work)]
+        assert await asyncio.to_thread(asked.wait, 10)
+        owed.close()
+        answers.set()
+        for each in waiting:
+            with pytest.raises(IndexUnavailable, match="the database is away"):
+                await each
+        await asyncio.wait([keeper], timeout=0.1)
+        keeper.cancel()
+
+
 async def test_going_down_leaves_the_rest_to_the_next_start(desk: Desk) -> None:
     """Nobody is kept waiting by a database that does not come back."""
     desk.away = True
