@@ -1,6 +1,7 @@
 """`bastion-admin signer log` and `signer verify`: what was signed, and whether that fits."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bastion.signing.book import LINE, read_line
 from bastion.signing.checkup import book_of, compared
 from bastion.signing.client import SignerClient
 from bastion.signing.comparing import Comparison, Found
+from cli.arguments import MOMENT
 from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
 from cli.output import printable
@@ -55,18 +57,20 @@ def log(desk: Desk, *, form: Form) -> None:
     multiple=True,
     help="What another machine's signer for the same database has signed; may be repeated.",
 )
+@click.option("--since", type=MOMENT, metavar="TIME", help="Only what was signed from then on.")
 @as_json
 @click.pass_obj
-def verify(desk: Desk, *, books: Sequence[Path], json: bool) -> None:
+def verify(desk: Desk, *, books: Sequence[Path], since: datetime | None, json: bool) -> None:
     """Hold the signer's book against the ledger: each certificate has to stand in both.
 
-    One that the ledger does not have was signed for somebody else, or the bastion was broken off
-    before it was kept; one that the book does not have was not signed by this signer. The book's
-    chain is checked too. Exit status 1 where something is found. Several machines that share a
-    database have a signer each: name the others' books, their files one behind the other.
+    One that the ledger does not have was signed for somebody else, or the bastion or the signer
+    was broken off before it was kept; one that the book does not have was not signed by this
+    signer. The book's chain is checked too. Exit status 1 where something is found. Several
+    machines that share a database have a signer each: name the others' books, their files one
+    behind the other.
     """
     services = desk.services
-    comparison = Comparison(services.clock.now())
+    comparison = Comparison(services.clock.now(), since)
     others = [_lines(path) for path in books]
     signer = _signer(services)
     book = book_of(signer)

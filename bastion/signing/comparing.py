@@ -80,9 +80,10 @@ class Line:
 
 @dataclass(slots=True)
 class Comparison:
-    """Reads a book, then a ledger, and says what does not fit."""
+    """Reads a book, then a ledger, and says what does not fit: of what was signed after `since`."""
 
     now: datetime
+    since: datetime | None = None
     begins: datetime | None = None
     lines: int = 0
     certificates: int = 0
@@ -121,12 +122,14 @@ class Comparison:
         for line in lines:
             if line.certificate is None or line.certificate in kept:
                 continue
+            if self.since is not None and line.at < self.since:
+                continue
             if line.at < self.now - GRACE:
                 yield Found(
                     Difference.UNKNOWN,
                     f"Certificate {line.serial} ({line.what}) was signed at "
-                    f"{line.at:%Y-%m-%d %H:%M:%S} UTC and is not in the ledger: the bastion broke "
-                    "off then, or somebody else had it signed.",
+                    f"{line.at:%Y-%m-%d %H:%M:%S} UTC and is not in the ledger: the bastion or "
+                    "the signer broke off then, or somebody else had it signed.",
                 )
 
     def sort(self) -> None:
@@ -136,7 +139,7 @@ class Comparison:
     def unsigned(self, entries: Iterable[Entry]) -> Iterator[Found]:
         """Those of the ledger that were signed since the book began, and are not in it."""
         for entry in entries:
-            if self.begins is None or entry.signed_at < self.begins:
+            if self.begins is None or entry.signed_at < max(self.begins, self.since or self.begins):
                 continue
             wanted = int(entry.sha256[:16], 16)
             at = bisect_left(self._known, wanted)

@@ -91,6 +91,7 @@ def test_what_was_signed_for_somebody_else_is_found(house: House) -> None:
     assert "Certificate 7 (mallory C-7) was signed at 2026-11-23 12:00:00 UTC" in found.what
     lines = list(book_of(house.client))
     assert list(compared(lines, house.store, Comparison(NOW))) == []
+    assert list(compared(lines, house.store, Comparison(LATER, since=LATER))) == []
 
 
 def test_what_the_signer_did_not_sign_is_found(house: House) -> None:
