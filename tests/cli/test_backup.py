@@ -13,11 +13,14 @@ import pytest
 import zstandard
 
 from bastion.authority.sshsig import sign
+from bastion.errors import Conflict
 from bastion.events import What
 from bastion.home import Home
 from bastion.store import events
+from bastion.store.copying import size_of
 from bastion.store.events import Wanted
 from cli.backup.members import NAMESPACE, SIGNATURE, SUMS, Entry, header, sums_text
+from cli.room import demand_room
 from recorder import EndReason, Kind
 from tests.cli.desks import Installation, Remote
 from tests.cli.recordings import recorded, session
@@ -335,6 +338,15 @@ def test_a_backup_that_fails_leaves_nothing(furnished: Installation, tmp_path: P
 
 
 @on_sqlite("a server's database is copied by its own tools")
+def test_what_is_kept_free_for_recordings_is_not_taken(furnished: Installation) -> None:
+    """By the copy of the database, or by the backup: a sentence says how much there is."""
+    with furnished.services() as services:
+        copy = services.home.directory / "copy"
+        demand_room(services.settings, services.home, size_of(services.store), copy, "The copy")
+        with pytest.raises(Conflict, match="are kept for recordings: make room"):
+            demand_room(services.settings, services.home, 1 << 60, copy, "The copy")
+
+
 def test_it_says_what_is_in_it_as_json(furnished: Installation, tmp_path: Path) -> None:
     """As does restoring."""
     file = tmp_path / "copy"
