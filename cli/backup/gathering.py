@@ -17,7 +17,7 @@ from bastion.authority.keyfiles import AUDITOR, NEW
 from bastion.errors import Conflict
 from bastion.store import Store
 from bastion.store.copying import copy_to, is_file, size_of
-from cli.backup.members import DATABASE, KEYS, POLICY, RECORDING, RECORDINGS, SETTINGS
+from cli.backup.members import DATABASE, KEYS, POLICY, RECORDING, RECORDINGS, SETTINGS, may_be
 from cli.room import demand_room
 from recorder import Index, Seals
 from recorder.plain import AGE, ZST
@@ -110,7 +110,7 @@ class Gathering:
             if form is not path:
                 done.add(name)
             with found:
-                yield Member(name, found, os.fstat(found.fileno()).st_size)
+                yield _member(name, found, form)
             return
         self.gone.append(path.name)
 
@@ -208,7 +208,14 @@ def _files(root: Path) -> Iterator[tuple[Path, int]]:
 
 def _whole(name: str, file: Path) -> Iterator[Member]:
     with file.open("rb") as source:
-        yield Member(name, source, os.fstat(source.fileno()).st_size)
+        yield _member(name, source, file)
+
+
+def _member(name: str, source: BinaryIO, file: Path) -> Member:
+    """Raises Conflict for what somebody else has put there: it may be what nobody should miss."""
+    if not may_be(name):
+        raise Conflict(f"{str(file)!a} can't be in a backup by that name: move it away from there.")
+    return Member(name, source, os.fstat(source.fileno()).st_size)
 
 
 def _size(path: Path) -> int:

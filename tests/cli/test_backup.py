@@ -390,3 +390,16 @@ def test_its_signature_is_for_nothing_else(furnished: Installation, tmp_path: Pa
     made = Installation.at(Home(tmp_path / "new"))
     said = made("restore", str(file), status=1).err
     assert "the signature over its hashes was made for another purpose" in said
+
+
+def test_what_lies_there_by_another_name_is_said(
+    furnished: Installation, tmp_path: Path, vault: tuple[str, Path]
+) -> None:
+    """Somebody's editor has left something among the keys: it may be one."""
+    stray = furnished.home.keys / ".seal.swp"
+    stray.write_bytes(b"x")
+    file = tmp_path / "copy"
+    to, _ = vault
+    said = furnished("backup", "-o", str(file), "--to", to, status=1).err
+    assert f"'{stray}' can't be in a backup" in said
+    assert not file.exists()
