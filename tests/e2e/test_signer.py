@@ -1,5 +1,7 @@
 """A signer apart: the bastion's processes hold no CA's private half, and work by it."""
 
+import asyncio
+import json
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -61,6 +63,16 @@ def bob(
     return person
 
 
+async def told(bastion: Bastion, times: int = 1) -> list[str]:
+    """What the log has of the signer, once it has so much."""
+    async with asyncio.timeout(15):
+        while True:
+            out = (await bastion.admin("audit", "--what", "signer.changed", "--json")).out
+            events = [json.loads(line)["why"] for line in out.splitlines()]
+            if len(events) >= times:
+                return events
+
+
 async def test_a_jump_works_and_no_ca_is_in_the_home(
     bastion: Bastion, signer: Signer, bob: Contractor
 ) -> None:
@@ -93,14 +105,19 @@ async def test_without_its_signer_nothing_new_begins_and_what_is_live_goes_on(
         refused = await bob.jump("true")
         assert refused.status == 254
         assert "bastion: the signer does not answer, so nothing new can be opened" in refused.err
+        unseen = await bob.jump("true", host="never-seen")  # which has no host certificate yet
+        assert unseen.status == 255
+        assert "bastion: the signer does not answer" in unseen.err
         cert = await bob.ssh("bastion", "cert")
         assert cert.status == 1
         assert "the signer does not answer" in cert.err.lower()
         await live.send("two\n")
         await live.stdout.expect("two\n")
+        assert await told(bastion) == ["it does not answer: nothing new is opened"]
         signer.start()
         again = await bob.jump("echo again")
         assert (again.status, again.out) == (0, "again\n"), again.err
+    assert "it answers again" in await told(bastion, 2)
 
 
 async def test_what_the_limits_do_not_name_is_refused(
