@@ -99,8 +99,9 @@ class _Road(PacketRoad):
 
     def add_channel(self, chan: SSHChannel[bytes]) -> int:  # type: ignore[override]
         self.demand_channel()
+        number = super().add_channel(chan)  # none, where the peer has gone
         self.turn.windows.granted += chan._init_recv_window
-        return super().add_channel(chan)
+        return number
 
     def remove_channel(self, recv_chan: int) -> None:
         self.turn.windows.granted -= self._channels[recv_chan]._init_recv_window

@@ -4,8 +4,9 @@ import asyncio
 import socket
 
 import asyncssh
+import pytest
 
-from bastion.wire.connections import ServerConnection, answering, shared_options
+from bastion.wire.connections import ClientConnection, ServerConnection, answering, shared_options
 from bastion.wire.packets import PROMPT_READS, Turn
 from tests.bastion.wire.peers import Open, connected, serving
 
@@ -73,3 +74,15 @@ async def test_the_kernel_is_told_how_long_a_peer_may_be_silent() -> None:
     ):
         sock = accepted[0].get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+
+
+async def test_a_channel_on_a_connection_that_is_gone_grants_no_window() -> None:
+    """A target that hangs up between login and session, again and again, would use up what there
+    is for all: every window of this process would be a small one, for good."""
+    loop, turn = asyncio.get_running_loop(), Turn()
+    options = asyncssh.SSHClientConnectionOptions(**shared_options(), client_keys=None)
+    options.waiter = loop.create_future()
+    connection = ClientConnection(loop, options, turn)
+    with pytest.raises(asyncssh.ChannelOpenError):
+        connection.session_channel()
+    assert turn.windows.granted == 0
