@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 TICK: Final = 0.25
 """Seconds between two looks at how late the loop is."""
 
+MANY: Final = 500
+SELDOM: Final = 15.0
+"""Tasks from which on they are counted only so often (seconds)."""
+
 STATM: Final = Path("/proc/self/statm")
 
 DESCRIPTORS: Final = Path("/proc/self/fd")
@@ -39,6 +43,7 @@ class Pulse:
         self._measures: list[Callable[[], None]] = [self._measure_process]
         self._wrong: list[Callable[[], Iterable[Wrong]]] = []
         self._late = 0.0
+        self._tasks, self._counted = 0, 0.0
         self._statm = os.open(STATM, os.O_RDONLY | os.O_CLOEXEC)  # while there is one to be had
         weakref.finalize(self, os.close, self._statm)
 
@@ -79,13 +84,20 @@ class Pulse:
         self.meters.put(metrics.PROCESSOR, used.ru_utime + used.ru_stime)
         pages = int(os.pread(self._statm, 200, 0).split()[1])
         self.meters.put(metrics.MEMORY, pages * os.sysconf("SC_PAGE_SIZE"))
-        self.meters.put(metrics.TASKS, len(asyncio.all_tasks()))
+        self._count_tasks()
         self.meters.put(metrics.THREADS, threading.active_count())
         opened = DESCRIPTORS.stat().st_size
         if opened:
             self.meters.put(metrics.DESCRIPTORS, opened)
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.meters.put(metrics.MOST_DESCRIPTORS, most)
+
+    def _count_tasks(self) -> None:
+        """Where there are many it takes milliseconds, so it is done more seldom."""
+        now = asyncio.get_running_loop().time()
+        if self._tasks < MANY or now - self._counted > SELDOM:
+            self._tasks, self._counted = len(asyncio.all_tasks()), now
+            self.meters.put(metrics.TASKS, self._tasks)
 
 
 class Traffic:
