@@ -250,9 +250,9 @@ async def test_many_long_ones_are_not_all_open_at_once(bench: Bench, archive: Ar
     """A burst of floods takes sixteen descriptors, and what is short behind it is found soon."""
     await shown(archive, b"first\n")
     bench.work()
-    for _ in range(30):
+    for _ in range(24):
         async with archive.record(exec_of("yes")) as long:
-            for _ in range(10):
+            for _ in range(6):
                 long.shown(f"{'spam ' * 200}\n".encode() * 64)
     await shown(archive, b"last\n")
     most, turns = 0, 0
@@ -260,9 +260,9 @@ async def test_many_long_ones_are_not_all_open_at_once(bench: Bench, archive: Ar
         most, turns = max(most, still_open()), turns + 1
         bench.clock.seconds += 0.1
         if turns == 6:
-            assert bench.state(32) is State.WHOLE
+            assert bench.state(26) is State.WHOLE
     assert 8 <= most <= 16
-    assert {bench.state(number) for number in range(1, 33)} == {State.WHOLE}
+    assert {bench.state(number) for number in range(1, 27)} == {State.WHOLE}
     assert still_open() == 0
 
 
