@@ -17,7 +17,7 @@ from bastion import adopting, app, happenings
 from bastion.authority import Which, generations
 from bastion.authority.public_keys import line_of
 from bastion.config import check_environment, home_directory
-from bastion.errors import BadInput, Conflict
+from bastion.errors import BadInput, Conflict, NotFound
 from bastion.events import What
 from bastion.home import Home
 from bastion.signing import service
@@ -65,6 +65,7 @@ def serve(desk: Desk, *, directory: Path) -> None:
     As root it becomes the owner of the directory. Another key or another limit counts from the next
     signature on.
     """
+    _demand(directory)
     become_owner(directory)
     with suppress(OSError):  # where a unit forbids it, it has done so itself
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this memory
@@ -101,6 +102,7 @@ def rotate(desk: Desk, *, name: str, retire: bool, directory: Path) -> None:
     socket. Make the next one here, then let the home take it over (ca rotate NAME). The home
     retires the old one first (ca rotate NAME --retire; the seal at once), then it goes here.
     """
+    _demand(directory)
     become_owner(directory)
     which, keys = Which(NAMES[name]), Place(directory.absolute()).keys
     now = datetime.now(UTC)
@@ -180,6 +182,14 @@ def adopt(desk: Desk, *, directory: Path, account: str | None, socket: Path) -> 
         desk.output.note(
             "It belongs to the bastion's own account, so it keeps nothing from whoever takes the "
             "bastion over: as root, give it one of its own with --account."
+        )
+
+
+def _demand(directory: Path) -> None:
+    if not directory.is_dir():
+        raise NotFound(
+            f"There is no signer in {directory}: bastion-admin signer adopt makes one, or name "
+            "another with --directory DIR."
         )
 
 

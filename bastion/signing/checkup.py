@@ -46,10 +46,9 @@ def checkup(
         yield from _keys(signer, cas)
         yield from _lately(signer, store, now)
     except Unavailable as error:
-        what = f"Nothing new can be opened: {str(error).partition(',')[0].rstrip('.')}."
-        yield Complaint(
-            True, what, "systemctl status bastion-signer, or bastion-admin signer serve"
-        )
+        what = f"{str(error).partition(';')[0].rstrip('.')}."
+        mend = "systemctl status bastion-signer, or bastion-admin signer serve"
+        yield Complaint(True, what, mend)
 
 
 def _keys(signer: SignerClient, cas: Mapping[Which, Generations]) -> Iterator[Complaint]:

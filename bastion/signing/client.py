@@ -29,7 +29,7 @@ HANGING: Final = 10.0
 it has answered something meanwhile: who signs has the ledger for herself for so long."""
 
 AWAY: Final = (
-    "the signer does not answer, so nothing new can be opened; try again in a minute, "
+    "The signer does not answer, so nothing new can be opened; try again in a minute, "
     "or ask an operator."
 )
 
@@ -103,7 +103,7 @@ class SignerClient:
     def sign(self, which: Which, key: PublicKey, body: bytes) -> bytes:
         """A signature. Raises Unavailable, SerialTaken."""
         if len(body) > frames.LONGEST_BODY:
-            raise Unavailable("that is too long to be signed.")
+            raise Unavailable("That is too long to be signed.")
         if time.monotonic() < self._hangs_until:
             raise Unavailable(AWAY)
         answer = self._asked(frames.Sign(ca=which, key=key.fingerprint, body=body))
@@ -125,8 +125,8 @@ class SignerClient:
         self._away_since, self._hangs_until = None, 0.0
         if isinstance(answer, frames.No):
             if answer.next is not None:
-                raise SerialTaken(f"the signer refused: {answer.why}.", answer.next)
-            raise Unavailable(f"the signer refused: {answer.why}; ask an operator.")
+                raise SerialTaken(f"The signer refused: {answer.why}.", answer.next)
+            raise Unavailable(f"The signer refused: {answer.why}; ask an operator.")
         return answer
 
     def _exchanged(self, data: bytes, deadline: float) -> Answered:
@@ -219,4 +219,4 @@ def _left(deadline: float) -> float:
 
 
 def _nonsense() -> Unavailable:
-    return Unavailable("the signer gave an answer to another question; ask an operator.")
+    return Unavailable("The signer gave an answer to another question; ask an operator.")

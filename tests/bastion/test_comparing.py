@@ -145,7 +145,9 @@ def test_a_checkup_says_what_is_wrong(house: House) -> None:
     assert "mallory" in grave[0]
     house.signer.stop()
     house.client.close()
-    assert house.complaints() == [(True, "Nothing new can be opened: the signer does not answer.")]
+    assert house.complaints() == [
+        (True, "The signer does not answer, so nothing new can be opened.")
+    ]
 
 
 def test_keys_are_changed_at_the_signer_and_the_home_follows(house: House) -> None:

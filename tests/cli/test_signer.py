@@ -131,7 +131,7 @@ def test_the_doctor_says_whether_there_is_one_and_how_it_is(
     assert admin("doctor").err == "Nothing is wrong.\n"
     adopt(admin, place)
     (away,) = admin("doctor", "--json", status=1).json
-    assert away["what"] == "Nothing new can be opened: the signer does not answer."
+    assert away["what"] == "The signer does not answer, so nothing new can be opened."
     with Running(place / "signer", now):
         (own,) = admin("doctor", "--json").json
         assert (own["level"], "own account" in own["what"]) == ("warning", True)
@@ -179,8 +179,11 @@ def test_a_revocation_list_is_judged_by_what_the_signer_signs(
     assert "each is in the ledger" in admin("signer", "verify").err
 
 
-def test_without_a_signer_there_is_nothing_to_compare(admin: Installation) -> None:
-    """It is said so."""
+def test_without_a_signer_there_is_nothing_to_compare(admin: Installation, place: Path) -> None:
+    """It is said so, and how there would be one."""
+    nowhere = ("--directory", str(place / "none"))
+    assert "signer adopt makes one" in admin("signer", "serve", *nowhere, status=1).err
+    assert "signer adopt makes one" in admin("signer", "rotate", "user", *nowhere, status=1).err
     assert "There is no signer" in admin("signer", "verify", status=1).err
 
 
