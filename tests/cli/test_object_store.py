@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from bastion.app import Services
 from bastion.config import Settings
@@ -14,6 +15,7 @@ from bastion.events import Happened, What
 from bastion.stewarding import shipping_parts
 from recorder import EndReason, Kind, Session
 from recorder.errors import NotAdopted, NotLetGo, StoreAway
+from recorder.index_tables import sessions
 from recorder.indexing import Indexer
 from recorder.session import Shipment
 from tests.bastion.worlds import ROOT
@@ -66,7 +68,7 @@ def ship(services: Services, compaction: str | None = "kept") -> list[str]:
     assert services.storing.shelf is not None
     if compaction is not None:
         with services.store.write() as connection:
-            connection.exec_driver_sql("UPDATE sessions SET compaction = ?", (compaction,))
+            connection.execute(update(sessions).values(compaction=compaction))
     return shipping_parts(services).shipping(services.storing.shelf).run()
 
 
@@ -289,7 +291,7 @@ def adopted(services: Services, after: timedelta = timedelta(minutes=15)) -> lis
 def carried_by(services: Services, runner: str) -> None:
     """The first session, as its row has it."""
     with services.store.write() as connection:
-        connection.exec_driver_sql("UPDATE sessions SET runner = ?", (runner,))
+        connection.execute(update(sessions).values(runner=runner))
 
 
 def followed(services: Services) -> None:
