@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bastion.errors import Conflict, NotFound
-from bastion.ledger import Draft, Kind, Signed
+from bastion.ledger import Draft, Kind, SerialTaken, Signed
 from bastion.store import Store
 from bastion.store.ledger import LATEST, Wanted
 from tests.bastion.worlds import BOB, HOUR, NOW, ROOT, SECOND, grant
@@ -44,6 +44,23 @@ def test_what_is_signed_stands_in_the_ledger(peopled: Store) -> None:
     assert entry.principals == ("alice", "C-1")
     assert entry.source == "10.1.2.3"
     assert (entry.valid_after, entry.valid_before) == (NOW, NOW + HOUR)
+
+
+def numbered_anew(store: Store) -> list[int]:
+    """The serials of three, where a signer wants 7 for the first."""
+
+    def wants_seven(serial: int) -> Signed:
+        if serial < 7:
+            raise SerialTaken("The serial was signed before.", 7)
+        return signed(serial)
+
+    return [store.sign_into_ledger(draft(7), each).serial for each in (wants_seven, signed, signed)]
+
+
+def test_a_serial_that_was_signed_before_is_left_out(peopled: Store) -> None:
+    """The signer says which one would do; the ledger counts on from there."""
+    assert numbered_anew(peopled) == [7, 8, 9]
+    assert [entry.serial for entry in peopled.ledger()] == [9, 8, 7]
 
 
 def test_a_signature_that_fails_leaves_no_line(peopled: Store) -> None:

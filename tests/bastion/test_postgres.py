@@ -19,6 +19,7 @@ from bastion.store import Store
 from bastion.store.journal import Journal
 from bastion.store.postgres import Postgres
 from bastion.tables import meta
+from tests.bastion.test_ledger import numbered_anew
 from tests.bastion.worlds import NOW, ROOT, SECOND, user
 from tests.postgres import PATIENCE, Server, migrated, server, until_answers
 
@@ -46,6 +47,12 @@ def other(url: str) -> Iterator[Store]:
     """Another bastion's, on the same database."""
     with closing(Store.open(url)) as opened:
         yield opened
+
+
+def test_the_ledger_counts_on_from_a_serial_that_it_was_told(store: Store) -> None:
+    """Though the sequence knows nothing of it."""
+    store.add_user(user("alice"), ROOT, NOW)
+    assert numbered_anew(store) == [7, 8, 9]
 
 
 def test_no_update_of_two_bastions_is_lost(store: Store, other: Store) -> None:
