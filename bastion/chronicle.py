@@ -74,6 +74,7 @@ class Chronicle:
         self._lost = 0
         self._first_lost: datetime | None = None
         self._closed = False
+        self._is_away = False
         self.lost = 0
 
     @property
@@ -168,8 +169,11 @@ class Chronicle:
             else:
                 self._lose(told, error)
         if outcome.away is None:
+            self._is_away = False
             return True
-        log.error("events can't be written: %s", outcome.away)
+        if not self._is_away:  # it is tried twice a second
+            log.error("events can't be written: %s", outcome.away)
+        self._is_away = True
         left = batch[len(outcome.errors) :]
         again = (replace(told, tried=True) for told in reversed(left) if told.kept is None)
         self._waiting.extendleft(again)

@@ -121,7 +121,7 @@ class Steward:
             async with asyncio.TaskGroup() as group:
                 chores = [group.create_task(each) for each in _of_fleet(self._services, office)]
                 await self._until(False)
-                log.warning("another machine leads now")
+                log.warning("this machine does not lead any more")
                 for chore in chores:
                     chore.cancel()
             await office.outlets.finish(LAST_WORDS)
