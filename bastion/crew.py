@@ -5,6 +5,7 @@ import logging
 from collections.abc import Coroutine
 
 from bastion.errors import BastionError
+from recorder import RecorderError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Crew:
     async def _guarded(self, work: Coroutine[object, object, None], what: str) -> None:
         try:
             await work
-        except BastionError as error:
+        except (BastionError, RecorderError) as error:
             log.error("%s: %s", what, error)
         except Exception:
             log.exception("%s failed", what)

@@ -22,7 +22,10 @@ class Presence:
 
     @contextmanager
     def held(self, boot: str) -> Iterator[None]:
-        """This process is there, for the length of the block. Raises Unavailable."""
+        """This process is there, for the length of the block. Raises Unavailable.
+
+        Its file stays until somebody forgets it: so what it could not put away is found at once.
+        """
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             descriptor = self._opened(boot, os.O_CREAT)
@@ -32,7 +35,6 @@ class Presence:
         try:
             yield
         finally:
-            self.forget(boot)
             os.close(descriptor)
 
     def seen(self) -> Seen:

@@ -282,6 +282,7 @@ def _leave(services: Services, now: datetime) -> None:
     boot = services.store.chain.boot
     services.store.close_left_open(now, [boot])
     services.store.end_runners([boot], now)
+    Presence(services.home.run).forget(boot)
 
 
 async def _listen(

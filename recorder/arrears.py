@@ -27,6 +27,10 @@ MOST: Final = 10_000
 """What may wait: a few for each session and connection that was open when the database went."""
 
 
+class GivenUp(IndexUnavailable):
+    """The database is away, and this process waits for it no longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Owed:
     """What is to be done, which blocks, and gives what hands its result on; or why it is not."""
@@ -83,7 +87,7 @@ class Arrears:
                 given.set_exception(error)
 
         if self._closed or len(self._waiting) >= MOST:
-            fail(IndexUnavailable("the database is away, and this is not waited for"))
+            fail(GivenUp("the database is away, and this is not waited for"))
         else:
             self._waiting.append(_Owed(done, fail))
             self._something.set()
@@ -103,7 +107,9 @@ class Arrears:
         if self._waiting:
             log.error("the database is away: %d things are left to the next start", self.waiting)
         while self._waiting:
-            self._waiting.popleft().fail(IndexUnavailable("the database is away"))
+            self._waiting.popleft().fail(
+                GivenUp("the database is away: this is for the next start")
+            )
         self._thread.shutdown(wait=False)
 
     async def _next(self) -> bool:
@@ -136,7 +142,7 @@ class Arrears:
 
 
 def _heard(given: "asyncio.Future[T]") -> None:
-    """What went wrong is said, also where nobody waited for it."""
+    """What went wrong is said, also where nobody waited for it; what was given up was said."""
     error = None if given.cancelled() else given.exception()
-    if error is not None:
+    if error is not None and not isinstance(error, GivenUp):
         log.error("what was put off was not done: %s", error)

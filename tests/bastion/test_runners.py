@@ -120,6 +120,7 @@ def test_a_presence_ends_with_its_process(tmp_path: Path) -> None:
             other.kill()
             other.wait()
             assert presence.seen() == seen("me", free=("other",))
+            presence.forget("me")
     assert presence.seen() == seen(free=("other",))
     presence.forget("other")
     assert presence.seen() == NOBODY

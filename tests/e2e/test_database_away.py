@@ -131,9 +131,24 @@ async def test_a_database_that_is_stopped_lets_nobody_in_and_loses_nothing(
     assert {row["bytes_out"] for row in rows} == {len("got one\n"), len("got one\ngot two\n"), 3}
 
 
+def kill(own: Bastion) -> str:
+    """It has no time for anything; how what it carried ended."""
+    own.kill9()
+    return "interrupted"
+
+
+def stop(own: Bastion) -> str:
+    """It ends what it carries, and says what it could not write."""
+    own.stop(patience=40)
+    assert "left to the next start" in own.log
+    assert "Traceback" not in own.log
+    return "drained"
+
+
 @pytest.mark.timeout(120)
-async def test_a_bastion_that_is_killed_meanwhile_loses_nothing_either(
-    own: Bastion, bob: Contractor, server: Server, url: str
+@pytest.mark.parametrize("how", [kill, pytest.param(stop, marks=pytest.mark.faults)])
+async def test_a_bastion_that_ends_meanwhile_loses_nothing_either(
+    own: Bastion, bob: Contractor, server: Server, url: str, how: Callable[[Bastion], str]
 ) -> None:
     """What could not be written before is found in the files by the next start."""
     async with bob.jumping(ECHO) as ending, bob.jumping(ECHO) as killed:
@@ -146,13 +161,13 @@ async def test_a_bastion_that_is_killed_meanwhile_loses_nothing_either(
         async with asyncio.timeout(PATIENCE):
             while b"bastion:ended" not in cast(own, "S-1") + cast(own, "S-2"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        await asyncio.to_thread(own.kill9)
+        reason = await asyncio.to_thread(how, own)
         assert await killed.wait() == 255
     await asyncio.to_thread(server.start)
     await asyncio.to_thread(own.start)
     rows = await nothing_is_lost(own, url)
     assert len(rows) == 2
-    assert {row["end_reason"] for row in rows} == {"closed", "interrupted"}
+    assert {row["end_reason"] for row in rows} == {"closed", reason}
 
 
 class Storm:
