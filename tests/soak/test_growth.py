@@ -33,8 +33,8 @@ def test_what_stays_is_sound() -> None:
 
 
 def test_one_that_is_kept_now_and_then_is_found() -> None:
-    """A descriptor every ten seconds, a task a second, memory of a megabyte a round."""
-    for what, by in ((DESCRIPTORS, 0.1), (TASKS, 1.0), (USS, 0.2 * MEGABYTE)):
+    """A descriptor every five seconds, a task a second, memory of a megabyte a round."""
+    for what, by in ((DESCRIPTORS, 0.2), (TASKS, 1.0), (USS, 0.2 * MEGABYTE)):
         (line,) = compared(samples(what, by), UNTIL)
         assert line.grown, line
         assert "GROWN" in table([line])
