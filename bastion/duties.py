@@ -103,13 +103,14 @@ async def forget_watchers(watching: Watching, clock: Clock) -> None:
 async def keep_beating(store: Store, index: Index, live: Live, clock: Clock) -> None:
     """Say again and again that this process lives: other machines see nothing else of it.
 
-    Where they took it for gone, what is live here is so for them too from now on.
+    Where they took it for gone, what is live here is so for them too from now on; what they have
+    recovered meanwhile ends.
     """
 
     async def beat() -> None:
         if not await asyncio.to_thread(store.beat_runner, clock.now()):
             log.error("others took this process for gone: the database was away for too long")
-            await asyncio.to_thread(index.find_again, live.numbers)
+            live.lose(await asyncio.to_thread(index.find_again, live.numbers))
 
     await asyncio.sleep(BEAT)
     await every(BEAT, beat, "beating")

@@ -6,7 +6,7 @@ end. This room only makes it felt on channels that are open: it looks several ti
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -147,13 +147,12 @@ class Live:
         self._people: dict[object, tuple[Identity, Callable[[str], None]]] = {}
         self._version: Hashable | None = None
         self._told: int | None = None
-        self._asked = 0.0
         self._joined = False
         self._prompts = 0
         self._thread = ThreadPoolExecutor(1, "live")
         self._last_kill = store.last_kill()
         self._heard = clock.now()
-        self._looked = 0.0
+        self._looked = self._asked = 0.0
         self._changed = asyncio.Event()
         self.closing = False
         self.room = Room.EVERYTHING
@@ -214,6 +213,11 @@ class Live:
         """End every session."""
         for entry in list(self._sessions.values()):
             entry.cuttable.cut(reason, sentence)
+
+    def lose(self, numbers: Collection[int]) -> None:
+        """Another machine has recovered these, while nothing was heard of this one."""
+        for each in self._sessions.keys() & numbers:
+            self._sessions[each].cuttable.cut(EndReason.LOST, "others took this session for lost.")
 
     def warn_all(self, sentence: str) -> None:
         """Tell everybody in a session what is about to happen."""

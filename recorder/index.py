@@ -176,12 +176,19 @@ class Index:
             statement = update(sessions).where(*theirs).values(values).returning(sessions)
             return sorted(map(_session, connection.execute(statement)), key=lambda each: each.id)
 
-    def find_again(self, numbers: Collection[int]) -> None:
-        """These of this process's go on: whoever took them for lost was mistaken."""
-        mistaken = (sessions.c.id.in_(numbers), *self._mistaken())
+    def find_again(self, numbers: Collection[int]) -> frozenset[int]:
+        """These of this process's go on: whoever took them for lost was mistaken.
+
+        Gives those that another one has recovered meanwhile, and so are over.
+        """
+        these = sessions.c.id.in_(numbers)
         with self._writing() as connection:
-            again = update(sessions).where(*mistaken)
+            again = update(sessions).where(these, *self._mistaken())
             connection.execute(again.values(ended_at=None, end_reason=None))
+            others = sessions.c.runner.is_distinct_from(self._runner)
+            return frozenset(
+                connection.execute(select(sessions.c.id).where(these, others)).scalars()
+            )
 
     def _mistaken(self) -> tuple[ColumnElement[bool], ...]:
         """What this process carries, and others took for lost."""

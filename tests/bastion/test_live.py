@@ -248,6 +248,15 @@ async def test_a_kill_ends_its_session_and_no_other() -> None:
     assert other.cuts == []
 
 
+async def test_what_another_machine_has_recovered_is_over_here() -> None:
+    """And nothing else."""
+    world = World()
+    world.live.lose({30, 31})
+    assert world.session.cuts == [(EndReason.LOST, "others took this session for lost.")]
+    world.live.lose({30})
+    assert len(world.session.cuts) == 1
+
+
 @pytest.mark.parametrize(("minutes", "ended"), [(4, False), (5, True)])
 async def test_without_the_store_sessions_go_on_for_a_while_and_then_end(
     minutes: int, ended: bool

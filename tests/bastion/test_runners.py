@@ -16,6 +16,7 @@ from bastion.presence import Presence
 from bastion.runners import SILENT, Roll, RollCall, Runner, Seen
 from bastion.store import Store
 from recorder import EndReason, Index, Kind, SessionInfo
+from recorder.shipments import Shipments
 from tests.bastion.worlds import NOW, SECOND
 from tests.postgres import url_again
 
@@ -180,8 +181,21 @@ def test_what_a_lost_machine_carried_is_lost(store: Store, other: Store) -> None
     assert found is not None
     assert (found.ended_at, found.end_reason) == (NOW + SECOND, EndReason.LOST)
     assert [each.id for each in theirs.lost([other.chain.boot])] == [lost.id]
-    theirs.find_again([mine.id, lost.id])
+    assert theirs.find_again([lost.id]) == frozenset()
     again = ours.get(lost.id)
     assert again is not None
     assert again.live
     assert ours.get(mine.id) == mine
+
+
+def test_what_others_have_recovered_is_not_found_again(store: Store, other: Store) -> None:
+    """A machine that stood still for long goes on: such a session would be live, and nobody could
+    see it or end it, as its row says that it is over and what there is of it was sealed."""
+    ours, theirs = (Index(each.database, each.chain.boot) for each in (store, other))
+    lost = theirs.add(info(), NOW, lambda number: f"S-{number}")
+    [taken] = ours.lose([other.chain.boot], NOW + SECOND)
+    assert Shipments(store.database).adopt(taken, store.chain.boot)
+    assert theirs.find_again([lost.id]) == {lost.id}
+    still = ours.get(lost.id)
+    assert still is not None
+    assert not still.live
