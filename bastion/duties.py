@@ -107,10 +107,16 @@ async def keep_beating(store: Store, index: Index, live: Live, clock: Clock) -> 
     recovered meanwhile ends.
     """
 
+    missed = False
+
     async def beat() -> None:
+        nonlocal missed
         if not await asyncio.to_thread(store.beat_runner, clock.now()):
             log.error("others took this process for gone: the database was away for too long")
+            missed = True
+        if missed:  # until the database has taken it
             live.lose(await asyncio.to_thread(index.find_again, live.numbers))
+            missed = False
 
     await asyncio.sleep(BEAT)
     await every(BEAT, beat, "beating")

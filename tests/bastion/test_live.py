@@ -9,7 +9,9 @@ from typing import cast
 
 import pytest
 
+from bastion import duties
 from bastion.clock import Clock
+from bastion.duties import keep_beating
 from bastion.errors import Unavailable
 from bastion.grants import Allows, Grant
 from bastion.inventory import PublicKey, Role, Selector, User
@@ -22,7 +24,7 @@ from bastion.store import Store
 from bastion.store.watchers import Sights, Watchers
 from bastion.watchers import LEASE, Watcher
 from bastion.windows import parse_window
-from recorder import EndReason
+from recorder import EndReason, Index, IndexUnavailable
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KEY = PublicKey("ssh-ed25519", b"key", "SHA256:key")
@@ -255,6 +257,40 @@ async def test_what_another_machine_has_recovered_is_over_here() -> None:
     assert world.session.cuts == [(EndReason.LOST, "others took this session for lost.")]
     world.live.lose({30})
     assert len(world.session.cuts) == 1
+
+
+class Back:
+    """A database that was away, and is for one answer more just after it is back."""
+
+    def __init__(self) -> None:
+        self.beats = self.asked = 0
+
+    def beat_runner(self, now: datetime) -> bool:
+        self.beats += 1
+        return self.beats > 1
+
+    def find_again(self, numbers: Collection[int]) -> frozenset[int]:
+        self.asked += 1
+        if self.asked == 1:
+            raise IndexUnavailable("the index is not available")
+        return frozenset(numbers)
+
+
+async def test_what_was_taken_for_lost_is_looked_for_until_the_database_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody takes this process for gone a second time, so nothing else would look."""
+    monkeypatch.setattr(duties, "BEAT", 0.01)
+    world, back = World(), Back()
+    clock = Clock(lambda: NOON, lambda: 0.0)
+    async with asyncio.TaskGroup() as group:
+        beating = keep_beating(cast(Store, back), cast(Index, back), world.live, clock)
+        task = group.create_task(beating)
+        async with asyncio.timeout(10):
+            while not world.session.cuts:  # noqa: ASYNC110 - it is another task
+                await asyncio.sleep(0.01)
+        task.cancel()
+    assert back.asked == 2
 
 
 @pytest.mark.parametrize(("minutes", "ended"), [(4, False), (5, True)])
