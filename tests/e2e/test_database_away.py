@@ -170,6 +170,26 @@ async def test_a_bastion_that_ends_meanwhile_loses_nothing_either(
     assert {row["end_reason"] for row in rows} == {"closed", reason}
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(120)
+async def test_after_a_while_without_it_all_sessions_end(
+    own: Bastion, bob: Contractor, server: Server, url: str
+) -> None:
+    """No revocation could reach them; `[limits] without_database` says how long that may be."""
+    own.set("limits", "without_database", "3s")
+    await asyncio.to_thread(own.stop)
+    await asyncio.to_thread(own.start)
+    async with bob.jumping(ECHO) as session:
+        await session.send("one\n")
+        await session.stdout.expect("got one\n")
+        await asyncio.to_thread(server.stop)
+        await session.stderr.expect("the bastion has lost its database; this session is over")
+        assert await session.wait() == 255
+    await asyncio.to_thread(server.start)
+    [row] = await nothing_is_lost(own, url)
+    assert row["end_reason"] == "lost"
+
+
 class Storm:
     """Contractors who come and go all the time, each with a word of her own to see."""
 
