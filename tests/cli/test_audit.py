@@ -177,7 +177,7 @@ def test_a_long_list_is_cut_and_says_so(ask: Auditing) -> None:
     ("words", "sentence"),
     [
         (("--what", "grnt"), "'grnt' is no kind of event. Do you mean grant?"),
-        (("--what", "xyz"), "Known: ca, certificate, clock, "),
+        (("--what", "xyz"), "Known: access, backup, ca, certificate, "),
         (("--user", "Bob!"), "can't be a user name"),
         (("--grant", "S-1"), "'S-1' is not an id"),
         (("--json", "--csv"), "--json and --csv can't both be."),
