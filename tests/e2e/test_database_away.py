@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from tests.e2e.bastion import Bastion
-from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.contractor import Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import PATIENCE
@@ -41,21 +42,8 @@ def url(server: Server) -> str:
 def own(tmp_path: Path, sshd: Sshd, warm: Warm, url: str) -> Iterator[Bastion]:
     """A bastion on it."""
     made = Bastion(tmp_path / "home", warm, url)
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def bob(tmp_path: Path, own: Bastion, sshd: Sshd) -> Contractor:
-    """Somebody with a shell there."""
-    person = Contractor.enrolled(tmp_path / "bob", "bob", own, sshd.login)
-    person.granted_now()
-    person.certified_now()
-    return person
+    with serving(made, sshd):
+        yield made
 
 
 def told(url: str) -> Counter[tuple[str, str]]:

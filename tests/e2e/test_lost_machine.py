@@ -13,7 +13,8 @@ import pytest
 
 from tests import ceph, postgres
 from tests.e2e.bastion import Bastion
-from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.contractor import Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.test_machines import Second, counting
 from tests.e2e.warm import Warm
@@ -36,12 +37,8 @@ def first(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     made.set("recording", "store", f"{s3}/{secrets.token_hex(8)}" if s3 else f"file://{bucket}")
     made.set("recording", "recover_after", "70s")
     made.set("limits", "without_database", "10s")
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
+    with serving(made, sshd):
+        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.bastion import Bastion
-from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.contractor import Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 
@@ -27,21 +28,8 @@ def own(tmp_path: Path, bucket: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastio
     """A bastion with a store of its own."""
     made = Bastion(tmp_path / "home", warm)
     made.set("recording", "store", f"file://{bucket}")
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def bob(tmp_path: Path, own: Bastion, sshd: Sshd) -> Contractor:
-    """Somebody with a shell there."""
-    person = Contractor.enrolled(tmp_path / "bob", "bob", own, sshd.login)
-    person.granted_now()
-    person.certified_now()
-    return person
+    with serving(made, sshd):
+        yield made
 
 
 def stored(bucket: Path) -> bytes:

@@ -18,7 +18,8 @@ import pytest
 
 from tests.bastion.test_proxied import TCP4, header
 from tests.e2e.bastion import Bastion
-from tests.e2e.contractor import HOST, Contractor
+from tests.e2e.contractor import Contractor
+from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import Running
@@ -39,12 +40,8 @@ def gate(tmp_path: Path, sshd: Sshd, warm: Warm) -> Iterator[Bastion]:
     made = Bastion(tmp_path / "home", warm)
     made.set("limits", "login_grace", "4s")
     made.set("limits", "dead", "4s")
-    sshd.trust(made.admin_now("ca", "show", "target").out)
-    pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    made.admin_now("host", "add", HOST, *pinned)
-    made.start()
-    yield made
-    made.stop()
+    with serving(made, sshd):
+        yield made
 
 
 @pytest.fixture
