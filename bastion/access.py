@@ -133,7 +133,10 @@ class Access:
         if refused is None and giver is not None and bench.unmet([giver], now):
             refused = f"It takes {in_words(ruling.needs)}."
         if refused is not None:
-            raise Refused(f"{refused} Let {user.name} ask for it (ssh bastion request).")
+            raise Refused(
+                f"The rule {ruling.rule.name} decides this. {refused} Let {user.name} ask for it "
+                "(ssh bastion request); --override gives it past the rules, and everybody is told."
+            )
 
     def revoke(self, actor: Actor, number: int, reason: str, now: datetime) -> Grant:
         """End `G-<number>` now. Raises NotFound, or Conflict where it is over already."""
@@ -207,6 +210,9 @@ class Access:
 
 def _nothing_granted(later: Sequence[Grant]) -> str:
     if not later:
-        return "You have no grant, so there is nothing to certify: ask whoever invited you."
+        return (
+            "You have no grant, so there is nothing to certify: ssh bastion request asks for one, "
+            "ssh bastion status says what it waits for."
+        )
     first = min(later, key=lambda g: g.starts_at)
     return f"{first} begins at {clock(first.starts_at)}: fetch a certificate nearer to that."

@@ -184,6 +184,7 @@ class Supervisor:
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[*fds, *self._handed, theirs.fileno()],
+                process_group=0,  # ctrl-c is for the supervisor alone
             )
             self.bulletin.started(child.name)
             theirs.close()

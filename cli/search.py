@@ -268,5 +268,6 @@ def reindex(desk: Desk) -> None:
     """
     desk.services.texts.make_anew()
     desk.output.note(
-        "The text index is made anew while the service runs. It is searched meanwhile."
+        "The text index is made anew by the service, while it runs or when it is started next. "
+        "It is searched meanwhile."
     )
