@@ -61,15 +61,16 @@ class Round:
     async def until_killed(self, own: Bastion, after: float) -> None:
         """Begin them all, and kill the bastion a moment after all have got something."""
         async with AsyncExitStack() as stack:
-            printing = {
-                mark: await stack.enter_async_context(self._printing(mark)) for mark in self.down
-            }
+            # Those that send connect first: beside floods on both cores it takes them long.
             sending = [await stack.enter_async_context(self._sending(mark)) for mark in self.up]
-            for running in printing.values():
-                await running.stdout.expect("1\n", BUSY)
             async with asyncio.timeout(BUSY):
                 while not all(map(_has_some, map(self.file, self.up))):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
+            printing = {
+                mark: await stack.enter_async_context(self._printing(mark)) for mark in self.down
+            }
+            for running in printing.values():
+                await running.stdout.expect("1\n", BUSY)
             await asyncio.sleep(after)
             await asyncio.to_thread(own.kill9)
             for running in (*printing.values(), *sending):
