@@ -138,7 +138,7 @@ async def test_slow_readers_cost_no_memory_and_keep_nobody_from_working(
     bastion: Bastion, alice: Contractor, rita: Contractor
 ) -> None:
     """Their exports stand still in a little memory; one more is refused with a sentence."""
-    await alice.jump(f"head -c {24 * MEGABYTE} /dev/zero | tr '\\0' x", patience=30)
+    await alice.jump(f"head -c {48 * MEGABYTE} /dev/zero | tr '\\0' x", patience=30)
     session = await newest(bastion, alice)
     assert (await rita.ssh("bastion", "export", session)).status == 0  # what it loads, it keeps
     async with AsyncExitStack() as stack:
@@ -154,9 +154,9 @@ async def test_slow_readers_cost_no_memory_and_keep_nobody_from_working(
         assert session in (await rita.ssh("bastion", "show", session)).out
         for _ in range(20):
             assert await slow[0].read(1024)
-        assert bastion.resident - before < 16 * MEGABYTE
+        assert bastion.resident - before < 32 * MEGABYTE  # less than one of them is long
     done = await rita.ssh("bastion", "export", session, "--raw", "stdout", patience=30)
-    assert (done.status, len(done.stdout)) == (0, 24 * MEGABYTE)
+    assert (done.status, len(done.stdout)) == (0, 48 * MEGABYTE)
 
 
 async def test_who_leaves_in_the_middle_of_an_export_leaves_nothing_behind(
