@@ -252,7 +252,7 @@ async def test_a_target_that_breaks_off(forwarding: World, led: Led) -> None:
 async def test_hours_end_forwards_too(forwarding: World, led: Led) -> None:
     """At its end a forward is cut, by the clock."""
     alice = forwarding.enrol("alice")
-    forwarding.grant(alice, LED, lasting=timedelta(seconds=1.5))
+    forwarding.grant(alice, LED, lasting=timedelta(seconds=3))
     forwarding.certify(alice)
     async with forwarding.jump(alice) as inner:
         _, client = await opened(inner)

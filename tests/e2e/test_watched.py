@@ -130,7 +130,10 @@ async def test_a_shell_begins_only_when_somebody_watches(
             assert await terminal.wait() == 3
             assert "early" not in terminal.text
     happened = [f"session.{what}" for what in ("ended", "resumed", "started", "waiting")]
-    assert sorted(await what_happened(watching, session)) == happened
+    async with asyncio.timeout(PATIENCE):  # the client hears of the end before the log does
+        while "session.ended" not in (told := await what_happened(watching, session)):
+            continue
+    assert sorted(told) == happened
 
 
 @asynccontextmanager
