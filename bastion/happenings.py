@@ -63,12 +63,7 @@ def of_host(actor: Actor, what: What, host: Host) -> Happened:
 def of_grant(actor: Actor, what: What, grant: Grant, why: str | None = None) -> Happened:
     """A grant as it stands after the change."""
     details: dict[str, Details] = {
-        "hosts": [str(selector) for selector in grant.hosts],
-        "logins": sorted(grant.logins),
-        "shell": grant.allows.shell,
-        "commands": [str(command) for command in grant.allows.commands],
-        "sftp": [str(files) for files in grant.allows.sftp],
-        "forwards": [str(forward) for forward in grant.allows.forwards],
+        **_access(grant),
         "starts_at": grant.starts_at.isoformat(),
         "ends_at": grant.ends_at.isoformat(),
         "ticket": grant.ticket,
@@ -89,15 +84,22 @@ def of_grant(actor: Actor, what: What, grant: Grant, why: str | None = None) -> 
     )
 
 
+def _access(asked: Grant | Request) -> dict[str, Details]:
+    """Where, as whom and doing what, as a grant and a request say it alike."""
+    return {
+        "hosts": [str(selector) for selector in asked.hosts],
+        "logins": sorted(asked.logins),
+        "shell": asked.allows.shell,
+        "commands": [str(command) for command in asked.allows.commands],
+        "sftp": [str(files) for files in asked.allows.sftp],
+        "forwards": [str(forward) for forward in asked.allows.forwards],
+    }
+
+
 def of_request(actor: Actor, what: What, request: Request, why: str | None = None) -> Happened:
     """A request that was made, withdrawn or turned down."""
     details: dict[str, Details] = {
-        "hosts": [str(selector) for selector in request.hosts],
-        "logins": sorted(request.logins),
-        "shell": request.allows.shell,
-        "commands": [str(command) for command in request.allows.commands],
-        "sftp": [str(files) for files in request.allows.sftp],
-        "forwards": [str(forward) for forward in request.allows.forwards],
+        **_access(request),
         "seconds": int(request.duration.total_seconds()),
         "starts_at": None if request.starts_at is None else request.starts_at.isoformat(),
         "ticket": request.ticket,
@@ -223,10 +225,50 @@ def _of_session(
 ) -> Happened:
     command = (session.command or "").encode("utf-8", "replace").decode()
     ran: dict[str, Details] = {"command": command[:LONGEST_COMMAND]} if command else {}
+    told = {"kind": session.kind, **ran, **details}
+    return _in_session(session, session.id, what, told, why)
+
+
+def _in_session(
+    info: Session | SessionInfo,
+    number: int,
+    what: What,
+    details: Mapping[str, Details],
+    why: str | None = None,
+) -> Happened:
+    """What happened in a session, by the hand of whoever is in it."""
     return Happened(
         what,
-        session.user,
-        session.source,
+        info.user,
+        info.source,
+        user=info.user,
+        host=info.host,
+        login=info.login,
+        grant=info.grant,
+        connection=info.connection,
+        session=number,
+        why=why,
+        details=details,
+    )
+
+
+def of_seal(actor: Actor, session: Session, kept: Kept) -> Happened:
+    """A recording was sealed: its manifest's number and SHA-256."""
+    details: dict[str, Details] = {"manifest": kept.number, "sha256": kept.sha256}
+    return _of_recording(actor, What.RECORDING_SEALED, session, details=details)
+
+
+def _of_recording(
+    actor: Actor,
+    what: What,
+    session: Session,
+    why: str | None = None,
+    details: Mapping[str, Details] | None = None,
+) -> Happened:
+    """What somebody did with a recording, or found of it: the columns say whose it is."""
+    return by(
+        actor,
+        what,
         user=session.user,
         host=session.host,
         login=session.login,
@@ -234,22 +276,7 @@ def _of_session(
         connection=session.connection,
         session=session.id,
         why=why,
-        details={"kind": session.kind, **ran, **details},
-    )
-
-
-def of_seal(actor: Actor, session: Session, kept: Kept) -> Happened:
-    """A recording was sealed: its manifest's number and SHA-256."""
-    return by(
-        actor,
-        What.RECORDING_SEALED,
-        user=session.user,
-        host=session.host,
-        login=session.login,
-        grant=session.grant,
-        connection=session.connection,
-        session=session.id,
-        details={"manifest": kept.number, "sha256": kept.sha256},
+        details=details or {},
     )
 
 
@@ -261,18 +288,7 @@ def of_watch(
     details: dict[str, Details] = {"kind": info.kind}
     if watchers:
         details |= {"watchers": list(watchers), "seconds": int(waited.total_seconds())}
-    return Happened(
-        what,
-        info.user,
-        info.source,
-        user=info.user,
-        host=info.host,
-        login=info.login,
-        grant=info.grant,
-        connection=info.connection,
-        session=session,
-        details=details,
-    )
+    return _in_session(info, session, what, details)
 
 
 def of_watch_over(watcher: Watcher, why: str, **whose: object) -> Happened:
@@ -295,48 +311,28 @@ def of_watch_over(watcher: Watcher, why: str, **whose: object) -> Happened:
 
 def of_corruption(actor: Actor, session: Session, why: str) -> Happened:
     """A recording that was to be compacted is not what was sealed, or is gone."""
-    return by(
-        actor,
-        What.RECORDING_CORRUPT,
-        user=session.user,
-        host=session.host,
-        login=session.login,
-        grant=session.grant,
-        connection=session.connection,
-        session=session.id,
-        why=why,
-    )
+    return _of_recording(actor, What.RECORDING_CORRUPT, session, why)
 
 
 def of_refused_shipment(actor: Actor, session: Session, why: str) -> Happened:
     """A recording that was to go into the object store can't, for good."""
-    return replace(of_corruption(actor, session, why), what=What.RECORDING_REFUSED)
+    return _of_recording(actor, What.RECORDING_REFUSED, session, why)
 
 
 def of_recovery(actor: Actor, session: Session, size: int) -> Happened:
     """A recording of a machine that is gone was put together from so many bytes in the store."""
-    told = of_corruption(actor, session, "the machine that carried it is gone")
-    return replace(told, what=What.RECORDING_RECOVERED, details={"bytes": size})
+    why = "the machine that carried it is gone"
+    return _of_recording(actor, What.RECORDING_RECOVERED, session, why, {"bytes": size})
 
 
 def of_return(actor: Actor, session: Session, why: str) -> Happened:
     """A machine came back with another version of a recording than the one that was sealed."""
-    return replace(of_corruption(actor, session, why), what=What.RECORDING_RETURNED)
+    return _of_recording(actor, What.RECORDING_RETURNED, session, why)
 
 
 def of_look(actor: Actor, session: Session, how: str) -> Happened:
     """Somebody looks at a recording: `how` is the verb."""
-    return by(
-        actor,
-        What.RECORDING_LOOKED_AT,
-        user=session.user,
-        host=session.host,
-        login=session.login,
-        grant=session.grant,
-        connection=session.connection,
-        session=session.id,
-        details={"how": how},
-    )
+    return _of_recording(actor, What.RECORDING_LOOKED_AT, session, details={"how": how})
 
 
 def of_hold(actor: Actor, hold: Hold, whose: str) -> Happened:
@@ -362,17 +358,7 @@ def of_letting_go(actor: Actor, session: Session, tombstone: Tombstone, laid: La
         "retention": tombstone.retention,
         "bytes": sum(part.size for part in tombstone.files),
     }
-    return by(
-        actor,
-        What.RECORDING_LET_GO,
-        user=session.user,
-        host=session.host,
-        login=session.login,
-        grant=session.grant,
-        connection=session.connection,
-        session=session.id,
-        details=details,
-    )
+    return _of_recording(actor, What.RECORDING_LET_GO, session, details=details)
 
 
 def of_retention(actor: Actor, retention: Retention, before: str | None) -> Happened:
