@@ -5,17 +5,10 @@ here. `examine` stays on this machine, `visit` asks the targets.
 """
 
 import asyncio
-import errno
 import os
-import shutil
-import socket
-import stat
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from bastion import app
@@ -28,6 +21,7 @@ from bastion.exposed import exposed
 from bastion.home import Home
 from bastion.inventory import Host
 from bastion.krl import Krl, decode
+from bastion.machine import Finding, Level, boot, listening, mode, modes, room, unsteady, writable
 from bastion.objects import PATIENCE, Bucket, ObjectStore
 from bastion.probe import Prober
 from bastion.retention import Leap
@@ -43,17 +37,8 @@ from recorder.errors import StoreAway
 from recorder.session import session_name
 from recorder.shipments import Shipments
 
-LITTLE = 1 << 30
-"""Bytes of free space below which there is a warning."""
-
-TOO_LITTLE = 64 << 20
-"""Bytes of free space below which sessions will soon fail."""
-
 BACK = timedelta(seconds=5)
 """How far behind the latest time that was kept the clock may be."""
-
-SAMPLES, BETWEEN, UNSTEADY = 5, 0.1, 0.05
-"""How often and how long apart (seconds) the clocks are compared, and how far they may part."""
 
 PROBE = "bastion-makes-each-object-once"
 """An object that the doctor tries to make twice."""
@@ -67,39 +52,22 @@ AT_ONCE = 8
 """Targets that are asked at the same time."""
 
 
-class Level(StrEnum):
-    """How bad it is."""
-
-    WRONG = "wrong"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be: `what` it is, and what to do, `mend`."""
-
-    level: Level
-    what: str
-    mend: str
-
-
 def examine(home: Home) -> list[Finding]:
     """All that can be found without asking a target."""
     settings, findings = _settings(home)
     signer = None if settings is None else app.signer_of(settings)
-    findings += [*_modes(home), *_keys(home, signer), *_policy(home)]
+    findings += [*modes(home), *_keys(home, signer), *_policy(home)]
     if settings is not None:
         findings += [
             *_auditors(home, settings),
             *_signer(home, settings, signer),
-            *_recordings(settings.recordings(home)),
+            *writable(settings.recordings(home)),
             *_database(home, settings, datetime.now(UTC)),
             *(_object_store(settings.recording.store) if settings.recording.store else ()),
-            *_listening(home, settings),
+            *listening(home, settings),
             *(Finding(Level.WARNING, *each) for each in exposed(settings)),
         ]
-    return [*findings, *_space(home.directory), *unsteady(time.time, _boot, time.sleep)]
+    return [*findings, *room(home.directory), *unsteady(time.time, boot, time.sleep)]
 
 
 async def visit(services: app.Services) -> list[Finding]:
@@ -157,35 +125,6 @@ def _keys(home: Home, signer: SignerClient | None) -> Iterator[Finding]:
         yield Finding(Level.WRONG, f"{what}.", mend.rstrip(".") or "restore it from a copy")
 
 
-def _modes(home: Home) -> Iterator[Finding]:
-    """Who may look into the home, and whose its parts are. The keys' own modes come with them."""
-    try:
-        owner = home.directory.stat().st_uid
-    except OSError as error:
-        what = f"{home.directory} can't be looked at: {error.strerror}."
-        yield Finding(Level.WRONG, what, "look at its mode and owner")
-        return
-    parts = [home.directory, home.settings, home.policy, home.database, home.recordings]
-    for path in (*parts, home.keys):
-        yield from _mode(path, owner, private=path not in (home.settings, home.policy))
-
-
-def _mode(path: Path, owner: int, *, private: bool) -> Iterator[Finding]:
-    try:
-        found = path.stat()
-    except OSError:
-        return  # missing: whoever needs it says so
-    open_to = found.st_mode & (0o077 if private else 0o022)
-    if open_to:
-        verb = "read" if private else "write"
-        mode = stat.S_IMODE(found.st_mode)
-        what = f"Others may {verb} {path} (mode {mode:04o})."
-        yield Finding(Level.WRONG, what, f"chmod go-{'rwx' if private else 'w'} {path}")
-    if found.st_uid != owner:
-        what = f"{path} belongs to another account than the home (uid {found.st_uid})."
-        yield Finding(Level.WRONG, what, f"chown -R {owner} {path}")
-
-
 def _auditors(home: Home, settings: Settings) -> Iterator[Finding]:
     if home.auditor.exists():
         what = f"The auditors' private key is still here: {home.auditor}."
@@ -216,30 +155,6 @@ def _signer(home: Home, settings: Settings, signer: SignerClient | None) -> Iter
         store.close()
 
 
-def _recordings(directory: Path) -> Iterator[Finding]:
-    try:
-        with tempfile.NamedTemporaryFile(prefix=".doctor-", dir=directory) as file:
-            file.write(b"x")
-            file.flush()
-    except OSError as error:
-        what = f"No recording can be written in {directory}: {error.strerror}."
-        mend = f"let the account of the bastion write there (mkdir -m 700, chown): {directory}"
-        yield Finding(Level.WRONG, what, mend)
-    else:
-        yield from _space(directory)
-
-
-def _space(directory: Path) -> Iterator[Finding]:
-    try:
-        free = shutil.disk_usage(directory).free
-    except OSError:
-        return
-    if free < LITTLE:
-        level = Level.WRONG if free < TOO_LITTLE else Level.WARNING
-        what = f"There are {free >> 20} MiB left on the disk of {directory}."
-        yield Finding(level, what, "make room: sessions end when they can't be recorded")
-
-
 def _object_store(bucket: Bucket) -> Iterator[Finding]:
     """Whether it takes objects, and makes each once."""
     objects = ObjectStore(bucket, PATIENCE, tries=1)
@@ -255,7 +170,7 @@ def _object_store(bucket: Bucket) -> Iterator[Finding]:
         mend = "take another store: in this one recordings can be overwritten"
         yield Finding(Level.WRONG, what, mend)
     if bucket.directory is not None:
-        yield from _mode(bucket.directory, os.geteuid(), private=True)
+        yield from mode(bucket.directory, os.geteuid(), private=True)
 
 
 def _shipments(shipments: Shipments, now: datetime) -> Iterator[Finding]:
@@ -352,56 +267,3 @@ def _leap(leap: Leap | None) -> Iterator[Finding]:
         )
         mend = "look whether it is right, then bastion-admin prune --clock-is-right"
         yield Finding(Level.WARNING, what, mend)
-
-
-def unsteady(
-    wall: Callable[[], float], boot: Callable[[], float], pause: Callable[[float], None]
-) -> Iterator[Finding]:
-    """Whether the wall clock jumps: for half a second it should go as the boot clock does."""
-    apart = [wall() - boot()]
-    for _ in range(SAMPLES - 1):
-        pause(BETWEEN)
-        apart.append(wall() - boot())
-    jump = max(apart) - min(apart)
-    if jump > UNSTEADY:
-        what = f"The clock jumps: by {jump:.2f} s within {SAMPLES * BETWEEN:.1f} s."
-        mend = "let one program alone set the time (chrony, systemd-timesyncd, or the hypervisor)"
-        yield Finding(Level.WRONG, what, mend)
-
-
-def _boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def _listening(home: Home, settings: Settings) -> Iterator[Finding]:
-    """Whether `serve` could listen. When this home is being served, it does."""
-    try:
-        if home.served_by() is not None:
-            return
-    except BastionError as error:
-        yield Finding(Level.WRONG, str(error), "look at its mode and owner")
-        return
-    listen = settings.listen
-    try:
-        _bind(listen.host, listen.port)
-    except OSError as error:
-        where = f"{listen.address} can't be listened on: {error.strerror or error}."
-        yield Finding(Level.WRONG, where, _mend_for(error, home, listen.port))
-
-
-def _bind(host: str, port: int) -> None:
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    ):
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-
-
-def _mend_for(error: OSError, home: Home, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"ss -ltnp 'sport = :{port}' says who has it: end that, or set listen.address"
-    if error.errno == errno.EACCES and os.geteuid() != 0:
-        return "ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE"
-    return f"set listen.address in {home.settings} to an address of this machine"

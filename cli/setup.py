@@ -11,8 +11,9 @@ import click
 
 from bastion import app
 from bastion.addresses import Endpoint
-from bastion.doctor import Finding, Level, examine, visit
+from bastion.doctor import examine, visit
 from bastion.home import Home, Made, create
+from bastion.machine import Finding, Level
 from cli.arguments import LISTEN
 from cli.desk import Desk
 from cli.door import place

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bastion import doctor
+from bastion import doctor, machine
 from bastion.authority import Which, generations
 from bastion.home import Home
 from tests.cli.desks import HOST_KEY, Installation, free_port
@@ -236,9 +236,9 @@ def test_a_target_that_is_away_is_a_warning(admin: Installation) -> None:
 def test_a_clock_that_jumps_is_seen() -> None:
     """The wall clock is held against the boot clock; what goes evenly is no finding."""
     boot = itertools.count()
-    assert list(doctor.unsteady(lambda: 1000.0, lambda: 0.0, lambda _: None)) == []
+    assert list(machine.unsteady(lambda: 1000.0, lambda: 0.0, lambda _: None)) == []
     wall = iter([0.0, 1.0, 2.0, 33.0, 34.0])
-    (finding,) = doctor.unsteady(lambda: next(wall), lambda: float(next(boot)), lambda _: None)
+    (finding,) = machine.unsteady(lambda: next(wall), lambda: float(next(boot)), lambda _: None)
     assert "The clock jumps: by 30.00 s" in finding.what
 
 
