@@ -10,8 +10,8 @@ from pathlib import Path
 from bastion.objects import SOON, Bucket, ObjectStore
 from recorder import Seals
 from recorder.clearing import Clearing
+from recorder.database import Database
 from recorder.fetched import Fetched
-from recorder.index import Database
 from recorder.places import Places
 from recorder.shelf import Shelf
 from recorder.shipments import Shipments

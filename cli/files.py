@@ -58,7 +58,7 @@ def files(
     )
     found = [
         (_row(each), shapes.file(each))
-        for each in services.index.find_files(wanted, limit=form.enough)
+        for each in services.index.files.find(wanted, limit=form.enough)
     ]
     if not found:
         lookup.demand_known(services, user, host)

@@ -110,7 +110,7 @@ def _kept(desk: Desk, session: Session, known: Beside) -> list[tuple[str, object
 def _files(desk: Desk, session: Session) -> list[tuple[str, object]]:
     """The newest of those that went over, the last one last."""
     wanted = WantedFiles(session=session.id)
-    rows = desk.services.index.find_files(wanted, limit=MOST_FILES + 1)
+    rows = desk.services.index.files.find(wanted, limit=MOST_FILES + 1)
     lines = [row.event.line() for row in reversed(rows[:MOST_FILES])]
     if len(rows) > MOST_FILES:
         lines.insert(0, f"all of them: {desk.program} files --session {session.name}")

@@ -21,6 +21,7 @@ from recorder.arrears import Arrears
 from recorder.asciicast import Stream
 from recorder.ceilings import Ceiling, Ceilings, TooMany, Whose
 from recorder.cover import Covering
+from recorder.database import Database
 from recorder.errors import (
     CorruptRecording,
     Covered,
@@ -32,7 +33,8 @@ from recorder.errors import (
     RecordingMissing,
     UnusableKey,
 )
-from recorder.index import Database, FileRow, Index, Wanted, WantedFiles
+from recorder.file_rows import FileRow, WantedFiles
+from recorder.index import Index, Wanted
 from recorder.lines import Line, Place
 from recorder.reader import Reader
 from recorder.recording import Recording

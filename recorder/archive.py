@@ -377,7 +377,7 @@ class Archive:
             stored = recovery.salvaged(self._directory, recording.path)
         if recording.tells_files:  # first: a session that is over has all of its rows
             told = files_told(Reader(recording.path).events(), recording.started_at)
-            self._index.keep_files(recording.session, told)
+            self._index.files.keep(recording.session, told)
         self._index.complete(recording.session, recording.ending(over.at), stored)
         if self._sealing is not None and self._sealing.takes_long(stored.size):
             self._later.do(lambda: self._seal(recording.session))

@@ -1,4 +1,4 @@
-"""The index of sessions and of the files that went over in them: its queries.
+"""The index of sessions: its queries.
 
 It gives back values (`Session`), never rows, and does not know which database it talks to:
 somebody hands in a `Database` whose `write()` is a transaction that excludes other writers
@@ -6,32 +6,19 @@ from its start (BEGIN IMMEDIATE on SQLite). It blocks; callers use threads.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Protocol, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    and_,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
 
 from recorder.ceilings import Ceiling, Ceilings, Live, TooMany, Whose
-from recorder.errors import IndexUnavailable, NotTaken
-from recorder.index_tables import files, is_kept, is_live, is_uncompacted, sessions
+from recorder.database import Database, renamed, tolerantly
+from recorder.errors import IndexUnavailable
+from recorder.file_rows import FileRows
+from recorder.index_tables import is_kept, is_live, is_uncompacted, sessions
+from recorder.rows import closing, opening, session_of
 from recorder.session import (
     Compaction,
     Ending,
@@ -39,30 +26,12 @@ from recorder.session import (
     Kind,
     Session,
     SessionInfo,
-    Shipment,
     Stored,
 )
-from recorder.told import Told
-from recorder.transfers import Direction, FileEvent, escaped, unescaped
 
 log = logging.getLogger(__name__)
 
-V = TypeVar("V")
-
 MOST_ROWS = 1000
-
-_BATCH = 500
-"""Rows in one statement."""
-
-
-class Database(Protocol):
-    """Where the table lives. Both give a connection for the length of a `with` block."""
-
-    def write(self) -> AbstractContextManager[Connection]:
-        """A transaction: committed at the end of the block, rolled back if it raises."""
-
-    def read(self) -> AbstractContextManager[Connection]:
-        """One consistent view, nothing written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,42 +51,17 @@ class Wanted:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WantedFiles:
-    """Which files a list is about; what is None does not narrow it.
-
-    `path` is matched with either path of an operation, as recordings write it (`escaped`): `*` is
-    any characters, `?` is one. `since` and `until`: since <= at < until.
-    """
-
-    user: str | None = None
-    host: str | None = None
-    session: int | None = None
-    path: str | None = None
-    sha256: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """What became of one file: in which session, whose, and when."""
-
-    session: Session
-    number: int
-    at: datetime
-    event: FileEvent
-
-
 class Index:
     """The sessions of one archive. Raises IndexUnavailable when the database does not answer.
 
-    `runner` names this process: what it adds is its own to record.
+    `runner` names this process: what it adds is its own to record. `files` are those that went over
+    in its sessions.
     """
 
     def __init__(self, database: Database, runner: str | None = None) -> None:
         self._database = database
         self._runner = runner
+        self.files = FileRows(database)
 
     def add(
         self,
@@ -142,7 +86,9 @@ class Index:
             ).scalar_one()
             path = place(row)
             connection.execute(update(sessions).where(sessions.c.id == row).values(path=path))
-            return _session(connection.execute(select(sessions).where(sessions.c.id == row)).one())
+            return session_of(
+                connection.execute(select(sessions).where(sessions.c.id == row)).one()
+            )
 
     def full(self, whose: Whose, ceilings: Ceilings) -> Ceiling | None:
         """What would keep such a session from beginning now; nothing is kept free for it."""
@@ -150,7 +96,7 @@ class Index:
             return _full(connection, whose, ceilings)
 
     def _opened(self, info: SessionInfo, started_at: datetime) -> dict[str, object]:
-        return _opening(info, started_at) | {"runner": self._runner}
+        return opening(info, started_at) | {"runner": self._runner}
 
     def complete(self, session: int, ending: Ending, stored: Stored) -> bool:
         """Write how a session ended. False if it had ended already: the first end stays.
@@ -160,7 +106,7 @@ class Index:
         open_ = or_(is_live, and_(*self._mistaken()))
         statement = update(sessions).where(sessions.c.id == session, open_)
         with self._writing() as connection:
-            return connection.execute(statement.values(_closing(ending, stored))).rowcount == 1
+            return connection.execute(statement.values(closing(ending, stored))).rowcount == 1
 
     def runners(self) -> frozenset[str]:
         """The processes that live sessions are of."""
@@ -174,7 +120,7 @@ class Index:
         values = {"ended_at": at, "end_reason": EndReason.LOST.value}
         with self._writing() as connection:
             statement = update(sessions).where(*theirs).values(values).returning(sessions)
-            return sorted(map(_session, connection.execute(statement)), key=lambda each: each.id)
+            return sorted(map(session_of, connection.execute(statement)), key=lambda each: each.id)
 
     def find_again(self, numbers: Collection[int]) -> frozenset[int]:
         """These of this process's go on: whoever took them for lost was mistaken.
@@ -216,7 +162,7 @@ class Index:
 
         Unless another machine carries it meanwhile.
         """
-        values = _closing(ending, stored)
+        values = closing(ending, stored)
         del values["ended_at"], values["end_reason"]
         lost = (
             sessions.c.id == session.id,
@@ -360,49 +306,9 @@ class Index:
                 statement.values(compaction=compaction.value, compacted_size=size, points=points)
             )
 
-    def keep_files(self, session: int, told: Iterable[Told]) -> None:
-        """Write what became of a session's files, in place of what was written before.
-
-        The recording is the evidence, and this is read back from it: twice is the same as once.
-        """
-        rows = (_file_values(session, number, each) for number, each in enumerate(told, 1))
-        with self._writing() as connection:
-            connection.execute(delete(files).where(files.c.session == session))
-            while batch := list(islice(rows, _BATCH)):
-                connection.execute(insert(files), batch)
-
-    def find_files(self, wanted: WantedFiles | None = None, *, limit: int = 100) -> list[FileRow]:
-        """The newest files first, at most `limit` (and never over 1000) of them."""
-        statement = _narrowed_files(wanted or WantedFiles()).order_by(
-            files.c.session.desc(), files.c.number.desc()
-        )
-        with renamed(), self._database.read() as connection:
-            rows = connection.execute(statement.limit(max(0, min(limit, MOST_ROWS)))).all()
-            numbers = {row.session for row in rows}
-            of = select(sessions).where(sessions.c.id.in_(numbers))
-            known = {row.id: _session(row) for row in connection.execute(of)}
-        return [FileRow(known[row.session], row.number, row.at, _event(row)) for row in rows]
-
-    def files_of(self, session: Session) -> Iterator[FileRow]:
-        """All files of a session, in the order in which they were told; read by and by."""
-        last = 0
-        while True:
-            statement = (
-                select(files)
-                .where(files.c.session == session.id, files.c.number > last)
-                .order_by(files.c.number)
-                .limit(_BATCH)
-            )
-            with renamed(), self._database.read() as connection:
-                rows = connection.execute(statement).all()
-            yield from (FileRow(session, row.number, row.at, _event(row)) for row in rows)
-            if len(rows) < _BATCH:
-                return
-            last = rows[-1].number
-
     def _fetch(self, statement: Select[tuple[object, ...]]) -> list[Session]:
         with renamed(), self._database.read() as connection:
-            return [_session(row) for row in connection.execute(statement)]
+            return [session_of(row) for row in connection.execute(statement)]
 
     def _numbers(self, statement: Select[int]) -> list[int]:
         with renamed(), self._database.read() as connection:
@@ -426,42 +332,6 @@ def _full(connection: Connection, whose: Whose, ceilings: Ceilings) -> Ceiling |
     return ceilings.reached(Live(*found))
 
 
-def tolerantly(
-    fetched: Callable[[Collection[int]], dict[int, V | None]],
-    numbers: Collection[int],
-    answers: Callable[[], object],
-) -> dict[int, V | None]:
-    """What `fetched` gives for these numbers, all at once; where that fails each by itself.
-
-    None stands for what can't be read. `answers` raises where it is the database that is away.
-    """
-    try:
-        return fetched(numbers)
-    except (IndexUnavailable, ValueError, TypeError):
-        if len(numbers) != 1:
-            each = (tolerantly(fetched, [number], answers) for number in numbers)
-            return {number: found for one in each for number, found in one.items()}
-        answers()
-        return dict.fromkeys(numbers)
-
-
-@contextmanager
-def renamed() -> Iterator[None]:
-    """What the database raises, as IndexUnavailable."""
-    try:
-        yield
-    except (DataError, IntegrityError) as error:
-        raise NotTaken(f"the index of sessions does not take that: {_cause(error)}") from error
-    except (DBAPIError, PoolTimeout) as error:
-        raise IndexUnavailable(
-            f"the index of sessions is not available: {_cause(error)}"
-        ) from error
-
-
-def _cause(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
-
-
 def _narrowed(statement: Select[tuple[object, ...]], wanted: Wanted) -> Select[tuple[object, ...]]:
     columns = sessions.c
     for column, value in (
@@ -480,129 +350,3 @@ def _narrowed(statement: Select[tuple[object, ...]], wanted: Wanted) -> Select[t
     if wanted.until is not None:
         statement = statement.where(columns.started_at < wanted.until)
     return statement
-
-
-def _narrowed_files(wanted: WantedFiles) -> Select[tuple[object, ...]]:
-    statement = select(files).join(sessions, sessions.c.id == files.c.session)
-    conditions: list[ColumnElement[bool]] = []
-    for column, value in (
-        (sessions.c.user, wanted.user),
-        (sessions.c.host, wanted.host),
-        (files.c.session, wanted.session),
-        (files.c.sha256, wanted.sha256),
-    ):
-        if value is not None:
-            conditions.append(column == value)
-    if wanted.path is not None:
-        pattern = _pattern(wanted.path)
-        columns = (files.c.path, files.c.other)
-        conditions.append(or_(*(column.like(pattern, escape="!") for column in columns)))
-    if wanted.since is not None:
-        conditions.append(files.c.at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(files.c.at < wanted.until)
-    return statement.where(*conditions)
-
-
-def _pattern(glob: str) -> str:
-    """As LIKE has it."""
-    literal = "".join(f"!{c}" if c in "!%_" else c for c in glob)
-    return literal.replace("*", "%").replace("?", "_")
-
-
-def _file_values(session: int, number: int, told: Told) -> dict[str, object]:
-    event = told.event
-    return {
-        "session": session,
-        "number": number,
-        "at": told.at,
-        "operation": event.operation,
-        "path": escaped(event.path),
-        "other": None if event.other is None else escaped(event.other),
-        "direction": None if event.direction is None else event.direction.value,
-        "bytes": event.bytes,
-        "sha256": event.sha256,
-        "result": event.result,
-        "sequential": event.sequential,
-    }
-
-
-def _event(row: Row[tuple[object, ...]]) -> FileEvent:
-    return FileEvent(
-        row.operation,
-        unescaped(row.path),
-        None if row.other is None else unescaped(row.other),
-        None if row.direction is None else Direction(row.direction),
-        row.bytes,
-        row.sha256,
-        row.result,
-        row.sequential,
-    )
-
-
-def _opening(info: SessionInfo, started_at: datetime) -> dict[str, object]:
-    return {
-        "connection": info.connection,
-        "user": info.user,
-        "grant_id": info.grant,
-        "host": info.host,
-        "login": info.login,
-        "kind": info.kind.value,
-        "command": info.command,
-        "source": info.source,
-        "started_at": started_at,
-        "path": "",
-        "sealed": False,
-    }
-
-
-def _closing(ending: Ending, stored: Stored) -> dict[str, object]:
-    return {
-        "ended_at": ending.at,
-        "end_reason": ending.reason.value,
-        "exit_status": ending.exit_status,
-        "exit_signal": ending.exit_signal,
-        "bytes_in": ending.bytes_in,
-        "bytes_out": ending.bytes_out,
-        "sha256": stored.sha256,
-        "size": stored.size,
-        "events": stored.events,
-    }
-
-
-def _session(row: Row[tuple[object, ...]]) -> Session:
-    return Session(
-        id=row.id,
-        connection=row.connection,
-        user=row.user,
-        grant=row.grant_id,
-        host=row.host,
-        login=row.login,
-        kind=Kind(row.kind),
-        command=row.command,
-        source=row.source,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        end_reason=EndReason(row.end_reason) if row.end_reason else None,
-        exit_status=row.exit_status,
-        exit_signal=row.exit_signal,
-        bytes_in=row.bytes_in,
-        bytes_out=row.bytes_out,
-        recording=_stored(row),
-        runner=row.runner,
-    )
-
-
-def _stored(row: Row[tuple[object, ...]]) -> Stored:
-    return Stored(
-        row.path,
-        row.sha256,
-        row.size,
-        row.events,
-        row.sealed,
-        row.let_go_at,
-        Compaction(row.compaction) if row.compaction else None,
-        row.compacted_size,
-        row.points,
-        Shipment(row.shipment) if row.shipment else None,
-    )

@@ -23,7 +23,8 @@ from recorder.errors import (
     RecordingMissing,
     StoreAway,
 )
-from recorder.index import FileRow, Index
+from recorder.file_rows import FileRow
+from recorder.index import Index
 from recorder.lines import Line, Place, lines_of, offset
 from recorder.reader import Reader
 from recorder.session import Session
@@ -314,7 +315,7 @@ class Indexer:
         if not over and not each.anew:
             return None
         each.begin_anew()
-        lines = self._transcripts.redacted(_listed(session, self._index.files_of(session)))
+        lines = self._transcripts.redacted(_listed(session, self._index.files.of(session)))
         each.anew = False
         standing = Standing(State.CLOSED if over else State.GROWING)
         return Update(session, standing, list(filled(lines)), anew=True)

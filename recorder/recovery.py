@@ -95,7 +95,7 @@ def _recover(directory: Path, index: Index, session: Session, hold: Hold) -> Rec
         _complete(index, session, ending, _as_it_is(directory, session.recording))
         return Recovered(session.id, problem=str(error))
     if session.kind in (Kind.SFTP, Kind.SCP):
-        index.keep_files(session.id, files_told(Reader(path).events(), session.started_at))
+        index.files.keep(session.id, files_told(Reader(path).events(), session.started_at))
     _complete(index, session, ending, _stored(session.recording.path, mended))
     return Recovered(session.id, mended.cut, problem or _not_held(held))
 

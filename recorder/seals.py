@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from recorder.index import Database, renamed, tolerantly
+from recorder.database import Database, renamed, tolerantly
 from recorder.index_tables import is_live, is_unsealed, prefixes, seals, sessions
 from recorder.manifest import Held
 

@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from recorder.chunks import Chunk, filled, packed
-from recorder.index import renamed
+from recorder.database import renamed
 from recorder.index_tables import chunks, searched
 from recorder.lexemes import lexemes, looked_for
 from recorder.needle import Needle

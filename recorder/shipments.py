@@ -8,7 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import false, func, or_, select, true, update
 
-from recorder.index import MOST_ROWS, Database, renamed
+from recorder.database import Database, renamed
+from recorder.index import MOST_ROWS
 from recorder.index_tables import is_kept, is_live, is_uncompacted, is_unshipped, sessions
 from recorder.session import Session, Shipment
 

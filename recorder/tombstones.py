@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
-from recorder.index import Database, renamed, tolerantly
+from recorder.database import Database, renamed, tolerantly
 from recorder.index_tables import is_unfinished, sessions, tombstones
 
 _BATCH = 500

@@ -65,7 +65,7 @@ class Packing:
         return self._sign(tar)
 
     def _files_of(self, held: Held) -> Iterator[FileRow]:
-        return self._services.index.files_of(held.session)
+        return self._services.index.files.of(held.session)
 
     def _files(self) -> Iterator[FileRow]:
         return chain.from_iterable(map(self._files_of, self._facts.held))

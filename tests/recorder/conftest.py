@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recorder import Archive, Index, Seals
-from recorder.index import Database
+from recorder.database import Database
 from tests import postgres
 from tests.recorder.places import Clock, Sqlite
 from tests.recorder.sealed import Place

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recorder import Index, Seals
+from recorder.database import Database
 from recorder.departed import Departed
-from recorder.index import Database
 from recorder.inspection import Inspection, Told
 from recorder.manifest import sha256_of
 from recorder.places import Places

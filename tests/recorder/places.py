@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, create_engine, event
 
 from bastion.store.postgres import Postgres
-from recorder.index import Database
+from recorder.database import Database
 from recorder.index_tables import metadata
 from recorder.session import Kind, SessionInfo, Size
 

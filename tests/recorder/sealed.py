@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from recorder import Archive, Index, Kept, Sealing, Seals, Session
-from recorder.index import Database
+from recorder.database import Database
 from recorder.manifest import sha256_of
 from recorder.rounds import Rounds
 from recorder.verify import By

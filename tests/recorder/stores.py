@@ -5,9 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from recorder import Archive, Index, Session
+from recorder.database import Database
 from recorder.errors import RecordingMissing, StoreAway
 from recorder.fetched import Fetched
-from recorder.index import Database
 from recorder.inspection import Inspection
 from recorder.objects import PIECE, Lying, Objects
 from recorder.places import Places

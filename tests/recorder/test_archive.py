@@ -19,7 +19,7 @@ from recorder import (
     RecordingFailed,
     RecordingMissing,
 )
-from recorder.index import Database
+from recorder.database import Database
 from tests.recorder.places import MORNING, Clock, Sqlite, exec_of, shell
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from recorder import Archive, Arrears, EndReason, Index, IndexUnavailable, arrears
+from recorder.database import Database
 from recorder.errors import NotTaken
-from recorder.index import Database
 from tests.recorder.places import Clock, Sqlite, exec_of, shell
 
 

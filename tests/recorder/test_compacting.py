@@ -16,7 +16,7 @@ from recorder import Archive, Compaction, Index, NotCompacted, Session
 from recorder.compacting import Compacting
 from recorder.compaction import aside_of
 from recorder.compactor import answer, job
-from recorder.index import Database
+from recorder.database import Database
 from recorder.index_tables import sessions
 from recorder.plain import lying_path, plain_measure
 from recorder.space import Disk, Marks, Space

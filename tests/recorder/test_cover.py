@@ -15,8 +15,8 @@ from recorder.age import identity
 from recorder.compaction import Wanted, compact
 from recorder.cover import Covering, uncover
 from recorder.covered import opened_covered
+from recorder.database import Database
 from recorder.errors import CorruptRecording, Covered, NotCovered, RecorderError
-from recorder.index import Database
 from recorder.manifest import Manifest, read_manifest
 from recorder.plain import covered_path
 from recorder.scene import scene_at

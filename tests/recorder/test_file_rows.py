@@ -48,7 +48,7 @@ async def test_a_session_that_is_over_has_its_rows(
         recording.file(got(b"/x"))
         recording.file(renamed)
         recording.file(got(b"/y", BEGUN))
-    newest_first = index.find_files()
+    newest_first = index.files.find()
     assert [row.event for row in newest_first] == [got(b"/y", BEGUN), renamed, got(b"/x")]
     assert [row.number for row in newest_first] == [3, 2, 1]
     assert newest_first[-1].at == MORNING + timedelta(seconds=5)
@@ -67,7 +67,7 @@ async def test_files_are_found_by_what_is_known_of_them(archive: Archive, index:
         session = recording.session
 
     def paths(**wanted: object) -> list[bytes]:
-        found = index.find_files(WantedFiles(**wanted))  # type: ignore[arg-type]
+        found = index.files.find(WantedFiles(**wanted))  # type: ignore[arg-type]
         return [row.event.path for row in reversed(found)]
 
     assert paths(user="bob") == [b"/srv/100%", b"/old"]
@@ -79,7 +79,7 @@ async def test_files_are_found_by_what_is_known_of_them(archive: Archive, index:
     assert paths(sha256="00" * 32) == []
     assert paths(since=MORNING + timedelta(seconds=1)) == []
     assert len(paths(until=MORNING + timedelta(seconds=1))) == 5
-    assert len(index.find_files(limit=2)) == 2
+    assert len(index.files.find(limit=2)) == 2
 
 
 async def test_all_files_of_a_session_are_read_page_by_page(archive: Archive, index: Index) -> None:
@@ -91,7 +91,7 @@ async def test_all_files_of_a_session_are_read_page_by_page(archive: Archive, in
                 recording.file(event)
     session = index.get(1)
     assert session is not None
-    found = list(index.files_of(session))
+    found = list(index.files.of(session))
     assert [row.event.path for row in found] == [event.path for event in many]
     assert [row.number for row in found] == list(range(1, 1204))
 
@@ -102,9 +102,9 @@ async def test_twice_is_the_same_as_once(archive: Archive, index: Index) -> None
         recording.file(got(b"/x"))
     session = index.get(recording.session)
     assert session is not None
-    before = index.find_files()
-    index.keep_files(session.id, files_told(archive.open(session).events(), session.started_at))
-    assert index.find_files() == before
+    before = index.files.find()
+    index.files.keep(session.id, files_told(archive.open(session).events(), session.started_at))
+    assert index.files.find() == before
 
 
 async def test_a_crash_loses_no_row(archive: Archive, index: Index) -> None:
@@ -113,11 +113,11 @@ async def test_a_crash_loses_no_row(archive: Archive, index: Index) -> None:
     recording.file(got(b"/x", BEGUN))
     recording.file(got(b"/x"))
     recording.file(got(b"/y", BEGUN))
-    assert index.find_files() == []
+    assert index.files.find() == []
     recording._cast.close()  # as the end of its process does
     (recovered,) = await archive.recover()
     assert recovered.session == recording.session
-    assert [row.event for row in index.find_files()] == [got(b"/y", BEGUN), got(b"/x")]
+    assert [row.event for row in index.files.find()] == [got(b"/y", BEGUN), got(b"/x")]
 
 
 async def test_rows_that_can_not_be_written_leave_the_session_open(
@@ -131,14 +131,14 @@ async def test_rows_that_can_not_be_written_leave_the_session_open(
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(index, "keep_files", fails)
+        patched.setattr(index.files, "keep", fails)
         with pytest.raises(sqlite3.OperationalError):
             await archive.finish(recording)
     session = index.get(recording.session)
     assert session is not None
     assert session.ended_at is None
     await archive.recover()
-    assert [row.event for row in index.find_files()] == [got(b"/x")]
+    assert [row.event for row in index.files.find()] == [got(b"/x")]
 
 
 def noted(event: FileEvent, word: Word = Word.FILE) -> Event:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.schema import CreateTable
 
 from recorder import EndReason, Index, Kind, SessionInfo, Stored, Wanted
-from recorder.index import Database
+from recorder.database import Database
 from recorder.index_tables import sessions
 from recorder.session import Ending
 from tests.recorder.places import MORNING, exec_of, shell

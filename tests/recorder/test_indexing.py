@@ -20,9 +20,9 @@ from recorder import (
     Session,
     Transcripts,
 )
+from recorder.database import Database
 from recorder.errors import IndexUnavailable, RecordingFailed
 from recorder.fts import SqliteTexts
-from recorder.index import Database
 from recorder.indexing import AGAIN, PIECE, Indexer
 from recorder.needle import Needle
 from recorder.shared_texts import SharedTexts

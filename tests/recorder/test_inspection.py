@@ -10,7 +10,7 @@ import zstandard
 from sqlalchemy import delete, update
 
 from recorder import Archive, Index, Session
-from recorder.index import Database
+from recorder.database import Database
 from recorder.index_tables import seals as seals_table
 from recorder.index_tables import sessions
 from tests.recorder.places import MORNING, exec_of

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from recorder import Archive, EndReason, Index, Recovered, Session, Stream, export
 from recorder.asciicast import Note, Word
-from recorder.index import Database
+from recorder.database import Database
 from tests.recorder.places import MORNING, Clock, exec_of, name_of
 from tests.recorder.writer import chunk
 

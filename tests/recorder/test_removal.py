@@ -12,8 +12,8 @@ import zstandard
 from sqlalchemy import delete, update
 
 from recorder import Session
+from recorder.database import Database
 from recorder.errors import IndexUnavailable, LetGo, NotLetGo
-from recorder.index import Database
 from recorder.index_tables import sessions, tombstones
 from recorder.inspection import Inspection
 from recorder.manifest import Part, read_manifest, sha256_of

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import delete, text, update
 
 from recorder import Session
-from recorder.index import Database
+from recorder.database import Database
 from recorder.index_tables import seals as seals_table
 from recorder.index_tables import sessions
 from recorder.rounds import Progress

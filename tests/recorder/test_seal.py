@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recorder import Archive, EndReason, Index, Kept, NotSealed, Sealing, Seals, Session, Stored
-from recorder.index import Database
+from recorder.database import Database
 from recorder.manifest import read_manifest, sha256_of
 from recorder.session import Ending
 from tests.recorder.places import Clock, exec_of

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from recorder import CorruptRecording, RecordingMissing
+from recorder.database import Database
 from recorder.errors import StoreAway
-from recorder.index import Database
 from recorder.objects import PIECE, Lying, piece_name, series_of
 from recorder.session import Shipment
 from recorder.shelf import Shelf
