@@ -50,8 +50,20 @@ def parse_duration(text: str) -> timedelta:
 
 def parse_time(text: str) -> Moment:
     """The moment that `text` names (ISO 8601); without a zone it is UTC. Raises BadInput."""
+    return _time_of(text, "write it as in 2026-11-23T18:00 (UTC) or 2026-11-23T18:00+01:00")
+
+
+def parse_past(text: str, now: datetime) -> Moment:
+    """The same; a duration (`2h`, `1d`) is the moment so long before `now`. Raises BadInput."""
+    if _DURATION.fullmatch(text.strip()) is not None:
+        return Moment(now - parse_duration(text), True)
+    return _time_of(text, "write it as in 2h (so long ago) or 2026-11-23T18:00 (UTC)")
+
+
+def _time_of(text: str, wanted: str) -> Moment:
     shown, stripped = ascii(text[:40]), text.strip()
-    wanted = "write it as in 2026-11-23T18:00 (UTC) or 2026-11-23T18:00+01:00"
+    if _DURATION.fullmatch(stripped) is not None:
+        raise BadInput(f"{shown} is how long and not when: {wanted}.")
     if _TIME.fullmatch(stripped) is None:
         raise BadInput(f"{shown} is not a time: {wanted}.")
     try:

@@ -17,7 +17,7 @@ from bastion import names
 from bastion.addresses import Endpoint, parse_endpoint, parse_network
 from bastion.authority import read_public_key, read_public_key_file
 from bastion.authority.public_keys import LIMIT
-from bastion.durations import parse_duration, parse_time
+from bastion.durations import parse_duration, parse_past, parse_time
 from bastion.errors import BadInput
 from bastion.files import Files, parse_files
 from bastion.forwards import Forward, parse_forward
@@ -46,9 +46,16 @@ class Read(click.ParamType[T, object], Generic[T]):
 
 
 class MomentType(click.ParamType[datetime, object]):
-    """A point in time. One without a zone is UTC, which is said."""
+    """A point in time. One without a zone is UTC, which is said.
+
+    Where it is `past`, a duration is that long ago. Of what is to come it would say the wrong
+    thing, and so it is refused there.
+    """
 
     name = "time"
+
+    def __init__(self, *, past: bool = False) -> None:
+        self._past = past
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -56,8 +63,11 @@ class MomentType(click.ParamType[datetime, object]):
         """The moment, in UTC."""
         if isinstance(value, datetime):
             return value
-        moment = parse_time(str(value))
         desk = ctx.find_object(Desk) if ctx else None
+        if self._past and desk is not None:
+            moment = parse_past(str(value), desk.services.clock.now())
+        else:
+            moment = parse_time(str(value))
         if desk is not None and not moment.zoned:
             desk.output.note(f"{value} has no zone and is taken as {moment.at:%Y-%m-%d %H:%M} UTC.")
         return moment.at
@@ -93,6 +103,7 @@ def _fingerprint(text: str) -> str:
 
 
 MOMENT: Final = MomentType()
+PAST: Final = MomentType(past=True)
 KEY: Final = PublicKeyType()
 DURATION: Final[Read[timedelta]] = Read("duration", parse_duration)
 NETWORK: Final[Read[IPv4Network | IPv6Network]] = Read("cidr", parse_network)

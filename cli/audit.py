@@ -15,7 +15,7 @@ from bastion.errors import BadInput
 from bastion.events import Event, What
 from bastion.sentences import sentence
 from bastion.store.events import Wanted
-from cli.arguments import GRANT, HOST, LOGIN, MOMENT, REQUEST, SESSION, Read
+from cli.arguments import GRANT, HOST, LOGIN, PAST, REQUEST, SESSION, Read
 from cli.desk import Desk
 from cli.listing import MOST, Form
 from cli.lookup import nearest
@@ -57,6 +57,7 @@ CONNECTION: Final[Read[int]] = Read("c-n", lambda text: names.numbered("C", text
 
 EXAMPLES = (
     "[program] audit --user alice --since 2026-11-01",
+    "[program] audit --since 1h --until 30m",
     "[program] audit --what grant --what door.refused --json",
     "[program] audit --follow",
     "[program] audit verify",
@@ -183,8 +184,10 @@ _OPTIONS = (
         multiple=True,
         help="Only of this kind, as in door.refused, or grant for all of grants; may be repeated.",
     ),
-    click.Option(["--since"], type=MOMENT, metavar="TIME", help="At that time or later."),
-    click.Option(["--until"], type=MOMENT, metavar="TIME", help="Before that time."),
+    click.Option(
+        ["--since"], type=PAST, metavar="TIME", help="Then or later; 2h is two hours ago."
+    ),
+    click.Option(["--until"], type=PAST, metavar="TIME", help="Before then."),
     click.Option(
         ["--follow"],
         is_flag=True,

@@ -7,7 +7,7 @@ import click
 
 from bastion.errors import BadInput
 from cli import lookup, shapes
-from cli.arguments import HOST, MOMENT, SESSION, USER
+from cli.arguments import HOST, PAST, SESSION, USER
 from cli.desk import Desk
 from cli.listing import Form, listed, tell
 from cli.verb import Verb
@@ -29,8 +29,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 @click.option("--session", "number", type=SESSION, metavar="S-N", help="Only of this session.")
 @click.option("--path", metavar="GLOB", help="Only with such a path; * is any characters, also /.")
 @click.option("--sha256", metavar="HEX", help="Only with these contents, as sha256sum says.")
-@click.option("--since", type=MOMENT, metavar="TIME", help="At that time or later.")
-@click.option("--until", type=MOMENT, metavar="TIME", help="Before that time.")
+@click.option("--since", type=PAST, metavar="TIME", help="Then or later; 2h is two hours ago.")
+@click.option("--until", type=PAST, metavar="TIME", help="Before then.")
 @listed
 @click.pass_obj
 def files(

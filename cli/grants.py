@@ -9,7 +9,7 @@ from bastion.errors import BadInput, NotFound
 from bastion.grants import Grant, State
 from bastion.store.grants import MOST_ROWS, Wanted
 from cli import lookup, shapes
-from cli.arguments import DURATION, GRANT, HOST, LOGIN, MOMENT, USER, WORDS
+from cli.arguments import DURATION, GRANT, HOST, LOGIN, PAST, USER, WORDS
 from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
 from cli.requests import tell_answer
@@ -30,9 +30,13 @@ STATES = click.Choice([state.value for state in State], case_sensitive=False)
 @click.option("--login", type=LOGIN, help="Only those for this account.")
 @click.option("--state", "states", type=STATES, multiple=True, help="May be repeated.")
 @click.option("--live", is_flag=True, help="Only active ones.")
-@click.option("--at", type=MOMENT, metavar="TIME", help="Those that were active at that time.")
-@click.option("--since", type=MOMENT, metavar="TIME", help="That end after this.")
-@click.option("--until", type=MOMENT, metavar="TIME", help="That begin before this.")
+@click.option(
+    "--at", type=PAST, metavar="TIME", help="Those that were active then; 2h is two hours ago."
+)
+@click.option(
+    "--since", type=PAST, metavar="TIME", help="That end after then; 2h is two hours ago."
+)
+@click.option("--until", type=PAST, metavar="TIME", help="That begin before then.")
 @listed
 @click.pass_obj
 def grants(

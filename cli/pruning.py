@@ -12,7 +12,7 @@ from bastion.durations import format_size
 from bastion.errors import BastionError, Refused
 from bastion.pruning import Due
 from bastion.retention import GRACE
-from cli.arguments import MOMENT
+from cli.arguments import PAST
 from cli.desk import Desk
 from cli.listing import as_json
 from cli.shapes import Shape
@@ -55,7 +55,12 @@ class _Round:
     ],
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go, and let nothing go.")
-@click.option("--until", type=MOMENT, metavar="TIME", help="Only of sessions that ended before.")
+@click.option(
+    "--until",
+    type=PAST,
+    metavar="TIME",
+    help="Only of sessions that ended before then; 30d is thirty days ago.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, MOST),

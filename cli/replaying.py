@@ -16,7 +16,7 @@ import click
 
 from bastion.errors import BadInput
 from bastion.workers import Stay
-from cli.arguments import MOMENT, OFFSET, SESSION
+from cli.arguments import OFFSET, PAST, SESSION
 from cli.desk import Desk
 from cli.identities import (
     AWAY,
@@ -41,7 +41,12 @@ _SPEED: Final = click.FloatRange(0.01, 1000)
 def _paced(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which session, how fast, and where it begins."""
     for option in (
-        click.option("--at", type=MOMENT, metavar="TIME", help="Begin at this time of day."),
+        click.option(
+            "--at",
+            type=PAST,
+            metavar="TIME",
+            help="Begin with what was shown then; 2h is two hours ago.",
+        ),
         click.option(
             "--from",
             "start",

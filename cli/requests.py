@@ -11,7 +11,7 @@ from bastion.errors import NotFound
 from bastion.requests import Request, Standing
 from bastion.store.requests import Wanted
 from cli import lookup, sentences, shapes
-from cli.arguments import DURATION, MOMENT, REQUEST, USER, WORDS
+from cli.arguments import DURATION, PAST, REQUEST, USER, WORDS
 from cli.desk import Desk
 from cli.listing import Form, as_json, described, listed, tell
 from cli.verb import Verb
@@ -45,8 +45,10 @@ _STATES = click.Choice([each.value for each in Standing], case_sensitive=False)
     multiple=True,
     help="Only in this state, whoever decides; may be repeated.",
 )
-@click.option("--since", type=MOMENT, metavar="TIME", help="Asked at that time or later.")
-@click.option("--until", type=MOMENT, metavar="TIME", help="Asked before that time.")
+@click.option(
+    "--since", type=PAST, metavar="TIME", help="Asked then or later; 2h is two hours ago."
+)
+@click.option("--until", type=PAST, metavar="TIME", help="Asked before then.")
 @listed
 @click.pass_obj
 def requests(

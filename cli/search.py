@@ -11,7 +11,7 @@ from bastion import happenings
 from bastion.errors import BadInput
 from bastion.events import Details, moment
 from cli import lookup
-from cli.arguments import GRANT, HOST, LOGIN, MOMENT, SESSION, USER
+from cli.arguments import GRANT, HOST, LOGIN, PAST, SESSION, USER
 from cli.desk import Desk
 from cli.listing import Form, listed, tell
 from cli.offsets import shown_offset
@@ -48,8 +48,10 @@ BEFORE, AROUND = 40, 160
 @click.option("--login", type=LOGIN, help="Only as this account.")
 @click.option("--grant", type=GRANT, metavar="G-N", help="Only by this grant.")
 @click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Only of this kind.")
-@click.option("--since", type=MOMENT, metavar="TIME", help="Shown at that time or later.")
-@click.option("--until", type=MOMENT, metavar="TIME", help="Shown before that time.")
+@click.option(
+    "--since", type=PAST, metavar="TIME", help="Shown then or later; 2h is two hours ago."
+)
+@click.option("--until", type=PAST, metavar="TIME", help="Shown before then.")
 @listed
 @click.pass_obj
 def search(

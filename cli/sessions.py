@@ -9,7 +9,7 @@ from bastion.app import Services
 from bastion.durations import format_duration
 from bastion.errors import Conflict, NotFound
 from cli import lookup, shapes
-from cli.arguments import GRANT, HOST, LOGIN, MOMENT, SESSION, USER
+from cli.arguments import GRANT, HOST, LOGIN, PAST, SESSION, USER
 from cli.beside import Beside, beside
 from cli.desk import Desk
 from cli.listing import Form, listed, tell
@@ -24,6 +24,7 @@ from recorder.tombstone import read_tombstone
     examples=[
         "[program] sessions --live",
         "[program] sessions --user alice --since 2026-11-01 --csv",
+        "[program] sessions --host web-1 --since 2h",
     ],
 )
 @click.option("--user", type=USER, help="Only this person's.")
@@ -32,8 +33,10 @@ from recorder.tombstone import read_tombstone
 @click.option("--grant", "number", type=GRANT, metavar="G-N", help="Only by this grant.")
 @click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Only of this kind.")
 @click.option("--live/--over", "live", default=None, help="Only those that go on, or have ended.")
-@click.option("--since", type=MOMENT, metavar="TIME", help="That began at that time or later.")
-@click.option("--until", type=MOMENT, metavar="TIME", help="That began before that time.")
+@click.option(
+    "--since", type=PAST, metavar="TIME", help="That began then or later; 2h is two hours ago."
+)
+@click.option("--until", type=PAST, metavar="TIME", help="That began before then.")
 @listed
 @click.pass_obj
 def sessions(

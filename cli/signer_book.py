@@ -13,7 +13,7 @@ from bastion.signing.book import LINE, read_line
 from bastion.signing.checkup import book_of, compared
 from bastion.signing.client import SignerClient
 from bastion.signing.comparing import Comparison, Found
-from cli.arguments import MOMENT
+from cli.arguments import PAST
 from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
 from cli.output import printable
@@ -57,7 +57,12 @@ def log(desk: Desk, *, form: Form) -> None:
     multiple=True,
     help="What another machine's signer for the same database has signed; may be repeated.",
 )
-@click.option("--since", type=MOMENT, metavar="TIME", help="Only what was signed from then on.")
+@click.option(
+    "--since",
+    type=PAST,
+    metavar="TIME",
+    help="Only what was signed then or later; 2h is two hours ago.",
+)
 @as_json
 @click.pass_obj
 def verify(desk: Desk, *, books: Sequence[Path], since: datetime | None, json: bool) -> None:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from bastion.durations import (
     LONGEST,
+    Moment,
     format_duration,
     parse_duration,
+    parse_past,
     parse_size,
     parse_time,
 )
@@ -96,6 +98,36 @@ def test_times_that_are_refused(text: str) -> None:
     with pytest.raises(BadInput, match="write it as in 2026") as refusal:
         parse_time(text)
     assert len(str(refusal.value)) < 160
+
+
+NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2h", datetime(2026, 11, 23, 16, tzinfo=UTC)),
+        (" 1d ", datetime(2026, 11, 22, 18, tzinfo=UTC)),
+        ("1h30m", datetime(2026, 11, 23, 16, 30, tzinfo=UTC)),
+        ("2026-11-01T08:00Z", datetime(2026, 11, 1, 8, tzinfo=UTC)),
+    ],
+)
+def test_looking_back_a_duration_is_so_long_ago(text: str, at: datetime) -> None:
+    """A time stays what it is; neither is said to have no zone."""
+    assert parse_past(text, NOW) == Moment(at, zoned=True)
+
+
+@pytest.mark.parametrize("text", ["0m", "-2h", "2", "11y", "3000w", "yesterday", "2 h", "h"])
+def test_what_is_no_time_ago(text: str) -> None:
+    """One sentence, that names both ways."""
+    with pytest.raises(BadInput, match=r"^.{1,160}$"):
+        parse_past(text, NOW)
+
+
+def test_of_what_is_to_come_a_duration_is_no_time() -> None:
+    """`--until 2h` could mean either way, so it means neither."""
+    with pytest.raises(BadInput, match=r"^'2h' is how long and not when: write it as in 2026"):
+        parse_time("2h")
 
 
 @given(moment=st.datetimes(timezones=st.just(UTC)))

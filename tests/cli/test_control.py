@@ -13,7 +13,7 @@ import pytest
 from bastion.app import Services
 from bastion.inventory import Role
 from bastion.signin import SignIn
-from cli.arguments import PublicKeyType
+from cli.arguments import PAST, PublicKeyType
 from cli.control import ControlPlane, verbs_for
 from cli.program import admin
 from recorder import Kind
@@ -215,6 +215,17 @@ def test_no_remote_verb_takes_a_path_or_a_prompt() -> None:
             assert not isinstance(parameter.type, click.Path | click.File | PublicKeyType), verb
             assert not getattr(parameter, "prompt", None), verb
             assert not parameter.envvar, verb
+
+
+def test_wherever_one_looks_back_a_duration_does() -> None:
+    """Every `--since` there is, here and on the machine; and what stands beside it, for its end."""
+    verbs = [*remote_verbs(), *remote_verbs(admin)]
+    back = [verb for verb in verbs if any("--since" in each.opts for each in verb.params)]
+    assert len(back) > 10
+    for verb in back:
+        for parameter in verb.params:
+            if {"--since", "--until", "--at"} & {*parameter.opts}:
+                assert parameter.type is PAST, (verb.name, parameter.name)
 
 
 CODE = (".py", ".pyc", ".so")
