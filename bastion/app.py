@@ -107,7 +107,7 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
             store.database,
             seals,
             recordings=recordings,
-            fetched=home.directory / "fetched",
+            fetched=home.fetched,
             limit=settings.recording.store_cache,
             floor=settings.recording.low_water,
             elsewhere=of_other_machines(journal),

@@ -225,6 +225,11 @@ class Home:
         return self.directory / "recordings"
 
     @property
+    def fetched(self) -> Path:
+        """Copies of recordings that were read from the object store."""
+        return self.directory / "fetched"
+
+    @property
     def lock_file(self) -> Path:
         """What a process that serves this home holds."""
         return self.directory / "lock"

@@ -28,6 +28,7 @@ from recorder.objects import PIECE
 from recorder.returned import Returned
 from recorder.shipping import Shipping
 from recorder.spool import Spool
+from recorder.sweeping import Sweeping
 from recorder.threads import behind_all
 from recorder.trailing import Trailing
 
@@ -104,6 +105,7 @@ class Errands:
     spool: Spool
     adopting: Adopting
     returned: Returned
+    sweeping: Sweeping
     trailing: Trailing | None
 
 
@@ -198,6 +200,7 @@ class Shipper:
         problems += self._errands.shipping.run(self._pause)
         if hour:
             problems += self._errands.spool.run(self._pause)
+            self._errands.sweeping.run(self._pause)
             self._looked = time.monotonic()
         return problems
 

@@ -26,15 +26,18 @@ from recorder.shelf import Shelf
 from recorder.shipping import Shipping
 from recorder.spool import Spool
 from recorder.stored import Stored
+from recorder.sweeping import Sweeping
 from recorder.tombstones import Tombstones
 from recorder.trailing import Trailing
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What shipping works with: the recordings below `directory`, and who keeps what of them."""
+    """What shipping works with: the recordings below `directory`, the copies of what was read from
+    the store below `fetched`, and who keeps what of them."""
 
     directory: Path
+    fetched: Path
     index: Index
     seals: Seals
     tombstones: Tombstones
@@ -144,6 +147,7 @@ def shipper(parts: Parts, keep: timedelta | None, *, trails: bool) -> Shipper | 
         spool=parts.spool(stored, keep),
         adopting=parts.adopting(shelf),
         returned=parts.returned(),
+        sweeping=Sweeping(parts.fetched, parts.index),
         trailing=parts.trailing(parts.storing.live or shelf) if trails else None,
     )
     return Shipper(errands, parts.storing, parts.journal, now=parts.now, actor=parts.service)

@@ -200,6 +200,7 @@ def shipping_parts(services: Services) -> Parts:
     """What ships the recordings of a home."""
     return Parts(
         directory=services.settings.recordings(services.home),
+        fetched=services.home.fetched,
         index=services.index,
         seals=services.seals,
         tombstones=services.tombstones,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bastion.objects import SOON, Bucket, ObjectStore
 from recorder import Seals
+from recorder.arriving import Arriving
 from recorder.clearing import Clearing
 from recorder.database import Database
 from recorder.fetched import Fetched
@@ -16,6 +17,7 @@ from recorder.places import Places
 from recorder.shelf import Shelf
 from recorder.shipments import Shipments
 from recorder.stored import Stored
+from recorder.sweeping import LIVE_COPIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Storing:
     stored: Stored | None = None
     clearing: Clearing | None = None
     live: Shelf | None = None
+    arriving: Arriving | None = None
 
 
 def storing(
@@ -51,12 +54,15 @@ def storing(
         return Storing(shipments, Places(recordings))
     shelf = Shelf(ObjectStore(bucket))
     copies = Fetched(fetched, shelf, seals, limit=limit, floor=floor)
-    places = Places(recordings, copies, elsewhere)
+    soon = Shelf(ObjectStore(bucket, SOON, tries=1))
+    arriving = Arriving(fetched / LIVE_COPIES, soon, copies.make_room)
+    places = Places(recordings, copies, elsewhere, arriving)
     return Storing(
         shipments,
         places,
         shelf,
         Stored(shelf),
         Clearing(shelf, places),
-        live=Shelf(ObjectStore(bucket, SOON, tries=1)),
+        live=soon,
+        arriving=arriving,
     )

@@ -5,7 +5,6 @@ The same on the machine itself and over SSH, where each watcher has a thread tha
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -16,6 +15,7 @@ import click
 from bastion.errors import Conflict
 from bastion.watching import Look
 from bastion.workers import Stay
+from cli.afar import Asked, watch_from_afar
 from cli.arguments import SESSION
 from cli.beside import beside
 from cli.desk import Desk
@@ -26,9 +26,6 @@ from recorder.following import follow
 
 WATCH_STEP = 0.05
 """Seconds between two looks at a recording that grows: what is typed there is seen at once here."""
-
-ASKED_AGAIN = 1.0
-"""Seconds between two looks at whether a session that shows nothing is over."""
 
 MOMENT = 1.5
 """Seconds in which a sentence can be read, before a terminal is cleared."""
@@ -43,15 +40,20 @@ def watch(desk: Desk, *, session: int) -> None:
     The session does not notice, unless its grant is one that is used only while somebody watches:
     an auditor or an admin, other than the person in it. Then it goes on for as long as you watch,
     and take what is shown. ctrl-c ends the watching. What could harm your terminal is left out.
+
+    What another machine carries is shown as it comes into the object store, some seconds later:
+    watching it from here does not count.
     """
     found = wanted_session(desk.services, session)
     demand_kept(desk.services, found)
     if not found.live:
         raise Conflict(f"{found.name} is over: {desk.program} replay {found.name} shows it.")
     desk.settle(Stay.WATCHING)
-    with suppress(KeyboardInterrupt), _looking(desk, found) as look:
-        _say_who(desk, found, look)
-        _follow(desk, found, look)
+    with suppress(KeyboardInterrupt):
+        if desk.services.storing.places.is_elsewhere(found):
+            watch_from_afar(desk, found)
+        else:
+            _watch_here(desk, found)
         desk.output.note(f"{found.name} is over.")
 
 
@@ -65,18 +67,9 @@ watch_away = Verb(
 """The same over SSH, with how it is typed there."""
 
 
-def _follow(desk: Desk, session: Session, look: Look) -> None:
+def _watch_here(desk: Desk, session: Session) -> None:
     services = desk.services
-    asked = time.monotonic()
-
-    def over() -> bool:
-        nonlocal asked
-        now = time.monotonic()
-        if now - asked < ASKED_AGAIN:
-            return False
-        asked = now
-        latest = services.index.get(session.id)
-        return latest is None or not latest.live
+    row = Asked(services.index, session)
 
     def wait() -> None:
         """All that there is was shown: whoever has taken it watches."""
@@ -84,8 +77,10 @@ def _follow(desk: Desk, session: Session, look: Look) -> None:
             look.beat(services.clock.now())
         desk.pause(WATCH_STEP)
 
-    reader = services.archive.open(session, desk.breathe)
-    follow(reader, desk.output.out, over=over, wait=wait)
+    with _looking(desk, session) as look:
+        _say_who(desk, session, look)
+        reader = services.archive.open(session, desk.breathe)
+        follow(reader, desk.output.out, over=row.is_over, wait=wait)
 
 
 @contextmanager

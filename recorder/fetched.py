@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from recorder.errors import CorruptRecording, RecordingMissing, StoreAway
-from recorder.files import make_directory
+from recorder.files import make_directories, make_directory
 from recorder.manifest import Manifest, Part, read_manifest
 from recorder.mend import measured
 from recorder.objects import Lying, folder_of, size_of
@@ -56,7 +56,7 @@ class Fetched:
             files = self._shelf.files(folder)
             forms = {part: _form(files, part) for part, here in parts.items() if here is None}
             try:
-                self._make_room(sum(size_of(files[form]) for form in forms.values()))
+                self.make_room(sum(size_of(files[form]) for form in forms.values()))
                 for part, form in forms.items():
                     self._fetch(place, part, form, files[form], between)
             except OSError as error:
@@ -87,7 +87,7 @@ class Fetched:
         pieces: list[Lying],
         between: Callable[[], object],
     ) -> None:
-        _make(self._directory, place)
+        make_directories(self._directory, place)
         aside = _aside(place, form)
         try:
             with aside.open("wb") as file:
@@ -100,8 +100,8 @@ class Fetched:
         finally:
             aside.unlink(missing_ok=True)
 
-    def _make_room(self, size: int) -> None:
-        """Raises StoreAway where there is none."""
+    def make_room(self, size: int) -> None:
+        """Room for so many bytes, if the oldest have to go for it. Raises StoreAway."""
         if size > self._limit:
             raise StoreAway(
                 f"it has {size} bytes, and only {self._limit} may be fetched: let "
@@ -152,11 +152,6 @@ def _measured(file: Path, part: Part) -> tuple[int, str]:
     if file.name.endswith(part.name):
         return measured(file)
     return plain_measure(file, part.size)
-
-
-def _make(directory: Path, place: Path) -> None:
-    for each in [*reversed(place.relative_to(directory).parents), place.relative_to(directory)]:
-        make_directory(directory / each)
 
 
 def _aside(place: Path, form: str) -> Path:

@@ -54,6 +54,12 @@ def make_directory(directory: Path) -> None:
     sync_directory(directory.parent)
 
 
+def make_directories(root: Path, place: Path) -> None:
+    """All directories from `root` to `place`, each as `make_directory` does. Raises OSError."""
+    for each in (*reversed(place.relative_to(root).parents), place.relative_to(root)):
+        make_directory(root / each)
+
+
 def sync_directory(directory: Path) -> None:
     """Have the names in a directory on disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -2,12 +2,14 @@
 
 here      below the archive's own directory
 stored    nothing of it is here, and its row says that the store has it
-elsewhere another machine has recorded it, and it is not in the store yet
+elsewhere another machine has recorded it, and it is not in the store yet; while it is live, as
+          much of it as is there already may be read (`arriving`)
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
+from recorder.arriving import Arriving
 from recorder.errors import NotYetStored, RecordingMissing
 from recorder.fetched import Fetched
 from recorder.plain import covered_path, lying_path, plain_path
@@ -18,8 +20,8 @@ from recorder.session import Session, Shipment
 class Places:
     """Where the recordings of one archive lie, whose own directory is `directory`.
 
-    Without `fetched` there is no store. `elsewhere` says of a runner whether it is another
-    machine's.
+    Without `fetched` and `arriving` there is no store. `elsewhere` says of a runner whether it is
+    another machine's.
     """
 
     def __init__(
@@ -27,10 +29,12 @@ class Places:
         directory: Path,
         fetched: Fetched | None = None,
         elsewhere: Callable[[str], bool] = lambda _: False,
+        arriving: Arriving | None = None,
     ) -> None:
         self._directory = directory
         self._fetched = fetched
         self._elsewhere = elsewhere
+        self._arriving = arriving
 
     def is_here(self, session: Session) -> bool:
         """Whether any of it lies here: a recording, or what is left of one that was let go."""
@@ -57,13 +61,15 @@ class Places:
     def root(self, session: Session, between: Callable[[], object] = lambda: None) -> Path:
         """The directory below which its row's path is right; fetched first where it has to be.
 
-        Raises NotYetStored, and what `Fetched.root` does.
+        Raises NotYetStored, and what `Fetched.root` and `Arriving.root` do.
         """
-        if self._fetched is None or self.is_here(session):
+        if self.is_here(session):
             return self._directory
-        if session.recording.shipment is Shipment.SHIPPED:
+        if self._fetched is not None and session.recording.shipment is Shipment.SHIPPED:
             return self._fetched.root(session, between)
         if self.is_elsewhere(session):
+            if session.live and self._arriving is not None:
+                return self._arriving.root(session, between)
             raise NotYetStored(
                 f"{session.name} is on the machine that recorded it, and not in the store yet"
             )

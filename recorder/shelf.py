@@ -70,11 +70,14 @@ class Shelf:
             while chunk := opened.read(_BUFFER):
                 yield chunk
 
-    def text(self, folder: str, file: str, most: int) -> bytes | None:
-        """A small file, no more than `most` bytes of it and one piece; None where it is missing."""
+    def text(self, folder: str, file: str, most: int, offset: int = 0) -> bytes | None:
+        """One piece of a file, for a small one all of it; None where it is missing.
+
+        It may be longer than `most` bytes only where the store has more.
+        """
         held = bytearray()
         try:
-            for chunk in self._objects.read(piece_name(folder, file, 0)):
+            for chunk in self._objects.read(piece_name(folder, file, offset)):
                 held += chunk
                 if len(held) > most:
                     break
