@@ -1,7 +1,8 @@
 """Indexing what was recorded, beside what has to go on: when, and how much of the processor.
 
 The recorder does it, in a thread. After each piece of work that thread rests for as long as it has
-worked, so that live sessions have the processor; on a disk that is short of room it does nothing.
+worked, and for much longer where the loop has much to do (decision 0075), so that
+live sessions have the processor; on a disk that is short of room it does nothing.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 from bastion.duties import every
@@ -26,6 +28,15 @@ AGAIN: Final = 10.0
 
 SHORTEST: Final = 0.001
 """Seconds of work after which there is no rest yet."""
+
+BUSY: Final = 0.5
+"""Of the time: where the loop wants to work for more of it, it has much to do."""
+
+LONGER: Final = 9.0
+"""How often as long a rest is then."""
+
+
+_SCHEDULED: Final = Path("/proc/self/schedstat")
 
 
 class Indexer(Protocol):
@@ -53,20 +64,48 @@ class _OverError(Exception):
     """The service ends, and nobody waits for the work."""
 
 
-class Rests:
-    """The rests of one thread."""
+def wanted() -> float:
+    """Seconds for which this process's first thread, the loop's, has had or awaited a processor.
 
-    def __init__(self) -> None:
-        self._over = threading.Event()
+    Linux counts both (Documentation/scheduler/sched-stats); elsewhere it is what all threads had.
+    """
+    try:
+        had, awaited, _ = _SCHEDULED.read_bytes().split()
+    except (OSError, ValueError):
+        return time.process_time()
+    return (int(had) + int(awaited)) / 1e9
+
+
+class Rests:
+    """The rests between pieces of work; `wanted` says how much the loop has wanted to do."""
+
+    def __init__(
+        self, wanted: Callable[[], float] = wanted, over: threading.Event | None = None
+    ) -> None:
+        self._wanted = wanted
+        self._over = over or threading.Event()
         self._worked = 0.0
+        self._longer = 1.0
+
+    def begin(self) -> None:
+        """Work begins, in a thread that may have done anything before."""
+        self._worked = time.thread_time()
 
     def rest(self) -> None:
-        """Rest as long as was worked since the rest before. Raises when all is over."""
+        """Rest as long as was worked since the rest before, or longer. Raises when all is over.
+
+        What others do is seen during a rest, when there are no others in their way: what was seen
+        in one counts for the next.
+        """
         worked = time.thread_time() - self._worked
-        if worked >= SHORTEST and self._over.wait(worked):
+        if worked < SHORTEST:
+            return
+        wanted, begun = self._wanted(), time.monotonic()
+        if self._over.wait(worked * self._longer):
             raise _OverError
-        if worked >= SHORTEST:
-            self._worked = time.thread_time()
+        busy = self._wanted() - wanted > BUSY * (time.monotonic() - begun)
+        self._longer = LONGER if busy else 1.0
+        self._worked = time.thread_time()
 
     def end(self) -> None:
         """The next rest is the last."""
@@ -100,6 +139,7 @@ class Indexing:
     def _turn(self) -> bool:
         if not self._has_room():
             return False
+        self._rests.begin()
         try:
             return self._indexer.turn()
         except _OverError:
