@@ -255,7 +255,10 @@ def _revoked(file: Path, wanted: Krl) -> Iterator[Finding]:
 def _time(latest: datetime | None, now: datetime) -> Iterator[Finding]:
     if latest is not None and now + BACK < latest:
         what = f"The clock says {now:%Y-%m-%d %H:%M:%S}, but {latest:%Y-%m-%d %H:%M:%S} has been."
-        mend = "set the clock right (chronyc makestep); until then nothing is opened"
+        mend = (
+            "set the clock right (chronyc makestep); where it is right now and was ahead before: "
+            "bastion-admin clock reset"
+        )
         yield Finding(Level.WRONG, what, mend)
 
 

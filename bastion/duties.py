@@ -31,7 +31,7 @@ from recorder.space import Room, Space
 log = logging.getLogger(__name__)
 
 LOOK = 1.0
-"""Seconds between two looks at the file of the rules."""
+"""Seconds between two looks at the file of the rules, and for a clock that was taken for right."""
 
 CALL = 1.0
 """Seconds between two calls of the roll."""
@@ -89,6 +89,19 @@ async def reread_rules(rulebook: Rulebook) -> None:
 async def keep_counting(count: Callable[[], None]) -> None:
     """Ask the database how much waits there, by `count`, which blocks."""
     await every(COUNT, lambda: asyncio.to_thread(count), "counting what waits")
+
+
+async def watch_time(store: Store, clock: Clock) -> None:
+    """While the clock is behind, look whether somebody has said that it is right.
+
+    Nobody can sign in meanwhile, so nobody at the doors would bring that to light.
+    """
+
+    async def look() -> None:
+        if clock.behind():
+            clock.latest = await asyncio.to_thread(store.latest_time)
+
+    await every(LOOK, look, "looking for the latest time")
 
 
 async def forget_watchers(watching: Watching, clock: Clock) -> None:

@@ -5,7 +5,7 @@ Pure. One function for each kind of thing that is kept, so that no write is with
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bastion.actor import Actor
 from bastion.events import Details, Happened, What
@@ -369,6 +369,12 @@ def of_retention(actor: Actor, retention: Retention, before: str | None) -> Happ
         "rules": retention.lines(),
     }
     return by(actor, What.RETENTION_CHANGED, details=details)
+
+
+def of_reset(actor: Actor, latest: datetime | None, reason: str) -> Happened:
+    """The clock was taken for right, though `latest` was kept before."""
+    details = {} if latest is None else {"latest": latest.isoformat()}
+    return by(actor, What.CLOCK_RESET, why=reason, details=details)
 
 
 def of_trust(actor: Actor, leap: Leap) -> Happened:

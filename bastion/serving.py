@@ -37,6 +37,7 @@ from bastion.duties import (
     watch_disk,
     watch_rules,
     watch_signer,
+    watch_time,
 )
 from bastion.errors import BastionError, Unavailable
 from bastion.idling import Idling
@@ -64,7 +65,6 @@ BACKLOG = 1024
 
 THREADS = 32
 """Threads for the doors' questions to the database, and for opening and closing recordings."""
-
 
 SILENT = 5.0
 """Seconds without an answer after which the database counts as away, and the signer; the one is
@@ -249,6 +249,7 @@ def _chores(services: Services, hands: _Hands) -> Chores:
         hands.chronicle.keep(),
         hands.idling.keep(),
         watch_rules(services.rulebook),
+        watch_time(services.store, services.clock),
         tell_failures(services.failures, hands.chronicle, services.clock),
         tell_reached(hands.reached, hands.chronicle, services.clock),
         keep_syncing(services.archive, recording.sync),

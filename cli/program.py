@@ -13,6 +13,7 @@ from cli.audit import audit
 from cli.authority import ca
 from cli.backup import backup, restore, shut
 from cli.certificates import certificates
+from cli.clock import clock
 from cli.demo import demo
 from cli.desk import Desk
 from cli.evidence import evidence
@@ -132,6 +133,7 @@ for verb in (
     evidence,
     kill,
     audit,
+    clock,
     backup,
     restore,
     notices,

@@ -91,7 +91,8 @@ def _restored(happened: Happened) -> str:
 
 
 def _clock_reset(happened: Happened) -> str:
-    return f"{happened.actor} took the clock for right, though it was later before"
+    latest = moment(happened, "latest", " by ")
+    return f"{happened.actor} took the clock for right, though it was later before{latest}"
 
 
 def _clock_trusted(happened: Happened) -> str:

@@ -462,11 +462,12 @@ class Store:
         with self._write(now):
             pass
 
-    def reset_time(self, by: Actor, now: datetime) -> None:
+    def reset_time(self, by: Actor, now: datetime, reason: str) -> None:
         """Take `now` for the latest time although it is earlier: somebody mended a clock."""
         with self.write() as connection:
+            told = happenings.of_reset(by, jumps.latest_time(connection), reason)
             jumps.reset_time(connection, now)
-            self._told(connection, happenings.by(by, What.CLOCK_RESET), now)
+            self._told(connection, told, now)
 
     # What happened
 

@@ -243,7 +243,7 @@ def test_a_clock_that_leapt_is_kept_in_mind(
 def test_a_clock_that_was_set_back_leaps_no_more(keeping: Keeping, peopled: Store) -> None:
     """Who mends the latest time has looked at the clock."""
     peopled.saw_time(NOW + 3650 * DAY)
-    peopled.reset_time(ROOT, NOW)
+    peopled.reset_time(ROOT, NOW, "NTP")
     assert keeping.leap() is None
 
 

@@ -490,7 +490,7 @@ def test_the_latest_time_only_goes_on(store: Store) -> None:
     assert store.latest_time() == NOW
     store.add_user(user("alice"), ROOT, NOW + HOUR)
     assert store.latest_time() == NOW + HOUR
-    store.reset_time(ROOT, NOW - HOUR)
+    store.reset_time(ROOT, NOW - HOUR, "NTP")
     assert store.latest_time() == NOW - HOUR
 
 

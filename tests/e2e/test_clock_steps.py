@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ def own(
 async def test_an_hour_forward_ends_what_would_have_ended(
     own: Bastion, bob: Contractor, wall: Wall
 ) -> None:
-    """At once; and nothing begins by a clock that was an hour ahead and is right again."""
+    """At once; and nothing begins by a clock that was an hour ahead and is right again, until
+    somebody has said that it is."""
     async with bob.jumping("echo on; exec cat") as session:
         await session.stdout.expect("on\n")
         await asyncio.to_thread(wall.set, HOUR + 60)
@@ -69,7 +71,11 @@ async def test_an_hour_forward_ends_what_would_have_ended(
             pass
     [row] = await own.rows("sessions")
     assert row["end_reason"] == "expired"
+    read = datetime.now(UTC).isoformat()
+    await own.admin("clock", "reset", "--now", read, "--reason", "NTP was wrong", expect=0)
+    assert (await bob.jump("echo in")).out == "in\n"
     await own.admin("verify", "--all", expect=0)
+    await own.admin("audit", "verify", expect=0)
 
 
 async def test_an_hour_back_prolongs_nothing(own: Bastion, bob: Contractor, wall: Wall) -> None:
