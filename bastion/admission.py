@@ -1,12 +1,14 @@
-"""How many connections may be open, and how many of them may still be nobody's.
+"""How many connections may be open: in all, from a network, of a user, and still nobody's.
 
-Pure counting: who holds a place, from which network. Places for those who have not signed in yet
-become rare before they run out: of the newcomers a growing share is turned away by chance, so that
-somebody who takes one place after another does not keep everybody else out (sshd's MaxStartups).
+Pure counting: who holds a place, from which network, for whom. Places for those who have not signed
+in yet become rare before they run out: of the newcomers a growing share is turned away by chance,
+so that somebody who takes one place after another does not keep everybody else out (sshd's
+MaxStartups).
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bastion.errors import BadInput
 from bastion.limits import Limit
@@ -37,11 +39,6 @@ class Startups:
         more = (100 - self.rate) * (there - self.start) / (self.full - self.start)
         return chance * 100 < self.rate + more
 
-    def part(self, of: int) -> "Startups":
-        """One of so many equal parts."""
-        full = max(1, self.full // of)
-        return Startups(min(full, max(1, self.start // of)), self.rate, full)
-
 
 def parse_startups(text: str) -> Startups:
     """`START:RATE:FULL` as sshd has it, or a number: so many, then none. Raises BadInput."""
@@ -58,21 +55,59 @@ def parse_startups(text: str) -> Startups:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """How many there are: in all and by network, for all and for those who have not signed in."""
+    """How many there are: in all and by network, for all and for those who have not signed in; and
+    of one user."""
 
     connections: int
     connections_per_source: int
     unauthenticated: Startups
     unauthenticated_per_source: Startups
+    connections_per_user: int
 
-    def part(self, of: int) -> "Places":
-        """One of so many equal parts."""
-        return Places(
-            max(1, self.connections // of),
-            max(1, self.connections_per_source // of),
-            self.unauthenticated.part(of),
-            self.unauthenticated_per_source.part(of),
-        )
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """How many connections there are: of all, of those that are nobody's yet, and of both from one
+    network."""
+
+    in_all: int = 0
+    nobodys: int = 0
+    from_network: int = 0
+    nobodys_from_network: int = 0
+
+
+class Others(Protocol):
+    """The other processes that hold places of the same: who has what, as `Admission` tells it."""
+
+    def changes(self, network: str, of_all: int, of_nobodys: int) -> None:
+        """So many more from there here, or fewer."""
+
+    def changes_of_user(self, user: str, more: int) -> None:
+        """So many more of that user here, or fewer."""
+
+    def there(self, network: str) -> There:
+        """How many there are at the others."""
+
+    def there_of_user(self, user: str) -> int:
+        """How many of that user's connections are at the others."""
+
+
+class Nobody:
+    """No other process."""
+
+    def changes(self, network: str, of_all: int, of_nobodys: int) -> None:
+        """Nobody hears of it."""
+
+    def changes_of_user(self, user: str, more: int) -> None:
+        """Nobody hears of it."""
+
+    def there(self, network: str) -> There:
+        """None."""
+        return There()
+
+    def there_of_user(self, user: str) -> int:
+        """None."""
+        return 0
 
 
 @dataclass(slots=True)
@@ -83,6 +118,8 @@ class _Taken:
     in_all: int = 0
 
     def take(self, network: str, more: int) -> None:
+        if not more:
+            return
         self.in_all += more
         self.by[network] += more
         if not self.by[network]:
@@ -90,40 +127,54 @@ class _Taken:
 
 
 class Admission:
-    """The places that are taken. `key` is any hashable thing that stands for one connection."""
+    """The places that are taken. `key` is any hashable thing that stands for one connection.
 
-    def __init__(self, places: Places):
+    Places are one supply for this process and the `others`. One is taken first and judged then, so
+    of two processes that take at once neither can miss the other's: no more get in than may.
+    """
+
+    def __init__(self, places: Places, others: Others | None = None):
         self._places = places
+        self._others: Others = Nobody() if others is None else others
         self._open: dict[object, str] = {}
         self._nobody: set[object] = set()
+        self._users: dict[object, str] = {}
         self._taken = _Taken()
         self._signing_in = _Taken()
+        self._of_users: Counter[str] = Counter()
 
     def arrive(self, key: object, network: str, chance: float) -> Limit | None:
         """Take a place for a connection from `network`; or which limit keeps it from that.
 
         `chance` is drawn from 0 up to 1.
         """
-        places, signing_in = self._places, self._signing_in
-        if self._taken.in_all >= places.connections:
-            return Limit.CONNECTIONS
-        if self._taken.by[network] >= places.connections_per_source:
-            return Limit.CONNECTIONS_PER_SOURCE
-        if places.unauthenticated_per_source.turns_away(signing_in.by[network], chance):
-            return Limit.UNAUTHENTICATED_PER_SOURCE
-        if places.unauthenticated.turns_away(signing_in.in_all, chance):
-            return Limit.UNAUTHENTICATED
         self._open[key] = network
         self._nobody.add(key)
-        self._taken.take(network, 1)
-        signing_in.take(network, 1)
+        self._take(network, 1, 1)
+        limit = self._full(network, chance)
+        if limit is not None:
+            self.leave(key)
+        return limit
+
+    def signed_in(self, key: object, user: str) -> Limit | None:
+        """It is this user's now; or which limit keeps it from that, and then it is nobody's
+        still."""
+        if key not in self._nobody:
+            return None
+        self._take_of(user, 1)
+        of_user = self._of_users[user] + self._others.there_of_user(user)
+        if of_user > self._places.connections_per_user:
+            self._take_of(user, -1)
+            return Limit.CONNECTIONS_PER_USER
+        self._users[key] = user
+        self._nobody.discard(key)
+        self._take(self._open[key], 0, -1)
         return None
 
-    def signed_in(self, key: object) -> None:
-        """It is somebody now."""
-        if key in self._nobody:
-            self._nobody.discard(key)
-            self._signing_in.take(self._open[key], -1)
+    @property
+    def each_user(self) -> int:
+        """How many one user may have."""
+        return self._places.connections_per_user
 
     @property
     def signed_in_now(self) -> int:
@@ -137,7 +188,43 @@ class Admission:
 
     def leave(self, key: object) -> None:
         """Give its place back."""
-        self.signed_in(key)
-        network = self._open.pop(key, None)
+        network, user = self._open.pop(key, None), self._users.pop(key, None)
         if network is not None:
-            self._taken.take(network, -1)
+            self._take(network, -1, -(key in self._nobody))
+        if user is not None:
+            self._take_of(user, -1)
+        self._nobody.discard(key)
+
+    def _full(self, network: str, chance: float) -> Limit | None:
+        """What keeps somebody from `network` out who has taken a place already."""
+        places, there = self._places, self._beside_one(network)
+        if there.in_all >= places.connections:
+            return Limit.CONNECTIONS
+        if there.from_network >= places.connections_per_source:
+            return Limit.CONNECTIONS_PER_SOURCE
+        if places.unauthenticated_per_source.turns_away(there.nobodys_from_network, chance):
+            return Limit.UNAUTHENTICATED_PER_SOURCE
+        if places.unauthenticated.turns_away(there.nobodys, chance):
+            return Limit.UNAUTHENTICATED
+        return None
+
+    def _beside_one(self, network: str) -> There:
+        """How many there are, here and at the others, beside one of nobody's from `network`."""
+        others = self._others.there(network)
+        return There(
+            others.in_all + self._taken.in_all - 1,
+            others.nobodys + self._signing_in.in_all - 1,
+            others.from_network + self._taken.by[network] - 1,
+            others.nobodys_from_network + self._signing_in.by[network] - 1,
+        )
+
+    def _take(self, network: str, of_all: int, of_nobodys: int) -> None:
+        self._taken.take(network, of_all)
+        self._signing_in.take(network, of_nobodys)
+        self._others.changes(network, of_all, of_nobodys)
+
+    def _take_of(self, user: str, more: int) -> None:
+        self._of_users[user] += more
+        if not self._of_users[user]:
+            del self._of_users[user]
+        self._others.changes_of_user(user, more)

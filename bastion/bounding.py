@@ -7,6 +7,7 @@ from bastion.admission import Admission
 from bastion.app import Services
 from bastion.doorstep import Threshold, Trust
 from bastion.grants import Grant
+from bastion.neighbours import Neighbours
 from bastion.reached import Reached
 from bastion.refusals import Refusals
 from bastion.rulebook import Rulebook
@@ -20,13 +21,13 @@ def idle(most: timedelta | None, rulebook: Rulebook, grant: Grant) -> timedelta 
     return min((each for each in (most, said) if each is not None), default=None)
 
 
-def threshold(services: Services, reached: Reached, of: int) -> Threshold:
-    """What comes before the doors, in one `of` several processes: limits are parts of it each."""
+def threshold(services: Services, reached: Reached, others: Neighbours | None) -> Threshold:
+    """What comes before the doors, in one process beside the `others` of this machine."""
     limits, proxy = services.settings.limits, services.settings.proxy
     return Threshold(
         Trust(proxy.balancers, proxy.wait, limits.never_refused, limits.sharing),
-        Admission(limits.places.part(of)),
-        Refusals(max(1, limits.failures_per_source // of), limits.longest_refusal),
+        Admission(limits.places, others),
+        Refusals(limits.failures_per_source, limits.longest_refusal, witnesses=others),
         reached,
         asyncio.get_running_loop().time,
     )

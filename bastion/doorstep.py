@@ -58,7 +58,7 @@ class Trust:
 
 @dataclass(slots=True)
 class Threshold:
-    """What all that come pass, for one process. `chance` gives numbers from 0 up to 1."""
+    """What all that come pass. `chance` gives numbers from 0 up to 1."""
 
     trust: Trust
     admission: Admission

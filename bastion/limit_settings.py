@@ -40,10 +40,11 @@ class Limits(Part):
     never), a peer that does not answer for `dead` is gone.
 
     Of connections, those that are `unauthenticated` and all, together and by network of their
-    source: who shares that many bits of an address is one network. After so many failed sign-ins
-    one is refused for a while, up to `longest_refusal`; those `never_refused` are not. Sessions are
-    counted in the database, for all processes and machines that it serves. `channels` and
-    `requests` in a minute are a connection's, bytes `in_flight` those of a process.
+    source: who shares that many bits of an address is one network; and by user. After so many
+    failed sign-ins a network is refused for a while, up to `longest_refusal`; those `never_refused`
+    are not. All processes of a machine count these together; sessions are counted in the database,
+    for all processes and machines that it serves. `channels` and `requests` in a minute are a
+    connection's, bytes `in_flight` those of a process.
     """
 
     connect_timeout: Seconds = 10.0
@@ -56,6 +57,7 @@ class Limits(Part):
     dead: Seconds = 60.0
     connections: Count = 4000
     connections_per_source: Count = 1000
+    connections_per_user: Count = 500
     unauthenticated: Startup = Startups(300, 30, 600)
     unauthenticated_per_source: Startup = Startups(100, 30, 200)
     failures_per_source: Count = 50
@@ -79,6 +81,7 @@ class Limits(Part):
             self.connections_per_source,
             self.unauthenticated,
             self.unauthenticated_per_source,
+            self.connections_per_user,
         )
 
     @property

@@ -12,6 +12,7 @@ class Limit(StrEnum):
 
     CONNECTIONS = "connections"
     CONNECTIONS_PER_SOURCE = "connections_per_source"
+    CONNECTIONS_PER_USER = "connections_per_user"
     UNAUTHENTICATED = "unauthenticated"
     UNAUTHENTICATED_PER_SOURCE = "unauthenticated_per_source"
     FAILURES_PER_SOURCE = "failures_per_source"
@@ -39,6 +40,9 @@ TURNED_AWAY = {
     Limit.FAILURES_PER_SOURCE: "too many sign-ins from your network have failed; wait for {wait}",
 }
 """What somebody hears for whom there is no place."""
+
+TOO_MANY_OF_USER = "you have as many connections open as you may, {most}; end one first"
+"""What somebody hears who has signed in once more than a user may."""
 
 CROWDED = {
     Limit.SESSIONS: "the bastion carries as many sessions as it may; try again later.",

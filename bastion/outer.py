@@ -32,7 +32,7 @@ from bastion.failures import Failures
 from bastion.gate import Gate, Wish
 from bastion.hop import PROHIBITED
 from bastion.idling import Idling, Unused
-from bastion.limits import Limit
+from bastion.limits import TOO_MANY_OF_USER, Limit
 from bastion.live import Live
 from bastion.metrics import Meters
 from bastion.policy import Identity
@@ -157,7 +157,12 @@ class Outer(Authenticator):
         self._identity = replace(self._proved, signed_in_at=self._doors.clock.now())
         user = self._identity.user
         self._doors.meters.observe(metrics.HANDSHAKE, self._doors.loop.time() - self._begun)
-        self._doors.threshold.admission.signed_in(self._place)
+        admission = self._doors.threshold.admission
+        limit = admission.signed_in(self._place, user.name)
+        if limit is not None:
+            self.met(limit)
+            self._close(TOO_MANY_OF_USER.format(most=admission.each_user))
+            return
         self._doors.live.enter(self, self._identity, self._close)
         if self._doors.idle is not None:
             case = Case(Limit.IDLE, self._source, user.name)

@@ -44,6 +44,7 @@ from bastion.idling import Idling
 from bastion.live import Live
 from bastion.lookout import Lookout
 from bastion.metrics import Meters
+from bastion.neighbours import Neighbours
 from bastion.orders import Orders
 from bastion.presence import Presence
 from bastion.pulse import Pulse, Traffic
@@ -73,10 +74,12 @@ asked five times a second, the other every two."""
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one `of` several processes does for a home: it serves on `listening`, and no more."""
+    """What one `of` several processes does for a home: it serves on `listening`, and no more. How
+    many connections there are at the others its `neighbours` tell."""
 
     listening: Sequence[socket.socket]
     of: int
+    neighbours: Neighbours
 
 
 async def serve(
@@ -314,7 +317,7 @@ async def _listen(
         unused=limits.idle,
         bounds=Bounds(limits.channels, limits.requests),
     )
-    before = threshold(services, hands.reached, 1 if share is None else share.of)
+    before = threshold(services, hands.reached, None if share is None else share.neighbours)
     hands.pulse.measured_by(partial(_measure_places, hands.pulse.meters, before.admission))
     front = Front(
         parts,

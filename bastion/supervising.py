@@ -75,7 +75,8 @@ class Patience:
 class Supervisor:
     """Serves a home by a steward and `count` workers, which take connections on `listening`.
 
-    All of them get the descriptors `handed`.
+    All of them get the descriptors `handed`. `gone` hears of a worker (from 0) that has ended,
+    before it is started again.
     """
 
     def __init__(
@@ -84,8 +85,11 @@ class Supervisor:
         listening: Sequence[socket.socket],
         count: int,
         patience: Patience,
+        *,
         handed: Sequence[int] = (),
+        gone: Callable[[int], None] = lambda worker: None,
     ) -> None:
+        self._gone = gone
         self._argv = argv
         self._handed = handed
         self._listening = listening
@@ -195,6 +199,8 @@ class Supervisor:
                 watching.cancel()
         self.bulletin.ended(child.name)
         child.process = child.killed = None
+        if child is not self._children[0]:
+            self._gone(self._children.index(child) - 1)
         return status
 
     async def _watch(self, child: _Child, pipe: socket.socket) -> None:

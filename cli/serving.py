@@ -4,10 +4,11 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 
 import uvloop
 
-from bastion import serving, supervising
+from bastion import neighbours, serving, supervising
 from bastion.app import Services
 from bastion.bulletin import Bulletin
 from bastion.config import Settings
@@ -33,16 +34,24 @@ def supervise(desk: Desk, started: Started, count: int) -> None:
     listening = supervising.listening_on(settings.listen.address)
     address = serving.addresses(listening)
     asked, text = _metrics(settings), worker.handed(started.text)
+    memory = neighbours.shared(count)
 
     def command(name: str, fds: Sequence[int], pipe: int) -> list[str]:
-        own = worker.Own(name, count, pipe, text)
+        own = worker.Own(name, count, pipe, text, memory)
         return worker.command(home.directory, own, listening=fds)
 
     limits = settings.limits
     patience = supervising.Patience(stalled=limits.stalled, drain=limits.drain)
 
     async def supervised() -> None:
-        supervisor = supervising.Supervisor(command, listening, count, patience, [text])
+        supervisor = supervising.Supervisor(
+            command,
+            listening,
+            count,
+            patience,
+            handed=[text, memory],
+            gone=partial(neighbours.vacate, memory),
+        )
         beside = _beside(asked, supervisor.bulletin, supervisor.well)
         await supervisor.run(lambda: _ready(desk, address), beside, started.heed)
 

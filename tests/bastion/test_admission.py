@@ -12,10 +12,12 @@ NEVER = 0.9999999
 """A chance by which only those are turned away for whom there is no place at all."""
 
 
-def places(connections: int, each: int, nobody: int, nobody_each: int) -> Places:
+def places(
+    connections: int, each: int, nobody: int, nobody_each: int, each_user: int = 1000
+) -> Places:
     """So many, and none more."""
     hard = Startups(nobody, 100, nobody), Startups(nobody_each, 100, nobody_each)
-    return Places(connections, each, *hard)
+    return Places(connections, each, *hard, each_user)
 
 
 def test_one_network_takes_no_more_than_its_share() -> None:
@@ -34,9 +36,9 @@ def test_signing_in_gives_the_place_in_the_handshake_back() -> None:
     admission = Admission(places(2, 2, 1, 1))
     assert admission.arrive(1, "a", NEVER) is None
     assert admission.arrive(2, "b", NEVER) is Limit.UNAUTHENTICATED
-    admission.signed_in(1)
+    admission.signed_in(1, "alice")
     assert admission.arrive(2, "a", NEVER) is None
-    admission.signed_in(2)
+    admission.signed_in(2, "alice")
     assert admission.arrive(3, "a", NEVER) is Limit.CONNECTIONS
     admission.leave(1)
     assert admission.arrive(3, "a", NEVER) is None
@@ -47,11 +49,29 @@ def test_one_network_has_no_more_connections_than_its_share() -> None:
     admission = Admission(places(9, 2, 9, 9))
     for key in range(2):
         assert admission.arrive(key, "a", NEVER) is None
-        admission.signed_in(key)
+        admission.signed_in(key, "alice")
     assert admission.arrive(2, "a", NEVER) is Limit.CONNECTIONS_PER_SOURCE
     assert admission.arrive(2, "b", NEVER) is None
     admission.leave(0)
     assert admission.arrive(3, "a", NEVER) is None
+
+
+def test_one_user_has_no_more_connections_than_that() -> None:
+    """From wherever; who is turned away leaves the others their places, and none is lost."""
+    admission = Admission(places(9, 9, 9, 9, each_user=2))
+    for key in range(3):
+        assert admission.arrive(key, str(key), NEVER) is None
+    assert [admission.signed_in(key, "alice") for key in range(3)] == [
+        None,
+        None,
+        Limit.CONNECTIONS_PER_USER,
+    ]
+    assert admission.arrive(3, "a", NEVER) is None
+    assert admission.signed_in(3, "bob") is None
+    admission.leave(2)
+    admission.leave(0)
+    assert admission.arrive(4, "a", NEVER) is None
+    assert admission.signed_in(4, "alice") is None
 
 
 def test_places_become_rare_before_they_run_out() -> None:
@@ -84,19 +104,15 @@ def test_what_is_no_limit_is_said(text: str) -> None:
         st.integers(0, 300),
         st.integers(1, 100),
     ),
-    st.integers(1, 16),
     st.lists(st.integers(0, 700), min_size=2, max_size=2),
     st.floats(0, 1, exclude_max=True),
 )
-def test_the_fuller_it_is_the_fewer_get_in(
-    drop: Startups, of: int, there: list[int], chance: float
-) -> None:
-    """Of two numbers the larger lets in nobody whom the smaller does not; also in a part."""
+def test_the_fuller_it_is_the_fewer_get_in(drop: Startups, there: list[int], chance: float) -> None:
+    """Of two numbers the larger lets in nobody whom the smaller does not."""
     few, many = sorted(there)
-    for each in (drop, drop.part(of)):
-        assert each.turns_away(few, chance) <= each.turns_away(many, chance)
-        assert each.turns_away(each.full, chance)
-        assert not each.turns_away(0, chance)
+    assert drop.turns_away(few, chance) <= drop.turns_away(many, chance)
+    assert drop.turns_away(drop.full, chance)
+    assert not drop.turns_away(0, chance)
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("arrive sign leave".split()), st.integers(0, 9)))
@@ -107,7 +123,7 @@ def test_places_are_never_oversold_and_never_lost(
     steps: list[tuple[str, int]], chance: float
 ) -> None:
     """Whatever comes and goes, limits hold, and an empty house takes everybody again."""
-    admission = Admission(Places(4, 3, Startups(2, 50, 3), Startups(1, 50, 2)))
+    admission = Admission(Places(4, 3, Startups(2, 50, 3), Startups(1, 50, 2), 9))
     strangers: set[int] = set()
     people: set[int] = set()
     for what, key in steps:
@@ -115,7 +131,7 @@ def test_places_are_never_oversold_and_never_lost(
             if admission.arrive(key, str(key % 3), chance) is None:
                 strangers.add(key)
         elif what == "sign" and key in strangers:
-            admission.signed_in(key)
+            admission.signed_in(key, "alice")
             strangers.discard(key)
             people.add(key)
         elif what == "leave":
@@ -131,5 +147,5 @@ def test_places_are_never_oversold_and_never_lost(
         admission.leave(key)
     for key in range(4):
         assert admission.arrive(key, str(key), NEVER) is None
-        admission.signed_in(key)
+        admission.signed_in(key, "alice")
     assert admission.arrive(4, "4", NEVER) is Limit.CONNECTIONS

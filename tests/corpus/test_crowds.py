@@ -3,6 +3,9 @@
 import asyncio
 from pathlib import Path
 
+import asyncssh
+import pytest
+
 from bastion.limits import Limit
 from tests.corpus.world import HOST, commands, served, target_for, told_of_limits, until
 
@@ -87,3 +90,27 @@ async def test_break_glass_is_not_kept_out(template: Path, tmp_path: Path) -> No
             more = await inner.run("true")
             assert "the bastion carries as many sessions as it may" in str(more.stderr)
             assert (await urgent.run("true")).exit_status == 0
+
+
+async def test_one_connection_too_many_of_a_user_is_ended(template: Path, tmp_path: Path) -> None:
+    """With one key from everywhere: it ends after signing in, opens nothing, and is no failure
+    of its network. Another user is let in, and she again when one of hers has ended."""
+    home = tmp_path / "home"
+    async with (
+        served(template, home, connections_per_user=2, failures_per_source=1) as world,
+        target_for(world),
+    ):
+        alice, bob = world.contractor(), world.contractor("bob")
+        async with world.outer(alice.key) as first, world.outer(alice.key):
+            for _ in range(3):
+                with pytest.raises(asyncssh.Error):
+                    async with world.outer(alice.key) as third:
+                        await third.run("status")
+            assert world.reached(Limit.CONNECTIONS_PER_USER) == 3
+            async with world.jump(bob) as inner:
+                assert (await inner.run("true")).exit_status == 0
+            first.close()
+            await first.wait_closed()
+            async with world.jump(alice) as inner:
+                assert (await inner.run("true")).exit_status == 0
+    assert told_of_limits(home) == [("alice", "127.0.0.1", "connections_per_user", 3)]
