@@ -34,6 +34,7 @@ from bastion.store import Store
 from bastion.store.keeping import Keeping
 from bastion.text_files import read_text
 from recorder.errors import StoreAway
+from recorder.nouns import counted
 from recorder.session import session_name
 from recorder.shipments import Shipments
 
@@ -183,9 +184,10 @@ def _shipments(shipments: Shipments, now: datetime) -> Iterator[Finding]:
         yield Finding(Level.WRONG, what, mend)
     count, size, oldest = shipments.waiting()
     if oldest is not None and now - oldest > WAITS:
+        over = counted(count, "recording that is over", "recordings that are over")
         what = (
-            f"{count} recordings that are over ({size >> 20} MiB) are not in the object store; the "
-            f"oldest since {oldest:%Y-%m-%d %H:%M} UTC."
+            f"Not in the object store: {over} ({size >> 20} MiB), the oldest since "
+            f"{oldest:%Y-%m-%d %H:%M} UTC."
         )
         mend = "look whether the service runs on each machine, and in its log"
         yield Finding(Level.WARNING, what, mend)

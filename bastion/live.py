@@ -22,6 +22,7 @@ from bastion.lookout import Lookout
 from bastion.policy import Identity
 from bastion.store import Store
 from bastion.store.watchers import Sights
+from recorder.nouns import counted
 from recorder.session import EndReason
 from recorder.space import Room
 
@@ -371,7 +372,7 @@ class Live:
             return
         entry.told = left
         minutes = max(1, round(left.total_seconds() / 60))
-        ends = f"{entry.grant} ends in {minutes} minute{'s' if minutes > 1 else ''}"
+        ends = f"{entry.grant} ends in {counted(minutes, 'minute')}"
         entry.cuttable.warn(f"{ends}, at {clock_text(entry.until)}.")
 
     def _unheard(self, error: BastionError) -> None:

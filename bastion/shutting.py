@@ -22,6 +22,7 @@ from bastion.store.grants import Wanted as WantedGrants
 from bastion.store.inbox import Inbox
 from bastion.store.ledger import Wanted as WantedCertificates
 from bastion.store.requests import Wanted as WantedRequests
+from recorder.nouns import counted
 
 OPEN = frozenset({State.SCHEDULED, State.ACTIVE})
 
@@ -37,9 +38,9 @@ class Shut:
 
     def __str__(self) -> str:
         return (
-            f"{_several(self.grants, 'grant')} and {_several(self.certificates, 'certificate')} "
-            f"revoked, {_several(self.requests, 'request')} denied, "
-            f"{_several(self.users, 'account')} disabled"
+            f"{counted(self.grants, 'grant')} and {counted(self.certificates, 'certificate')} "
+            f"revoked, {counted(self.requests, 'request')} denied, "
+            f"{counted(self.users, 'account')} disabled"
         )
 
 
@@ -121,7 +122,3 @@ def _each(page: Callable[[int | None], list[int]], end: Callable[[int], None]) -
                 ended += 1
         before = numbers[-1]
     return ended
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

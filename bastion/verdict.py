@@ -16,6 +16,7 @@ from typing import Final
 from bastion.chains import End, Finding, Findings, Row, Walk, Wrong, between, named_chain
 from bastion.checkpoints import MOST_HEADS, Checkpoint, Listing, read_checkpoint, sha256_of
 from bastion.events import START, Chain, Head
+from recorder.nouns import counted
 
 Judge = Callable[[str, str], str | None]
 """Why a signature does not hold over a body, in words that read well behind "it"; None: it does."""
@@ -81,10 +82,11 @@ def proof(verdict: Verdict, known: Collection[int] = ()) -> list[str]:
 
 
 def _counted_up(verdict: Verdict) -> str:
-    read = f"{verdict.events} events in {verdict.chains} chains, {verdict.checkpoints} checkpoints"
+    inside = f"{counted(verdict.events, 'event')} in {counted(verdict.chains, 'chain')}"
+    read = f"{inside}, {counted(verdict.checkpoints, 'checkpoint')}"
     if verdict.sound:
         return f"{read}: nothing was changed, is missing or was added."
-    return f"{read}: {verdict.found} findings. The log is not as it was written."
+    return f"{read}: {counted(verdict.found, 'finding')}. The log is not as it was written."
 
 
 def _about_seals(verdict: Verdict) -> Iterator[str]:
@@ -95,8 +97,9 @@ def _about_seals(verdict: Verdict) -> Iterator[str]:
             f"{sealed.at:%Y-%m-%d %H:%M} UTC: only who has the seal key could write that anew."
         )
     if verdict.unsealed:
+        unsealed = counted(verdict.unsealed, "event")
         yield (
-            f"Not sealed: {verdict.unsealed} events. For these the database alone speaks; the "
+            f"Not sealed: {unsealed}. For these the database alone speaks; the "
             "service seals them soon, and bastion-admin audit seal does it at once."
         )
 

@@ -16,6 +16,7 @@ from cli import succession
 from cli.desk import Desk
 from cli.listing import as_json
 from cli.verb import Noun
+from recorder.nouns import counted
 
 NAMES = {
     "user": Which.USER_CA,
@@ -118,8 +119,8 @@ def krl(desk: Desk, *, output: Path | None) -> None:
         return
     written = revocation.write(listed, output.absolute(), desk.actor, now)
     desk.output.note(
-        f"{written.file} refuses {_several(written.certificates, 'certificate')} and "
-        f"{_several(written.cas, 'retired CA')}."
+        f"{written.file} refuses {counted(written.certificates, 'certificate')} and "
+        f"{counted(written.cas, 'retired CA')}."
     )
 
 
@@ -160,7 +161,3 @@ def _shape(desk: Desk, name: str) -> Mapping[str, object]:
 
 def _key(key: PublicKey) -> Mapping[str, str]:
     return {"public_key": line_of(key), "fingerprint": key.fingerprint}
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -21,6 +21,7 @@ from cli.output import exact, printable, shown
 from cli.requests import PENDING, outcome, to_decide, where
 from cli.trust import FORMATS, granted_hosts, tell_trust
 from cli.verb import Verb
+from recorder.nouns import counted
 
 RECENT = 10
 """Grants that are told of without being asked for more."""
@@ -58,7 +59,7 @@ def _duties(desk: Desk, roles: frozenset[Role]) -> Iterator[str]:
     """What waits for this person to be done."""
     requests = to_decide(desk) if Role.APPROVER in roles else 0
     if requests:
-        waits = "1 request waits" if requests == 1 else f"{requests} requests wait"
+        waits = counted(requests, "request waits", "requests wait")
         yield f"{waits} for you to decide: ssh bastion requests"
     if Role.AUDITOR in roles and desk.services.store.grants(Wanted(unreviewed=True), limit=1):
         yield "Break-glass is open for review: ssh bastion review"

@@ -18,6 +18,7 @@ from cli.rights import what_can_, who_can_
 from cli.shapes import Shape
 from cli.trying import SHORT, test
 from cli.verb import Noun, Verb
+from recorder.nouns import counted
 
 _MEND = "name the file of the rules, or write one (docs/policy.md)"
 
@@ -74,13 +75,9 @@ def _show_findings(desk: Desk, file: Path, rules: Rules, findings: Sequence[Find
     if findings:
         rows = ((f.severity, f.rule, f.what, f.mend) for f in findings)
         desk.output.table(("severity", "rule", "what", "mend"), rows)
-    odd = _counted(len(findings), "finding") if findings else "nothing is odd"
-    count, version = _counted(len(rules.rules), "rule"), rules.version[:SHORT]
+    odd = counted(len(findings), "finding") if findings else "nothing is odd"
+    count, version = counted(len(rules.rules), "rule"), rules.version[:SHORT]
     desk.output.note(f"{file}: {count}, version {version}; {odd}.")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _checked(

@@ -19,6 +19,7 @@ from cli.shapes import Shape
 from cli.verb import Verb
 from recorder import RecorderError
 from recorder.errors import NotHere
+from recorder.nouns import counted
 
 MOST = 100_000
 """Recordings that one run lets go at most; the next goes on."""
@@ -235,7 +236,7 @@ def _say(desk: Desk, done: _Round, *, dry_run: bool) -> None:
         desk.output.note(str(each["sentence"]))
     count = len(done.gone) + (done.more if dry_run else 0)
     verb = "would go" if dry_run else "let go"
-    what = "1 recording" if count == 1 else f"{count} recordings"
+    what = counted(count, "recording")
     desk.output.note(f"{what} {verb}: {format_size(done.bytes)}.")
     if done.more and not dry_run:
         desk.output.note(f"There is more: {done.more}. Run it again.")

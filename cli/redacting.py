@@ -4,6 +4,7 @@ import click
 
 from bastion.errors import Conflict
 from cli.desk import Desk
+from recorder.nouns import counted
 from recorder.redaction import Redaction, Redactor
 
 redact_option = click.option(
@@ -30,4 +31,4 @@ def demanded_redactor(desk: Desk) -> Redactor:
 
 def redacted_note(places: int) -> str:
     """What is said of how much was redacted."""
-    return f"{places:,} place{'' if places == 1 else 's'} redacted: patterns find what they know."
+    return f"{counted(places, 'place')} redacted: patterns find what they know."

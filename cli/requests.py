@@ -15,6 +15,7 @@ from cli.arguments import DURATION, PAST, REQUEST, USER, WORDS
 from cli.desk import Desk
 from cli.listing import Form, as_json, described, listed, tell
 from cli.verb import Verb
+from recorder.nouns import counted
 
 COLUMNS = ("id", "user", "hosts", "logins", "allows", "for", "state", "reason", "outcome")
 
@@ -86,11 +87,8 @@ def requests(
     _tell(desk, form, mine)
     if len(mine) < len(waiting):
         others = len(waiting) - len(mine)
-        desk.output.note(f"{others} more {_wait(others)} for others: {desk.program} requests --all")
-
-
-def _wait(number: int) -> str:
-    return "waits" if number == 1 else "wait"
+        wait = counted(others, "more waits", "more wait")
+        desk.output.note(f"{wait} for others: {desk.program} requests --all")
 
 
 def to_decide(desk: Desk) -> int:

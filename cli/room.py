@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bastion.config import Settings
+from bastion.durations import format_size
 from bastion.errors import Conflict, Unavailable
 from bastion.home import Home
 from recorder.space import Marks, disk_of
@@ -24,11 +25,6 @@ def demand_room(settings: Settings, home: Home, size: int, output: Path, what: s
         raise Unavailable(f"{str(output)!a} can't be written: {error.strerror}.") from None
     if disk.free - size < kept:
         raise Conflict(
-            f"{what} needs {megabytes(size)}, and of {megabytes(disk.free)} that are free "
-            f"there {megabytes(kept)} are kept for recordings: make room, or name another disk."
+            f"{what} needs {format_size(size)}, and of {format_size(disk.free)} that are free "
+            f"there {format_size(kept)} are kept for recordings: make room, or name another disk."
         )
-
-
-def megabytes(size: int) -> str:
-    """A size for people."""
-    return f"{size / 1_000_000:,.1f} MB".replace(",", " ")

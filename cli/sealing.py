@@ -21,6 +21,7 @@ from cli.listing import MOST, as_json
 from cli.output import printable
 from cli.shapes import Shape
 from cli.verb import Verb
+from recorder.nouns import counted
 
 REST: Final = 0.0002
 """Seconds of rest within each millisecond or two of judging, for the sessions of the service."""
@@ -100,7 +101,7 @@ def _say(desk: Desk, verdict: Verdict, sentences: Sequence[str]) -> None:
         kind = desk.output.styled(finding.wrong, "red")
         desk.output.line(f"{kind}: {printable(finding.sentence)}")
     if verdict.more:
-        desk.output.line(f"and {verdict.more} more findings")
+        desk.output.line(f"and {counted(verdict.more, 'more finding')}")
     for said in sentences:
         desk.output.line(said)
 

@@ -20,6 +20,7 @@ from cli.shapes import Shape
 from cli.verb import Verb
 from recorder import Kind, Session, Wanted
 from recorder.needle import Needle
+from recorder.nouns import counted
 from recorder.texts import Found, Hit, Standing, State, WantedLines
 
 NEWEST: Final = 200
@@ -252,7 +253,7 @@ def _names(sessions: Iterable[int]) -> str:
     names = [f"S-{number}" for number in sessions]
     shown, others = names[:NAMED], len(names) - NAMED
     if others > 0:
-        return f"{', '.join(shown)} and {others} other{'' if others == 1 else 's'}"
+        return f"{', '.join(shown)} and {counted(others, 'other')}"
     return ", ".join(shown)
 
 

@@ -18,6 +18,7 @@ from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
 from cli.output import printable
 from cli.verb import Verb
+from recorder.nouns import counted
 
 _COLUMNS = ("line", "at", "ca", "serial", "what", "for", "forced", "until")
 _SHOWN = "n", "at", "ca", "serial", "what", "principals", "forced", "until"
@@ -102,7 +103,8 @@ def _say(desk: Desk, comparison: Comparison, found: Sequence[Found]) -> None:
         desk.output.note("There is more; mend this first.")
     elif not found:
         desk.output.note(
-            f"{comparison.lines} lines of the book, {comparison.certificates} certificates: each "
+            f"{counted(comparison.lines, 'line')} of the book, "
+            f"{counted(comparison.certificates, 'certificate')}: each "
             "is in the ledger, and each of the ledger since then is in the book."
         )
 

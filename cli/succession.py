@@ -12,6 +12,7 @@ from bastion.inventory import PublicKey
 from bastion.rotation import Retired, Rotation, named
 from cli.target import CA_FILE
 from cli.trust import FILE, Bastion, known_hosts
+from recorder.nouns import counted
 
 
 def made(services: Services, which: Which, key: PublicKey) -> Iterator[str]:
@@ -70,10 +71,11 @@ def _made_for_targets(services: Services, key: PublicKey) -> Iterator[str]:
 
 
 def _live(count: int) -> Iterator[str]:
-    if count == 1:
-        yield "One live certificate is by it: its owner fetches another one, ssh bastion cert."
-    elif count:
-        yield (f"{count} live certificates are by it: their owners fetch others, ssh bastion cert.")
+    if count:
+        yield (
+            f"{counted(count, 'live certificate is', 'live certificates are')} by it: "
+            "who has one fetches another, ssh bastion cert."
+        )
 
 
 def _newest_line(services: Services) -> str:

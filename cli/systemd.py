@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from bastion.bulletin import Bulletin
+from recorder.nouns import counted
 
 log = logging.getLogger(__name__)
 
@@ -67,5 +68,5 @@ async def keep_notifying(
 def status(bulletin: Bulletin) -> str:
     """How we are, in a line for people."""
     live, wrong = bulletin.live(), bulletin.wrong()
-    said = f"{live} live session{'' if live == 1 else 's'}"
+    said = counted(live, "live session")
     return f"{said}; no new ones: {', '.join(wrong)}" if wrong else said

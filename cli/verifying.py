@@ -23,6 +23,7 @@ from cli.shapes import Shape
 from cli.verb import Verb
 from recorder.age import identity as identity_of
 from recorder.inspection import Inspection
+from recorder.nouns import counted
 from recorder.rounds import Progress, Rounds
 from recorder.seals import Prefix
 from recorder.verify import Finding, Wrong
@@ -244,8 +245,8 @@ def _all(desk: Desk, *, json: bool) -> bool:
         return bool(kept)
     said = "nothing was changed, is missing or was added"
     if more:
-        said = f"{more} finding{'s' if more > 1 else ''}"
-    desk.output.line(f"{passing.last.of} recordings: {said}.")
+        said = counted(more, "finding")
+    desk.output.line(f"{counted(passing.last.of, 'recording')}: {said}.")
     desk.output.line(upto.sentence())
     return bool(more)
 

@@ -24,6 +24,7 @@ from recorder.files import day_directory, sync_directory, write_beside
 from recorder.index import Index
 from recorder.manifest import read_manifest
 from recorder.mend import measured, still_written
+from recorder.nouns import counted
 from recorder.objects import LIVE, Lying, folder_of, size_of
 from recorder.places import Places
 from recorder.recovery import Hold
@@ -153,7 +154,8 @@ class Adopting:
         else:
             recovery.recover_lost(self._directory, self._index, self._hold, [self._runner])
             self._seal(session.id)
-        return f"{session.name} was recovered from the store: {size} bytes of what it showed"
+        shown = counted(size, "byte")
+        return f"{session.name} was recovered from the store: {shown} of what it showed"
 
     def _lay_seal(self, session: Session) -> None:
         kept = self._seals.of(session.id)

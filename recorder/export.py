@@ -26,6 +26,7 @@ from recorder.asciicast import (
 from recorder.asciicast3 import Intervals, header3_line
 from recorder.characters import as_terminal, as_text, targets
 from recorder.lines import Place
+from recorder.nouns import counted
 from recorder.reader import Reader
 from recorder.redacted import redacted, redacted_header
 from recorder.redaction import Redactor
@@ -95,7 +96,7 @@ def text(reader: Reader, out: Sink, redactor: Redactor | None = None) -> None:
         if line.place is not Place.COMMAND:
             out.write(f"{line.text}\n".encode())
     if redactor is not None:
-        out.write(f"(redacted: {redactor.count} places)\n".encode())
+        out.write(f"(redacted: {counted(redactor.count, 'place')})\n".encode())
 
 
 def raw(reader: Reader, stream: Stream, out: Sink) -> None:

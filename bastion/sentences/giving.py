@@ -16,6 +16,7 @@ from bastion.sentences.parts import (
     place,
     whose,
 )
+from recorder.nouns import counted
 
 # Asking and giving
 
@@ -89,7 +90,7 @@ def _certificate_revoked(happened: Happened) -> str:
 
 def _signin_failed(happened: Happened) -> str:
     times = figure(happened, "times") or 1
-    return f"{times} sign-in{'s' if times > 1 else ''} from {happened.source} failed"
+    return f"{counted(times, 'sign-in')} from {happened.source} failed"
 
 
 def _limit_reached(happened: Happened) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from bastion.events import Happened, What, named
 from bastion.sentences.parts import Words, detail, duration, figure, of, place, texts
+from recorder.nouns import counted
 
 
 def _ran(happened: Happened) -> str:
@@ -86,7 +87,7 @@ def _looked_at(happened: Happened) -> str:
 def _searched(happened: Happened) -> str:
     count = figure(happened, "hits")
     text = detail(happened, "text", " for ")
-    return f"{happened.actor} searched recordings{text}: {count} line{'' if count == 1 else 's'}"
+    return f"{happened.actor} searched recordings{text}: {counted(count, 'line')}"
 
 
 def _evidence(verb: str) -> Words:
@@ -112,8 +113,8 @@ def _recording_refused(happened: Happened) -> str:
 
 
 def _recording_recovered(happened: Happened) -> str:
-    size = figure(happened, "bytes")
-    return f"the recording of S-{happened.session}{of(happened)} was put together, {size} bytes"
+    size = counted(figure(happened, "bytes"), "byte")
+    return f"the recording of S-{happened.session}{of(happened)} was put together, {size}"
 
 
 def _recording_returned(happened: Happened) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from bastion.events import Happened, What
 from bastion.sentences.parts import Words, detail, figure, moment, texts
+from recorder.nouns import counted
 
 # Rules, people, hosts, keys
 
@@ -61,10 +62,8 @@ def _ca(verb: str) -> Words:
 
 
 def _krl_written(happened: Happened) -> str:
-    count = figure(happened, "certificates")
-    return (
-        f"the revocation list was written{detail(happened, 'file', ' to ')}, {count} certificates"
-    )
+    count = counted(figure(happened, "certificates"), "certificate")
+    return f"the revocation list was written{detail(happened, 'file', ' to ')}, {count}"
 
 
 # The service
@@ -107,9 +106,9 @@ def _disk_changed(happened: Happened) -> str:
 
 
 def _store_changed(happened: Happened) -> str:
-    waiting = figure(happened, "waiting")
+    waiting = counted(figure(happened, "waiting"), "is", "are")
     said = "does not answer" if happened.details.get("away") else "answers"
-    return f"the object store of the recordings {said}, {waiting} are not in it yet"
+    return f"the object store of the recordings {said}, {waiting} not in it yet"
 
 
 def _signer_changed(happened: Happened) -> str:
@@ -125,7 +124,7 @@ def _given_up(happened: Happened) -> str:
 def _events_lost(happened: Happened) -> str:
     count = figure(happened, "count")
     began = moment(happened, "first", " since ")
-    return f"{count} events could not be kept{began}; the service's log has them"
+    return f"{counted(count, 'event')} could not be kept{began}; the service's log has them"
 
 
 def _unreadable(_: Happened) -> str:

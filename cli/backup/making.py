@@ -17,6 +17,7 @@ from bastion import happenings
 from bastion.app import Services
 from bastion.authority.public_keys import line_of
 from bastion.authority.sshsig import sign
+from bastion.durations import format_size
 from bastion.errors import BadInput
 from bastion.events import What
 from bastion.store.places import is_server
@@ -29,9 +30,10 @@ from cli.desk import Desk
 from cli.evidence.tarball import written_aside
 from cli.listing import as_json
 from cli.output import printable
-from cli.room import demand_room, megabytes
+from cli.room import demand_room
 from cli.verb import Verb
 from recorder.age import Recipient, recipient
+from recorder.nouns import counted
 
 STDOUT: Final = Path("-")
 NAMED: Final = 3
@@ -162,7 +164,7 @@ def _say_packed(
         (desk.output.note if output == STDOUT else desk.output.line)(text)
         return
     note = desk.output.note
-    note(printable(f"{output}: {len(packing.sums)} files, {megabytes(size)}"))
+    note(printable(f"{output}: {counted(len(packing.sums), 'file')}, {format_size(size)}"))
     note(f"SHA256SUMS {packing.sha256}")
     if gathering.copy is None:
         note("The database is on a server: copy it with pg_dump, or as you copy that server.")

@@ -23,8 +23,9 @@ from cli.evidence.readme import verifying
 from cli.evidence.rules import rule_text
 from cli.evidence.sections import Told, of_sessions
 from cli.evidence.style import STYLE
-from cli.evidence.words import counted, first_lines, not_proved, proved
+from cli.evidence.words import first_lines, not_proved, proved
 from cli.evidence.words import said as at_second
+from recorder.nouns import counted
 
 MOST_EVENTS: Final = 2000
 MOST_ROWS: Final = 500

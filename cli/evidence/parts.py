@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cli.evidence.markup import Html, joined, link, tag
-from cli.evidence.words import counted
+from recorder.nouns import counted
 
 Row = Sequence[object]
 

@@ -13,6 +13,7 @@ from cli.evidence.parts import cut, hash_of, properties, short, table
 from cli.evidence.words import said as at_second
 from cli.sessions import lasted
 from recorder import FileRow, Session
+from recorder.nouns import counted
 
 MOST_SESSIONS: Final = 500
 MOST_FILES: Final = 200
@@ -71,8 +72,8 @@ def _session(held: Held, files: Html | None, shown: Html | None) -> Html:
                 ("how it ended", ended),
                 ("ended by", kill and said(f"{kill.by}: {kill.reason}")),
                 ("exit", status),
-                ("shown", f"{session.bytes_out} bytes"),
-                ("sent", f"{session.bytes_in} bytes"),
+                ("shown", counted(session.bytes_out, "byte")),
+                ("sent", counted(session.bytes_in, "byte")),
                 ("recording", None if held.laid else _recording(session)),
                 ("seal", seal),
             ]

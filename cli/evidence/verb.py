@@ -8,6 +8,7 @@ import click
 
 from bastion import happenings, names
 from bastion.dossier import Dossier, Registry
+from bastion.durations import format_size
 from bastion.errors import BadInput, NotFound, Unavailable
 from bastion.events import Details, Happened, What
 from cli.desk import Desk
@@ -16,12 +17,13 @@ from cli.evidence.facts import Facts
 from cli.evidence.gathering import facts_of
 from cli.evidence.packing import Packing
 from cli.evidence.tarball import Tarball, written_aside
-from cli.evidence.words import counted, first_lines, not_proved, proved
+from cli.evidence.words import first_lines, not_proved, proved
 from cli.listing import as_json
 from cli.output import printable
-from cli.room import demand_room, megabytes
+from cli.room import demand_room
 from cli.sessions import wanted_session
 from cli.verb import Verb
+from recorder.nouns import counted
 
 
 def _about(text: str) -> tuple[str, int]:
@@ -134,7 +136,7 @@ def _demand_room(desk: Desk, size: int, output: Path) -> None:
     """A pack beside the recordings must not take the room of those that are being written."""
     demand_room(desk.services.settings, desk.services.home, size, output, "The pack")
     if size > MANY:
-        desk.output.note(f"{megabytes(size)} of recordings are packed; that takes a while.")
+        desk.output.note(f"{format_size(size)} of recordings are packed; that takes a while.")
 
 
 def _say(desk: Desk, output: Path, facts: Facts, packed: Packed) -> None:
@@ -144,7 +146,7 @@ def _say(desk: Desk, output: Path, facts: Facts, packed: Packed) -> None:
         out.line(printable(out.styled(line, "red") if line.startswith("WRONG") else line))
     sessions = counted(len(facts.held), "session")
     events = counted(len(facts.proof.events), "event")
-    what = f"{sessions}, {events}, {packed.files} files, {megabytes(packed.bytes)}"
+    what = f"{sessions}, {events}, {counted(packed.files, 'file')}, {format_size(packed.bytes)}"
     out.line(printable(f"{output}: {facts.name}, {what}"))
     out.line(f"SHA256SUMS {packed.sha256}")
     for sentence in proved(facts):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from cli.evidence.facts import Facts
+from recorder.nouns import counted
 
 FEW = 20
 """So many sessions are named; how many more there are is said."""
@@ -15,11 +16,6 @@ FEW = 20
 def said(at: datetime) -> str:
     """A time, to the second."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 session`, `2 sessions`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def title(facts: Facts) -> str:

@@ -286,7 +286,7 @@ def test_a_log_that_nobody_touched_is_sound(ask: Auditing, services: Services) -
     assert f"{events} events in " in said.out
     assert "nothing was changed, is missing or was added" in said.out
     assert f"Sealed up to event {events - 1} by checkpoint 1 of " in said.out
-    assert "Not sealed: 1 events" in said.out
+    assert "Not sealed: 1 event." in said.out
     assert "Not anchored: whoever is root here could have sealed another log" in said.out
     found = ask("verify", "--json").json
     assert found["sound"] is True

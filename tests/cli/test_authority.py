@@ -161,7 +161,7 @@ def test_contractors_are_certified_by_the_next_key_at_once(furnished: Installati
         new = alice("cert").out
         signers = [signer(line) for line in (old, new)]
         assert signers[0] != signers[1]
-        assert "One live certificate is by it" in furnished("ca", "rotate", "user", "--retire").err
+        assert "1 live certificate is by it" in furnished("ca", "rotate", "user", "--retire").err
         assert signer(alice("cert").out) == signers[1]
 
 

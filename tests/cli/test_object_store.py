@@ -87,7 +87,7 @@ async def test_any_machine_shows_what_one_has_recorded(
     assert "hello" in capsys.readouterr().out
     assert "hello" in second("transcript", "S-1").out
     assert "Nothing was changed" in second("verify", "S-1").out
-    assert "1 recordings: nothing was changed" in second("verify", "--all").out
+    assert "1 recording: nothing was changed" in second("verify", "--all").out
     second("evidence", "S-1", "-o", str(tmp_path / "S-1.tar"))
     with tarfile.open(tmp_path / "S-1.tar") as pack:
         names = {name.rpartition("/")[2] for name in pack.getnames()}
