@@ -27,6 +27,7 @@ from recorder.shipping import Shipping
 from recorder.spool import Spool
 from recorder.stored import Stored
 from recorder.sweeping import Sweeping
+from recorder.texts import Texts
 from recorder.tombstones import Tombstones
 from recorder.trailing import Trailing
 
@@ -41,6 +42,7 @@ class Parts:
     index: Index
     seals: Seals
     tombstones: Tombstones
+    texts: Texts
     storing: Storing
     sealing: Sealing
     inspection: Inspection
@@ -78,6 +80,7 @@ class Parts:
 
         def told(session: Session, size: int) -> None:
             self._tell(happenings.of_recovery(self.service, session, size))
+            self.texts.take_over(session.id)
 
         return Adopting(
             *(self.directory, self.index, self.seals),

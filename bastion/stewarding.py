@@ -204,6 +204,7 @@ def shipping_parts(services: Services) -> Parts:
         index=services.index,
         seals=services.seals,
         tombstones=services.tombstones,
+        texts=services.texts,
         storing=services.storing,
         sealing=services.sealing,
         inspection=services.inspection,
@@ -226,7 +227,7 @@ def _recorded_here(services: Services) -> Callable[[Session], bool]:
             return True
         if runner not in nodes:
             nodes[runner] = store.node_of_runner(runner)
-        return nodes[runner] in (None, store.chain.node)
+        return nodes[runner] in (None, store.chain.node) or services.texts.is_made_here(session.id)
 
     return mine
 

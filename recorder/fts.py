@@ -103,6 +103,19 @@ class SqliteTexts:
             rows = [] if connection is None else connection.execute(asked, (first, last)).fetchall()
         return {number: State(state) for number, state in rows}
 
+    def take_over(self, session: int) -> None:
+        """Have a session made anew. What is GONE stays so."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO sessions VALUES (?, 'again', NULL, 0, '') ON CONFLICT (id) "
+                "DO UPDATE SET state = 'again', reason = NULL WHERE state <> 'gone'",
+                (session,),
+            )
+
+    def is_made_here(self, _session: int) -> bool:
+        """There is no other machine that could."""
+        return True
+
     def again(self, limit: int) -> list[int]:
         """Sessions that are to be made anew, the oldest first."""
         asked = "SELECT id FROM sessions WHERE state = 'again' ORDER BY id LIMIT ?"

@@ -90,6 +90,23 @@ class SharedTexts:
         with renamed(), self._database.read() as connection:
             return {row.session: State(row.state) for row in connection.execute(asked)}
 
+    def take_over(self, session: int) -> None:
+        """Have one that another machine recorded made anew by this one. What is GONE stays so."""
+        values = {"state": State.AGAIN.value, "reason": None, "left_out": False, "node": self._node}
+        statement = upsert(searched).values(session=session, **values)
+        with self._writing() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["session"], set_=values, where=_s.state != State.GONE.value
+                )
+            )
+
+    def is_made_here(self, session: int) -> bool:
+        """Whether this machine is known to make a session's transcript."""
+        asked = select(_s.node).where(_s.session == session)
+        with renamed(), self._database.read() as connection:
+            return connection.execute(asked).scalar() == self._node
+
     def again(self, limit: int) -> list[int]:
         """Sessions that this machine is to make anew, the oldest first."""
         mine = (_s.state == State.AGAIN.value, _s.node == self._node)

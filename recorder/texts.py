@@ -112,6 +112,12 @@ class Texts(Protocol):
     def between(self, first: int, last: int) -> Mapping[int, State]:
         """The states of the sessions with these numbers and those between them."""
 
+    def take_over(self, session: int) -> None:
+        """Have one that another machine recorded made anew by this one. What is GONE stays so."""
+
+    def is_made_here(self, session: int) -> bool:
+        """Whether this machine is known to make a session's transcript."""
+
     def again(self, limit: int) -> list[int]:
         """Sessions that are to be made anew, the oldest first."""
 

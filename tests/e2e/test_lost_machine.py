@@ -81,6 +81,9 @@ async def test_what_it_was_recording_is_recovered_by_another(
     shown = (await first.admin("export", "S-1", "--raw", "stdout")).out.encode()
     assert seen - AT_MOST <= last(shown) <= seen + AT_MOST
     print("seen", seen, "recovered", last(shown))  # noqa: T201
+    async with asyncio.timeout(60):
+        while "S-1" not in (await first.admin("search", f"{last(shown)}", expect=None)).out:
+            pass
     said = (await first.admin("verify", "S-1", expect=None)).out
     assert "Nothing was changed" in said or "its checkpoint did not hold" in said
     second.start()

@@ -347,6 +347,29 @@ def test_each_machine_makes_its_own_anew() -> None:
         assert (here.again(9), there.again(9)) == ([1], [2])
 
 
+def test_who_takes_a_session_over_makes_it_anew(texts: Texts) -> None:
+    """Whether anything was made of it before or not; but for what was let go."""
+    texts.write([whole(session(1), "one")])
+    texts.forget(2)
+    for number in (1, 2, 3):
+        texts.take_over(number)
+    assert texts.between(1, 3) == {1: State.AGAIN, 2: State.GONE, 3: State.AGAIN}
+    assert texts.again(9) == [1, 3]
+    assert texts.is_made_here(3)
+
+
+def test_a_lost_machines_transcript_is_anothers_to_make() -> None:
+    """From when that one has its recording; what it had made is found meanwhile."""
+    with postgres.recorders() as database:
+        here, there = (SharedTexts(database, node) for node in ("here", "there"))
+        there.write([whole(session(1), "one")])
+        assert not here.is_made_here(1)
+        here.take_over(1)
+        assert (here.again(9), there.again(9)) == ([1], [])
+        assert (here.is_made_here(1), there.is_made_here(1)) == (True, False)
+        assert found(here, "one") == [(1, "one")]
+
+
 def test_a_phrase_is_looked_for_by_its_pairs() -> None:
     """The last word may go on; of a line no other line is the end."""
     assert lexemes(["DROP table users", "x"]) == {
