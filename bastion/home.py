@@ -245,15 +245,16 @@ class Home:
         return self.directory / "turns"
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the one process that serves this home. Raises Conflict, Unavailable.
+    def lock(self) -> Iterator[int]:
+        """Be the one process that serves this home: the descriptor of the lock.
 
-        The lock goes with the process, however it ends; the file stays and means nothing.
+        It goes with the process, however that ends, or stays with a program that takes its place
+        and has the descriptor; the file stays and means nothing. Raises Conflict, Unavailable.
         """
         descriptor = self._opened_lock()
         try:
             self._take(descriptor)
-            yield
+            yield descriptor
         finally:
             os.close(descriptor)
 

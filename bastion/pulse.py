@@ -5,9 +5,12 @@ to ask (`wrong_by`); both are asked on the loop, and must not block.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import resource
+import signal
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -33,6 +36,10 @@ STATM: Final = Path("/proc/self/statm")
 DESCRIPTORS: Final = Path("/proc/self/fd")
 """Its size is how many there are; before Linux 6.2 it was nothing, and counting them takes too long
 where there are many."""
+
+
+NOTHING: Final = b"."
+"""A sign that says no more than that it is one."""
 
 
 class Pulse:
@@ -98,6 +105,30 @@ class Pulse:
         if self._tasks < MANY or now - self._counted > SELDOM:
             self._tasks, self._counted = len(asyncio.all_tasks()), now
             self.meters.put(metrics.TASKS, self._tasks)
+
+
+class Sign:
+    """What a supervised process tells of itself by its pipe."""
+
+    def __init__(self, descriptor: int, pulse: Pulse) -> None:
+        self._pulse = pulse
+        self._pipe = socket.socket(fileno=descriptor)
+        self._pipe.setblocking(False)
+
+    async def keep(self) -> None:
+        """A sign each second, for as long as the supervisor lives; then this process ends too."""
+        while True:
+            try:
+                self._pipe.send(self._pulse.said().encoded())
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    break
+                self._pipe.send(NOTHING)
+            await asyncio.sleep(1)
+        log.error("the supervisor is gone: this process ends too")
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Traffic:

@@ -107,10 +107,13 @@ async def serve(
         await _serve(services, control, ready, pulse, share=share, steward=steward, started=started)
 
 
-async def steward(services: Services, ready: Callable[[], None], pulse: Pulse) -> None:
+async def steward(
+    services: Services, ready: Callable[[], None], pulse: Pulse, started: Started
+) -> None:
     """What one process does for all that serve a home, until SIGTERM: see `stewarding`.
 
-    `ready` is called when what was left open before has been ended.
+    `ready` is called when what was left open before has been ended. At SIGHUP this is the process
+    that says what has changed in the settings since all were `started` with them.
     """
     _prepare_loop(0)
     common = Steward(services, pulse)
@@ -120,7 +123,10 @@ async def steward(services: Services, ready: Callable[[], None], pulse: Pulse) -
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, over.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+        crew = Crew(group)
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: crew.start(started.heed(), "reading the settings")
+        )
         await common.begin()
         ready()
         await over.wait()

@@ -4,17 +4,15 @@
       steward    what has to be done once for a home (`serving.steward`)
       worker …   one loop each, taking connections from the one shared socket (`serving.serve`)
 
-The supervisor parses nothing that strangers send, and opens no database. Each of the others has a
-pipe to it: a sign when it is ready, and one each second while its loop turns, with what it says of
-itself (`bulletin`). Whoever says nothing for too long is killed; whoever has ended is started
-again, later each time. The pipe's other way is silent: its end tells a process that the supervisor
-is gone.
+The supervisor parses nothing that strangers send, and opens no database or settings: whatever is
+imported here is kept for as long as the service lasts. Each of the others has a pipe to it: a sign
+when it is ready, and one each second while its loop turns, with what it says of itself
+(`bulletin`). Whoever says nothing for too long is killed; whoever has ended is started again, later
+each time. The pipe's other way is silent: its end tells a process that the supervisor is gone.
 """
 
 import asyncio
-import errno
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
@@ -26,7 +24,6 @@ from bastion.addresses import Endpoint
 from bastion.bulletin import LONGEST as LONGEST_SIGN
 from bastion.bulletin import Bulletin, Said
 from bastion.errors import Unavailable
-from bastion.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +43,6 @@ DYING: Final = 15.0
 
 STEWARD: Final = "steward"
 
-NOTHING: Final = b"."
-"""A sign that says no more than that it is one."""
-
 Argv = Callable[[str, Sequence[int], int], list[str]]
 """The command line of a process: what it is, the descriptors it listens on, that of its pipe."""
 
@@ -60,6 +54,7 @@ class _Child:
     name: str
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    missed: bool = False
     rest: float = FIRST
     killed: float | None = None
 
@@ -103,19 +98,18 @@ class Supervisor:
         self,
         ready: Callable[[], None],
         beside: Sequence[Coroutine[object, object, None]] = (),
-        heed: Callable[[], Coroutine[object, object, None]] | None = None,
     ) -> None:
         """Until SIGTERM or SIGINT; a second one ends live sessions at once.
 
         `ready` is called once all processes are; `beside` goes on until the last of them has ended.
-        SIGHUP is passed on, and `heed` does what is done about it here. The sockets are closed when
-        the end begins: whoever comes then is refused, and not kept waiting.
+        SIGHUP is passed on. The sockets are closed when the end begins: whoever comes then is
+        refused, and not kept waiting.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_end)
+        loop.add_signal_handler(signal.SIGHUP, self._told_anew)
         async with asyncio.TaskGroup() as group:
-            loop.add_signal_handler(signal.SIGHUP, self._told_anew, group, heed)
             kept = [group.create_task(each) for each in [*beside, self._keep(self._children[0])]]
             await self._first(self._children[0].ready)
             kept += [group.create_task(self._keep(child)) for child in self._children[1:]]
@@ -140,16 +134,12 @@ class Supervisor:
     def _told_to_end(self) -> None:
         (self._again if self._ending.is_set() else self._ending).set()
 
-    def _told_anew(
-        self,
-        group: asyncio.TaskGroup,
-        heed: Callable[[], Coroutine[object, object, None]] | None,
-    ) -> None:
+    def _told_anew(self) -> None:
         for child in self._children:
-            if child.ready.is_set():  # else it would end it; one that starts reads what there is
+            if child.ready.is_set():
                 _send(child, signal.SIGHUP)
-        if heed is not None:
-            group.create_task(heed())
+            else:  # it would end one that starts
+                child.missed = True
 
     async def _first(self, event: asyncio.Event) -> None:
         """Wait for it, or for the end."""
@@ -183,7 +173,6 @@ class Supervisor:
         with ours, theirs:
             fds = [] if child.name == STEWARD else [each.fileno() for each in self._listening]
             argv = self._argv(child.name, fds, theirs.fileno())
-            child.ready.clear()
             child.process = await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -198,6 +187,7 @@ class Supervisor:
                 status = await child.process.wait()
                 watching.cancel()
         self.bulletin.ended(child.name)
+        child.ready.clear()
         child.process = child.killed = None
         if child is not self._children[0]:
             self._gone(self._children.index(child) - 1)
@@ -222,6 +212,9 @@ class Supervisor:
                 return
             self.bulletin.heard(child.name, Said.decoded(said))
             child.ready.set()
+            if child.missed:
+                child.missed = False
+                _send(child, signal.SIGHUP)
             patience = self._patience.stalled
 
     # The end
@@ -261,30 +254,6 @@ def listening_on(address: Endpoint) -> list[socket.socket]:
         reason = error.strerror or str(error)
         raise Unavailable(f"{address} can't be listened on: {reason}.") from error
     return made
-
-
-class Sign:
-    """What a supervised process tells of itself by its pipe."""
-
-    def __init__(self, descriptor: int, pulse: Pulse) -> None:
-        self._pulse = pulse
-        self._pipe = socket.socket(fileno=descriptor)
-        self._pipe.setblocking(False)
-
-    async def keep(self) -> None:
-        """A sign each second, for as long as the supervisor lives; then this process ends too."""
-        while True:
-            try:
-                self._pipe.send(self._pulse.said().encoded())
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                if error.errno != errno.EMSGSIZE:
-                    break
-                self._pipe.send(NOTHING)
-            await asyncio.sleep(1)
-        log.error("the supervisor is gone: this process ends too")
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _send(child: _Child, number: signal.Signals) -> None:

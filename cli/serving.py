@@ -1,10 +1,9 @@
-"""What `serve` runs: one process that does everything, or one that looks after others."""
+"""What `serve` runs: one process that does everything, or the one that looks after others."""
 
 import asyncio
-import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from collections.abc import Sequence
+from typing import NoReturn
 
 import uvloop
 
@@ -12,50 +11,42 @@ from bastion import neighbours, serving, supervising
 from bastion.app import Services
 from bastion.bulletin import Bulletin
 from bastion.config import Settings
-from bastion.exposition import Exposition
 from bastion.metrics import Meters
 from bastion.pulse import Pulse
 from bastion.reloading import Started
 from bastion.watchdog import Watchdog
-from cli import worker
 from cli.control import ControlPlane
 from cli.desk import Desk
 from cli.logs import log_to_stderr
-from cli.systemd import interval, keep_notifying, notify
+from cli.supervisor import Watch, beside, handed
+from cli.systemd import notify
 
 ALONE = "server"
 """What one process that does everything is called, where there are names for several."""
 
 
-def supervise(desk: Desk, started: Started, count: int) -> None:
-    """Start so many workers and a steward, and look after them, until SIGTERM."""
-    home, settings = started.home, started.settings
-    log_to_stderr("supervisor", settings.log.format)
+def supervise(desk: Desk, started: Started, count: int, lock: int) -> NoReturn:
+    """Start so many workers and a steward, and look after them, until SIGTERM.
+
+    This program ends with that: `cli.supervisor` goes on in its process, with the home's `lock`.
+    """
+    settings = started.settings
     listening = supervising.listening_on(settings.listen.address)
-    address = serving.addresses(listening)
-    asked, text = _metrics(settings), worker.handed(started.text)
-    memory = neighbours.shared(count)
-
-    def command(name: str, fds: Sequence[int], pipe: int) -> list[str]:
-        own = worker.Own(name, count, pipe, text, memory)
-        return worker.command(home.directory, own, listening=fds)
-
-    limits = settings.limits
-    patience = supervising.Patience(stalled=limits.stalled, drain=limits.drain)
-
-    async def supervised() -> None:
-        supervisor = supervising.Supervisor(
-            command,
-            listening,
-            count,
-            patience,
-            handed=[text, memory],
-            gone=partial(neighbours.vacate, memory),
-        )
-        beside = _beside(asked, supervisor.bulletin, supervisor.well)
-        await supervisor.run(lambda: _ready(desk, address), beside, started.heed)
-
-    asyncio.run(supervised())
+    asked = _metrics(settings)
+    Watch(
+        program=desk.program,
+        home=str(started.home.directory),
+        address=serving.addresses(listening),
+        count=count,
+        stalled=settings.limits.stalled,
+        drain=settings.limits.drain,
+        form=settings.log.format,
+        lock=lock,
+        settings=handed(started.text),
+        memory=neighbours.shared(count),
+        listening=[each.fileno() for each in listening],
+        asked=[each.fileno() for each in asked],
+    ).begin()
 
 
 def listen(desk: Desk, services: Services, started: Started) -> None:
@@ -77,7 +68,7 @@ async def _alone(
     pulse, bulletin = Pulse(Meters()), Bulletin([ALONE])
     bulletin.started(ALONE)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in _beside(asked, bulletin, lambda: True)]
+        tasks = [group.create_task(each) for each in beside(asked, bulletin, lambda: True)]
 
         def ready(address: str) -> None:
             tasks.append(group.create_task(_keep_saying(pulse, bulletin)))
@@ -99,13 +90,6 @@ def _metrics(settings: Settings) -> list[socket.socket]:
     """Where metrics are asked for; nowhere where the settings name no address."""
     address = settings.metrics.listen
     return [] if address is None else supervising.listening_on(address)
-
-
-def _beside(
-    asked: Sequence[socket.socket], bulletin: Bulletin, well: Callable[[], bool]
-) -> list[Coroutine[object, object, None]]:
-    """What goes on beside serving: whoever asks how it is is answered, and systemd told."""
-    return [Exposition(bulletin).keep(asked), keep_notifying(bulletin, well, interval(os.environ))]
 
 
 def _ready(desk: Desk, address: str) -> None:

@@ -110,8 +110,8 @@ def serve(desk: Desk, *, workers: int | None) -> None:
     app.upgrade(home)
     count = workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
     if count > 1:
-        with home.lock():
-            supervise(desk, Started.read(home), count)
+        with home.lock() as lock:
+            supervise(desk, Started.read(home), count, lock)
     else:
         services = desk.services
         with services.home.lock():

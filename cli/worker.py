@@ -8,11 +8,11 @@ the home says when one is started again. MEMORY is what workers count together i
 """
 
 import asyncio
+import gc
 import os
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -24,44 +24,14 @@ from bastion.errors import BastionError
 from bastion.home import Home
 from bastion.metrics import Meters
 from bastion.neighbours import Neighbours
-from bastion.pulse import Pulse
-from bastion.supervising import STEWARD, Sign
+from bastion.pulse import Pulse, Sign
+from bastion.reloading import Started
+from bastion.supervising import STEWARD
 from bastion.text_files import LIMIT
 from bastion.watchdog import Watchdog
 from cli.control import ControlPlane
 from cli.logs import log_to_stderr
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """What one is: one of `count`, with the descriptors of its pipe, of the settings, and of what
-    it shares with the others (`bastion.neighbours`)."""
-
-    name: str
-    count: int
-    pipe: int
-    settings: int
-    memory: int
-
-    @property
-    def number(self) -> int:
-        """Which worker it is, from 0."""
-        return int(self.name.rpartition(" ")[2]) - 1
-
-
-def handed(settings: str) -> int:
-    """A descriptor by which the text of the settings is handed to all, again and again."""
-    descriptor = os.memfd_create("settings")
-    os.write(descriptor, settings.encode())
-    return descriptor
-
-
-def command(home: Path, own: Own, *, listening: Sequence[int]) -> list[str]:
-    """The command line of one."""
-    numbers = (own.count, own.pipe, own.settings, own.memory, *listening)
-    words = [str(home), own.name, *map(str, numbers)]
-    # -P: a package of that name in the directory that serve was started in is not ours.
-    return [sys.executable, "-P", "-m", "cli.worker", *words]
+from cli.supervisor import Own
 
 
 def main(words: Sequence[str]) -> int:
@@ -70,26 +40,28 @@ def main(words: Sequence[str]) -> int:
     count, pipe, settings, memory, *listening = map(int, words[2:])
     log_to_stderr(name)
     try:
+        started = _read(home, settings)
         with (
-            opened(home, _read(home, settings)) as services,
+            opened(home, started.settings) as services,
             Watchdog(services.settings.recording.stall) as watchdog,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             log_to_stderr(name, services.settings.log.format)
             watchdog.follow(runner.get_loop())
             own = Own(name, count, pipe, settings, memory)
-            runner.run(_served(services, own, listening))
+            runner.run(_served(services, started, own, listening))
     except BastionError as error:
         print(f"bastion-admin: {name}: {error}", file=sys.stderr)  # noqa: T201 (no desk here)
         return 1
     return 0
 
 
-def _read(home: Home, descriptor: int) -> Settings:
-    return Settings.parse(os.pread(descriptor, LIMIT, 0).decode(), home.settings)
+def _read(home: Home, descriptor: int) -> Started:
+    text = os.pread(descriptor, LIMIT, 0).decode()
+    return Started(home, Settings.parse(text, home.settings), text)
 
 
-async def _served(services: Services, own: Own, listening: Sequence[int]) -> None:
+async def _served(services: Services, started: Started, own: Own, listening: Sequence[int]) -> None:
     pulse = Pulse(Meters())
     sign = Sign(own.pipe, pulse)
     async with asyncio.TaskGroup() as group:
@@ -99,7 +71,7 @@ async def _served(services: Services, own: Own, listening: Sequence[int]) -> Non
             signs.append(group.create_task(sign.keep()))
 
         if own.name == STEWARD:
-            await serving.steward(services, ready, pulse)
+            await serving.steward(services, ready, pulse, started)
         else:
             sockets = [socket.socket(fileno=each) for each in listening]
             beside = Neighbours(own.memory, own.number)
@@ -110,4 +82,5 @@ async def _served(services: Services, own: Own, listening: Sequence[int]) -> Non
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what was imported is never garbage
     sys.exit(main(sys.argv[1:]))

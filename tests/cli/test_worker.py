@@ -1,10 +1,11 @@
-"""A worker's command line: what the supervisor starts is ours, wherever it was started."""
+"""The processes that serve: what the supervisor starts is ours, and what it is itself is little."""
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
-from cli.worker import Own, command, handed
+from cli.supervisor import Own, command, handed
 from tests.e2e.bastion import environment
 
 
@@ -28,3 +29,17 @@ def test_what_lies_in_the_working_directory_is_not_run(tmp_path: Path) -> None:
     os.close(settings)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("bastion-admin: steward: ")
+
+
+def test_who_looks_after_the_others_has_loaded_little() -> None:
+    """It stays for as long as the service: nothing that reads settings, databases, SSH."""
+    loaded = "import sys, cli.supervisor; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heavy = {"asyncssh", "click", "cryptography", "httpx", "pydantic", "rich", "sqlalchemy"}
+    assert not heavy & set(done.stdout.split())
