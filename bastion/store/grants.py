@@ -54,6 +54,7 @@ _live_hosts = _hosts_of_user.where(_live)
 _latest_over_hosts = union_all(select(_ended.subquery()), select(_revoked.subquery()))
 _count_live = select(func.count()).select_from(grants).where(_mine, _live)
 _not_over = select(grants).where(_mine, _live)
+_with_id = select(grants).where(_g.id == bindparam("id"))
 _with_ids = select(grants).where(_g.id.in_(bindparam("ids", expanding=True))).order_by(_g.id)
 
 
@@ -131,7 +132,14 @@ def with_ids(connection: Connection, ids: Collection[int]) -> dict[int, Grant]:
     found: dict[int, Grant] = {}
     rest = iter(sorted(ids))
     while part := list(islice(rest, MOST_ROWS)):
-        for row in connection.execute(_with_ids, {"ids": part}):
+        # A list is written into the statement each time; for one number that is half of it all.
+        one = len(part) == 1
+        rows = (
+            connection.execute(_with_id, {"id": part[0]})
+            if one
+            else connection.execute(_with_ids, {"ids": part})
+        )
+        for row in rows:
             found[row.id] = _grant(row)
     return found
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from bastion.errors import NotFound
 from bastion.jumps import Jump, Kill
@@ -24,6 +24,21 @@ LEAP = timedelta(days=7)
 
 _latest = select(_m.at).where(_m.key == _LATEST)
 _leapt = select(_m.key, _m.at).where(_m.key.in_((_LEAPT_FROM, _LEAPT_TO)))
+_move_on = (
+    update(meta)
+    .where(_m.key == _LATEST, _m.at < bindparam("now"), _m.at >= bindparam("not_before"))
+    .values(at=bindparam("now"))
+)
+
+# Every connection comes by these, so they are made once: to make one takes longer than to run it.
+_start = insert(connections).returning(_c.id)
+_log_in = update(connections).where(_c.id == bindparam("number"))
+_end = (
+    update(connections)
+    .where(_c.id == bindparam("number"), _c.ended_at.is_(None))
+    .values(ended_at=bindparam("now"))
+    .returning(connections)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +69,18 @@ def start(connection: Connection, jump: Jump, runner: str) -> int:
         "started_at": jump.started_at,
         "runner": runner,
     }
-    statement = insert(connections).values(values).returning(_c.id)
-    return int(connection.execute(statement).scalar_one())
+    return int(connection.execute(_start, values).scalar_one())
 
 
 def log_in(connection: Connection, number: int, login: str) -> None:
     """The login that door 2 let in. Raises NotFound."""
-    statement = update(connections).where(_c.id == number)
-    if connection.execute(statement, {"login": login}).rowcount == 0:
+    if connection.execute(_log_in, {"number": number, "login": login}).rowcount == 0:
         raise NotFound(f"There is no connection C-{number}.")
 
 
 def end(connection: Connection, number: int, now: datetime) -> Jump | None:
     """Keep when a jump ended. None where it had ended already: the first end stays."""
-    standing = update(connections).where(_c.id == number, _c.ended_at.is_(None))
-    row = connection.execute(standing.values(ended_at=now).returning(connections)).first()
+    row = connection.execute(_end, {"number": number, "now": now}).first()
     return None if row is None else _jump(row)
 
 
@@ -147,6 +159,8 @@ def latest_time(connection: Connection) -> datetime | None:
 
 def saw_time(connection: Connection, now: datetime) -> None:
     """Keep `now` if it is later than what was kept."""
+    if connection.execute(_move_on, {"now": now, "not_before": now - LEAP}).rowcount:
+        return
     latest = latest_time(connection)
     if latest is None:
         connection.execute(insert(meta).values(key=_LATEST, at=now))

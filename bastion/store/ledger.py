@@ -51,6 +51,8 @@ _of_key = (
     .order_by(_c.serial.desc())
     .limit(LATEST)
 )
+_open_line = insert(certificates).returning(_c.serial)
+_fill_line = update(certificates).where(_c.serial == bindparam("of_serial"))
 _whole = _counted.where(_c.sha256 == bindparam("sha256"), _c.kind == Kind.USER.value)
 
 
@@ -114,8 +116,7 @@ def sign(connection: Connection, draft: Draft, signing: Callable[[int], Signed])
         "connection": draft.connection,
         "host": draft.host,
     }
-    line = insert(certificates).values(unsigned).returning(_c.serial)
-    serial = int(connection.execute(line).scalar_one())
+    serial = int(connection.execute(_open_line, unsigned).scalar_one())
     try:
         signed = signing(serial)
     except SerialTaken as taken:
@@ -123,7 +124,7 @@ def sign(connection: Connection, draft: Draft, signing: Callable[[int], Signed])
         signed = signing(serial)
     if signed.serial != serial:
         raise ValueError("a certificate was signed with another serial than its line's")
-    connection.execute(update(certificates).where(_c.serial == serial), _of(signed))
+    connection.execute(_fill_line, _of(signed) | {"of_serial": serial})
     return signed
 
 

@@ -51,8 +51,8 @@ class Postgres:
         self.name = str(where._replace(drivername="postgresql", password=None, query=EMPTY_DICT))
         self.patience = patience
         waits = _Waits(patience, silence)
-        self._reader = _engine(where, waits, READERS, "REPEATABLE READ", readonly=True)
-        self._writer = _engine(where, waits, WRITERS, "READ COMMITTED", readonly=False)
+        self._reader = _engine(where, waits, READERS, "REPEATABLE READ")
+        self._writer = _engine(where, waits, WRITERS, "READ COMMITTED")
         self._watch: Connection | None = None
         self._watch_lock = threading.Lock()
         self._lead: Connection | None = None
@@ -63,6 +63,7 @@ class Postgres:
     def read(self) -> Iterator[Connection]:
         """One consistent view for the length of the block."""
         with self._reader.connect() as connection, connection.begin():
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             yield connection
 
     @contextmanager
@@ -172,7 +173,7 @@ class _Waits:
     silence: float
 
 
-def _engine(where: URL, waits: _Waits, size: int, isolation: str, *, readonly: bool) -> Engine:
+def _engine(where: URL, waits: _Waits, size: int, isolation: str) -> Engine:
     engine = create_engine(
         where,
         pool_size=size,
@@ -188,12 +189,6 @@ def _engine(where: URL, waits: _Waits, size: int, isolation: str, *, readonly: b
         connection = Patient.connect(*args, **named)
         connection.answer = waits.silence
         return connection
-
-    if readonly:
-
-        @event.listens_for(engine, "begin")
-        def begins(connection: Connection) -> None:
-            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
     return engine
 

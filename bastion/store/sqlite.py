@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, create_engine
 
 from bastion.errors import Misconfigured, Unavailable
 from bastion.store.database import PATIENCE, READERS
@@ -35,8 +35,8 @@ class Sqlite:
         self.name = str(file)
         self.patience = patience
         more = READERS - KEPT
-        self._reader = _engine(file, patience, "BEGIN", (KEPT, more), ("PRAGMA query_only = ON",))
-        self._writer = _engine(file, patience, "BEGIN IMMEDIATE", (1, 0), _WRITER)
+        self._reader = _engine(file, patience, (KEPT, more), ("PRAGMA query_only = ON",))
+        self._writer = _engine(file, patience, (1, 0), _WRITER)
         self._watch: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
 
@@ -44,6 +44,7 @@ class Sqlite:
     def read(self) -> Iterator[Connection]:
         """One consistent view for the length of the block."""
         with self._reader.connect() as connection, connection.begin():
+            connection.exec_driver_sql("BEGIN")
             yield connection
 
     @contextmanager
@@ -54,6 +55,7 @@ class Sqlite:
         the first.
         """
         with self._writer.connect() as connection, connection.begin():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
     def aside(self) -> AbstractContextManager[Connection]:
@@ -120,10 +122,11 @@ def _insist(connection: sqlite3.Connection, pragma: str, patience: float) -> Non
             return
 
 
-def _engine(
-    file: Path, patience: float, begin: str, size: tuple[int, int], pragmas: tuple[str, ...]
-) -> Engine:
-    """`size` is how many connections are kept, and how many more there may be for a moment."""
+def _engine(file: Path, patience: float, size: tuple[int, int], pragmas: tuple[str, ...]) -> Engine:
+    """`size` is how many connections are kept, and how many more there may be for a moment.
+
+    Nothing listens to its events: one listener makes every statement of the engine dearer.
+    """
 
     def connect() -> sqlite3.Connection:
         connection = _connect(file, patience)
@@ -135,7 +138,7 @@ def _engine(
             raise
         return connection
 
-    engine = create_engine(
+    return create_engine(
         "sqlite://",
         creator=connect,
         poolclass=QueuePool,
@@ -144,12 +147,6 @@ def _engine(
         pool_use_lifo=True,
         pool_timeout=patience,
     )
-
-    @event.listens_for(engine, "begin")
-    def begins(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
 
 
 def file_of(url: str) -> Path:
