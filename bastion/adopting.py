@@ -55,7 +55,7 @@ lifetime = "{lifetime}"     # no longer than this
 # Host certificates, for the bastion's host key alone: its own names, and what stands for a target.
 [host]
 names = [{names}]
-# lifetime = "90d"
+# lifetime = "1d"          # the bastion asks for a day
 # rate = 100
 
 # Recordings, checkpoints, tombstones and evidence are sealed.

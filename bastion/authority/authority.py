@@ -35,8 +35,9 @@ log = logging.getLogger(__name__)
 TARGET_LIFE = timedelta(minutes=1)
 """How long a target's certificate is good after its making: one login."""
 
-SHOWN_LIFE = timedelta(days=90)
-"""How long the certificate is good by which the inner server speaks for a name."""
+SHOWN_LIFE = timedelta(days=1)
+"""How long the certificate is good by which the inner server speaks for a name: it is made again
+after half of it, and whoever has one signed that he may not have is not that name for long."""
 
 MOST_SHOWN = 256
 

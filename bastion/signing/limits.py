@@ -78,7 +78,7 @@ class HostLimits(Part):
     else is the bastion's own, for ten years."""
 
     names: Names = ()
-    lifetime: Lifetime = timedelta(days=90)
+    lifetime: Lifetime = timedelta(days=1)
     rate: Rate = 100.0
 
 

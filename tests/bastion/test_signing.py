@@ -94,7 +94,7 @@ def host(**more: object) -> Order:
         "serial": 0,
         "key_id": "host web-1",
         "principals": ("web-1",),
-        "valid_before": NOW + timedelta(days=90),
+        "valid_before": NOW + timedelta(days=1),
         "pty": False,
     }
     return order(**plain | more)
