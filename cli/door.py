@@ -7,7 +7,9 @@ ends up belonging to root, and nothing that its owner wrote is read with root's 
 import encodings
 import os
 import pwd
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,11 +65,41 @@ def as_owner(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise Unavailable(f"This can't be done as the owner of {directory}: {error}.") from error
     try:
+        _demand_readable(str(owner.st_uid))
         yield
     finally:
         os.seteuid(0)
         os.setegid(0)
         os.setgroups(groups)
+
+
+def demand_runnable(account: str, uid: int, gid: int) -> None:
+    """For root. Raises Unavailable where an account of these ids can't run this program."""
+    if not _runs([sys.executable, "-P", "-c", "import cli.admin"], uid, gid):
+        raise Unavailable(
+            f"{account} can't run this program ({sys.executable}): install it where everybody can "
+            "read and execute it, as below /opt."
+        )
+
+
+def _runs(command: Sequence[str], uid: int, gid: int) -> bool:
+    """Whether a command comes to its end as somebody else, who has no other groups."""
+    try:
+        done = subprocess.run(
+            command,
+            user=uid,
+            group=gid,
+            extra_groups=[],
+            cwd="/",
+            env={},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def _become(uid: int, gid: int) -> None:
@@ -89,7 +121,7 @@ def _become(uid: int, gid: int) -> None:
 def _demand_readable(account: str) -> None:
     """Python reads parts of itself when they are first needed: by then it is too late for words."""
     for part in (encodings.__file__, __file__):
-        if not os.access(part, os.R_OK):
+        if not os.access(part, os.R_OK, effective_ids=True):
             raise Unavailable(
                 f"The home belongs to {account}, who can't read this program ({part}): "
                 "install it where everybody can, as below /opt."

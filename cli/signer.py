@@ -26,7 +26,7 @@ from bastion.signing.vault import Place
 from cli.actor import acting
 from cli.authority import NAME, NAMES
 from cli.desk import Desk
-from cli.door import as_owner, become_owner
+from cli.door import as_owner, become_owner, demand_runnable
 from cli.logs import log_to_stderr
 from cli.signer_book import log, verify
 from cli.systemd import notify
@@ -166,6 +166,13 @@ def adopt(desk: Desk, *, directory: Path, account: str | None, socket: Path) -> 
                 what = adopting.taken(services, socket, services.clock.now())
         if owner is not None and owner[0] == what.account:
             raise Conflict(f"{account} is the bastion's own account: the signer needs another.")
+        if owner is None and os.geteuid() != what.account:
+            raise BadInput(
+                "As root, say whose the signer is to be: --account NAME. useradd --system makes an "
+                "account of its own; --account root is root's."
+            )
+        if account is not None and owner is not None:
+            demand_runnable(account, *owner)
         adopting.laid(what, place, socket, owner)
         with as_owner(home.directory):
             adopting.settled(home, socket, tuple(what.private))

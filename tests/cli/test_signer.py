@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -15,9 +16,13 @@ from bastion.home import Home
 from bastion.signing.book import NOTHING
 from bastion.signing.limits import Limits
 from bastion.signing.vault import Place
+from cli.door import _runs
 from recorder.age import generate
 from tests.bastion.signers import Running
 from tests.cli.desks import KEY, Installation, free_port
+from tests.cli.test_process import readable_by_all
+
+NOBODY = 65534
 
 
 def now() -> datetime:
@@ -107,6 +112,42 @@ def test_keys_move_once_and_not_while_somebody_serves(admin: Installation, place
     assert "begins with /" in admin("signer", "adopt", "--socket", "s", status=2).err
     nobody = ("signer", "adopt", "--account", "no-such-account")
     assert admin(*nobody, status=2).err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_says_whose_it_is_to_be(place: Path) -> None:
+    """Of a home that is somebody else's: without a word, or for that account, the home is as it
+    was; root itself has to be named."""
+    place.chmod(0o711)
+    admin = Installation(place / "home")
+    for each in (admin.home.directory, *admin.home.directory.rglob("*")):
+        os.chown(each, NOBODY, NOBODY)
+    where = ("--to", str(place / "signer"), "--socket", str(place / "socket"))
+    if not all(map(readable_by_all, (Path(os.__file__), Path(__file__)))):
+        assert "who can't read this program" in admin("signer", "adopt", *where, status=1).err
+        return
+    assert "--account NAME" in admin("signer", "adopt", *where, status=2).err
+    own = pwd.getpwuid(NOBODY).pw_name
+    said = admin("signer", "adopt", *where, "--account", own, status=1).err
+    assert "is the bastion's own account" in said
+    assert len(private(admin.home.keys)) == 5
+    assert not (place / "signer").exists()
+    admin("signer", "adopt", *where, "--account", "root")
+    assert (place / "signer").stat().st_uid == 0
+    assert private(admin.home.keys) == {"host"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_an_account_has_to_be_able_to_run_it(tmp_path: Path) -> None:
+    """Both to read and to execute: what lies in a home directory it can't."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert _runs([str(program)], 0, 0)
+    tmp_path.chmod(0o700)
+    assert not _runs([str(program)], NOBODY, NOBODY)
+    assert _runs(["/bin/true"], NOBODY, NOBODY)
+    assert not _runs(["/bin/false"], NOBODY, NOBODY)
 
 
 @pytest.mark.parametrize("tail", ["\n[signer]\n", "\n[signer]\ntimeout = '1s'\n", ""])
