@@ -1,11 +1,13 @@
 """The container file and the composition, judged by hadolint and by the specification's model."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml  # type: ignore[import-untyped]
 from compose_spec.models import ComposeSpecification
 
@@ -89,3 +91,51 @@ def test_no_secret_stands_in_it() -> None:
     text = (PLACE / "compose.yml").read_text()
     for name in re.findall(r"^\s+\w*(?:PASSWORD|SECRET\w*|KEY\w*|ROOT_USER): (.*)$", text, re.M):
         assert re.fullmatch(r"\$\{[A-Z_]+:\?is set in \.env\}", name), name
+
+
+MC = """#!/bin/sh
+case "$*" in *"user add"*) sed "s/^/stdin: /" >>"$LOG" ;; esac
+echo "$*" >>"$LOG"
+case "$*" in
+*"policy attach"*) [ ! -e attached ] && : >attached ;;
+*"user info"*) echo "PolicyName: $NOW" ;;
+esac
+"""
+"""Stands for MinIO's client: attaching what is attached already fails, as there."""
+
+
+@pytest.mark.parametrize(("now", "status"), [("recordings", 0), ("readwrite", 1)])
+def test_the_bastion_has_an_account_of_its_own_in_the_store(
+    tmp_path: Path, now: str, status: int
+) -> None:
+    """Not the store's own: one that may do in its bucket what recordings need. It may be made again
+    at each start; where it has another policy the start fails."""
+    services = COMPOSE["services"]
+    given, making = services["bastion"]["environment"], services["bucket"]
+    assert given["AWS_SECRET_ACCESS_KEY"] == making["environment"]["ACCOUNT_SECRET"]
+    assert "ROOT" not in "".join(given.values())
+    allowed = json.loads(making["environment"]["POLICY"])["Statement"]
+    assert {action for each in allowed for action in each["Action"]} == {
+        *("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
+        *("s3:ListBucket", "s3:GetBucketLocation"),
+    }
+    assert all(r.split("/")[0] == "arn:aws:s3:::recordings" for e in allowed for r in e["Resource"])
+    (tmp_path / "mc").write_text(MC)
+    (tmp_path / "mc").chmod(0o755)
+    script = making["command"][0].replace("$$", "$").replace("/tmp/policy", f"{tmp_path}/policy")
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "LOG": str(tmp_path / "log"),
+        "NOW": now,
+        "ACCOUNT_KEY": "bastion",
+        "ACCOUNT_SECRET": "x$y",
+        "POLICY": "{}",
+    }
+    for expected in (0, status):
+        command = [*making["entrypoint"], script]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, check=False, timeout=30)
+        assert done.returncode == expected
+    log = (tmp_path / "log").read_text()
+    assert "stdin: bastion\nstdin: x$y\nadmin user add store\n" in log
+    assert "admin policy attach store recordings --user bastion\n" in log
+    assert (tmp_path / "policy.json").read_text() == "{}"
