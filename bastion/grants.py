@@ -103,6 +103,11 @@ class Grant:
             return State.EXPIRED
         return State.SCHEDULED if now < opens_at else State.ACTIVE
 
+    @property
+    def over_at(self) -> datetime:
+        """When it was over, or will be."""
+        return min(self.ends_at, self.revoked_at or self.ends_at)
+
     def usable(self, now: datetime) -> bool:
         """Whether it opens a door at `now`. Revoked is revoked, whatever the clock said then."""
         return self.revoked_at is None and self.state(now) is State.ACTIVE

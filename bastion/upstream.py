@@ -247,8 +247,8 @@ def _renamed(host: Host, login: str) -> Iterator[None]:
             raise Unavailable(_changed_key(host)) from None
         raise Unavailable(f"{host.name} and the bastion share no algorithm.") from None
     except asyncssh.PermissionDenied:
-        sentence = f"{host.name} did not let {login} in: it may not trust the bastion's target CA."
-        raise Unavailable(sentence) from None
+        why = "it has no such account, or does not trust the bastion's target CA"
+        raise Unavailable(f"{host.name} did not let {login} in: {why}.") from None
     except asyncssh.ChannelOpenError as error:
         raise Unavailable(f"{host.name} refused to start it: {_theirs(error.reason)}") from None
     except TimeoutError:

@@ -78,7 +78,7 @@ class _Draft:
         if not self.terms.logins:
             yield "--login LOGIN"
         if self.terms.allows is None:
-            yield "--shell, --forward or -- COMMAND"
+            yield "--shell, --sftp, --forward or -- COMMAND"
         if self.terms.duration is None:
             yield "--for DURATION"
         if self.reason is None:

@@ -66,13 +66,14 @@ def grant(
 ) -> None:
     """Give somebody an access, for a time and a reason.
 
-    It allows what is named, at least one of --shell, --command and --forward, and nothing else. It
-    has to be what the rules (policy.toml) let an operator give.
+    It allows what is named, at least one of --shell, --command, --sftp and --forward, and nothing
+    else. It has to be what the rules (policy.toml) let an operator give.
     """
     if not terms.logins:
         raise BadInput("The grant names no account: give --login LOGIN.")
     if terms.allows is None:
-        raise BadInput("That grant would allow nothing: give --shell, --command or --forward.")
+        kinds = "--shell, --command, --sftp or --forward"
+        raise BadInput(f"That grant would allow nothing: give {kinds}.")
     services = desk.services
     now = services.clock.now()
     lookup.user(services, user)

@@ -23,6 +23,7 @@ STATES = click.Choice([state.value for state in State], case_sensitive=False)
     examples=[
         "[program] grants --user alice --live",
         "[program] grants --at 2026-10-31T12:00Z --csv",
+        "[program] grants --override --since 30d",
     ],
 )
 @click.option("--user", type=USER, help="Only this person's.")
@@ -30,6 +31,7 @@ STATES = click.Choice([state.value for state in State], case_sensitive=False)
 @click.option("--login", type=LOGIN, help="Only those for this account.")
 @click.option("--state", "states", type=STATES, multiple=True, help="May be repeated.")
 @click.option("--live", is_flag=True, help="Only active ones.")
+@click.option("--override", is_flag=True, help="Only those that were given past the rules.")
 @click.option(
     "--at", type=PAST, metavar="TIME", help="Those that were active then; 2h is two hours ago."
 )
@@ -48,6 +50,7 @@ def grants(
     login: str | None,
     states: tuple[str, ...],
     live: bool,
+    override: bool,
     at: datetime | None,
     since: datetime | None,
     until: datetime | None,
@@ -62,11 +65,13 @@ def grants(
         states=_states(states, live or (at is not None and not states)),
         at=moment,
     )
-    limit = form.enough if since is None and until is None else MOST_ROWS
+    narrowed = override or since is not None or until is not None
+    limit = MOST_ROWS if narrowed else form.enough
     found = [
         (_row(each, moment), shapes.grant(each, moment))
         for each in services.store.grants(wanted, limit=limit)
-        if (since is None or _over(each) > since) and (until is None or each.starts_at < until)
+        if (since is None or each.over_at > since) and (until is None or each.starts_at < until)
+        if each.override or not override
     ]
     tell(desk, form, "grants", COLUMNS, found)
 
@@ -84,7 +89,7 @@ def _row(given: Grant, at: datetime) -> tuple[object, ...]:
         shapes.gives(given),
         given.state(at),
         given.starts_at,
-        _over(given),
+        given.over_at,
         given.reason,
     )
 
@@ -92,11 +97,6 @@ def _row(given: Grant, at: datetime) -> tuple[object, ...]:
 def _states(named: tuple[str, ...], active: bool) -> frozenset[State]:
     chosen = frozenset(map(State, named)) or frozenset(State)
     return frozenset({State.ACTIVE}) if active else chosen
-
-
-def _over(given: Grant) -> datetime:
-    """When it was over, or will be."""
-    return min(given.ends_at, given.revoked_at or given.ends_at)
 
 
 @click.command(
@@ -178,6 +178,7 @@ def give_back(desk: Desk, *, number: int, reason: str) -> None:
 def review(desk: Desk, *, form: Form, number: int | None, comment: str | None) -> None:
     """Break-glass grants that are open for review; with G-N and --comment, close one.
 
+    What was given past the rules is told to everybody when it is; `grants --override` lists it.
     Look first at what was done by it: the sessions of the grant and their recordings.
     """
     services = desk.services

@@ -19,7 +19,7 @@ from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
 from cli.output import exact, printable, shown
 from cli.requests import PENDING, outcome, to_decide, where
-from cli.trust import FORMATS, granted_hosts, tell_trust
+from cli.trust import FORMATS, STRANGE, granted_hosts, tell_trust
 from cli.verb import Verb
 from recorder.nouns import counted
 
@@ -80,7 +80,20 @@ def _next(desk: Desk, identity: Identity, mine: Sequence[Grant], now: datetime) 
         yield f"Ask for it:           {_ASK}"
     else:
         yield "You have no access now."
+    yield from _offices(identity.user.roles)
     yield "All that you can do here: ssh bastion help"
+
+
+def _offices(roles: frozenset[Role]) -> Iterator[str]:
+    """What one's roles are for, beside access of one's own."""
+    if roles & {Role.APPROVER, Role.ADMIN}:
+        yield "What is asked for:    ssh bastion requests"
+    if roles & {Role.AUDITOR, Role.ADMIN}:
+        yield "What went through:    ssh bastion sessions --since 1d"
+        yield "Follow a live one:    ssh -t bastion watch S-N"
+        yield "What has happened:    ssh bastion audit --since 1d"
+    if Role.ADMIN in roles:
+        yield "End a live one:       ssh bastion kill S-N --reason WORDS"
 
 
 _ASK = "ssh bastion request HOST --login LOGIN --shell --for 2h --reason WORDS"
@@ -111,7 +124,7 @@ def _grant_row(given: Grant, now: datetime) -> tuple[object, ...]:
         shapes.gives(given),
         given.state(now),
         given.starts_at,
-        given.ends_at,
+        given.over_at,
     )
 
 
@@ -211,6 +224,7 @@ def cert(desk: Desk, *, json: bool) -> None:
         f"Good for {grants} until {shown(issued.valid_before)} UTC; "
         f"keep it beside your key: {sentences.fetching(identity.key)}"
     )
+    desk.output.note(STRANGE)
 
 
 @click.command(

@@ -207,7 +207,11 @@ def _not_searched(desk: Desk, wanted: WantedLines) -> Iterator[str]:
     services = desk.services
     meant = _meant(desk, wanted)
     known = services.texts.standings([session.id for session in meant])
-    late = [each.id for each in meant if _is_late(each, known.get(each.id))]
+    live = [each.id for each in meant if each.live]
+    if live:
+        goes = "go on" if live[1:] else "goes on"
+        yield f"{_names(live)} {goes}: what was shown in the last minute may not be searched yet."
+    late = [each.id for each in meant if not each.live and _is_late(each, known.get(each.id))]
     if late:
         yield f"Not searched yet: {_names(late)}."
     for each in meant:
@@ -243,9 +247,7 @@ def _meant(desk: Desk, wanted: WantedLines) -> list[Session]:
 def _is_late(session: Session, standing: Standing | None) -> bool:
     if session.recording.let_go_at is not None:
         return False
-    if standing is None:
-        return True
-    return standing.state is State.GROWING and not session.live
+    return standing is None or standing.state is State.GROWING
 
 
 def _names(sessions: Iterable[int]) -> str:

@@ -9,7 +9,7 @@ from bastion.app import Services
 from bastion.durations import format_duration
 from bastion.errors import Conflict, NotFound
 from cli import lookup, shapes
-from cli.arguments import GRANT, HOST, LOGIN, PAST, SESSION, USER
+from cli.arguments import GRANT, HOST, LOGIN, PAST, SESSION, USER, WORDS
 from cli.beside import Beside, beside
 from cli.desk import Desk
 from cli.listing import Form, listed, tell
@@ -137,13 +137,16 @@ def looked_at(desk: Desk, number: int, how: str) -> Session:
 
 @click.command(cls=Verb, examples=["[program] kill S-31 --reason 'wrong host'"])
 @click.argument("session", type=SESSION, metavar="S-N")
-@click.option("--reason", default="no reason was given", help="Why, in a few words.")
+@click.option("--reason", type=WORDS, help="Why, in a few words; the person hears it.")
 @click.pass_obj
-def kill(desk: Desk, *, session: int, reason: str) -> None:
+def kill(desk: Desk, *, session: int, reason: str | None) -> None:
     """End a live session within a second. The grant stays: revoke ends that."""
     services = desk.services
     found = wanted_session(services, session)
     if not found.live:
         raise Conflict(f"{found.name} is over already.")
-    services.access.kill(desk.actor, session, reason, services.clock.now())
+    why = reason or "no reason was given"
+    services.access.kill(desk.actor, session, why, services.clock.now())
     desk.output.note(f"{found.name} of {found.user} on {found.host} is being ended.")
+    if reason is None:
+        desk.output.note(f"{found.user} hears that no reason was given: --reason WORDS gives one.")

@@ -6,6 +6,7 @@ from bastion import names
 from bastion.errors import BadInput, NotFound
 from bastion.grants import Grant
 from bastion.ledger import Entry
+from bastion.retention import Hold
 from bastion.store.ledger import Wanted as WantedCertificates
 from cli import lookup, shapes
 from cli.beside import Beside, beside
@@ -102,9 +103,13 @@ def _kept(desk: Desk, session: Session, known: Beside) -> list[tuple[str, object
         return [("let go", how_let_go(services, session))]
     holds = services.keeping.holds(session=session.id) if known.held else []
     holds += services.keeping.holds(grant=session.grant) if known.held else []
-    held = [("held", f"{each.name} by {each.by}: {each.reason}") for each in holds]
+    held = [_held(each) for each in holds]
     kept = None if session.live else known.kept_until or "for ever"
     return [("kept until", kept), *held]
+
+
+def _held(hold: Hold) -> tuple[str, object]:
+    return ("held", f"{hold.name} by {hold.by}: {hold.reason}")
 
 
 def _files(desk: Desk, session: Session) -> list[tuple[str, object]]:
@@ -139,8 +144,8 @@ def _about_session(session: Session, known: Beside) -> list[tuple[str, object]]:
         ("ended for", None if kill is None else kill.reason),
         ("exit status", session.exit_status),
         ("exit signal", session.exit_signal),
-        ("bytes in", session.bytes_in),
-        ("bytes out", session.bytes_out),
+        ("bytes in", None if session.live else session.bytes_in),
+        ("bytes out", None if session.live else session.bytes_out),
         ("recording", recording.path),
         ("sha256", recording.sha256),
         ("size", recording.size or None),
@@ -159,7 +164,9 @@ def _grant(desk: Desk, number: int, json: bool) -> None:
     if grant is None:
         raise NotFound(f"There is no grant G-{number}: {desk.program} grants lists them.")
     now = services.clock.now()
-    described(desk, json, shapes.grant(grant, now), _about_grant(grant, str(grant.state(now))))
+    held = [] if json else [_held(each) for each in services.keeping.holds(grant=number)]
+    about = [*_about_grant(grant, str(grant.state(now))), *held]
+    described(desk, json, shapes.grant(grant, now), about)
 
 
 def _about_grant(grant: Grant, state: str) -> list[tuple[str, object]]:

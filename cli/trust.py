@@ -23,6 +23,12 @@ ALIAS = "bastion"
 
 FILE = "~/.ssh/bastion_known_hosts"
 
+STRANGE = (
+    "If ssh asks whether a host is authentic, answer no: it was granted after you pasted its "
+    f"names. ssh bastion trust > {FILE} fetches them anew."
+)
+"""What is said where somebody may next meet a question of ssh's own."""
+
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 FORMATS = click.Choice(["known_hosts", "ssh_config"])
@@ -88,6 +94,7 @@ def tell_trust(desk: Desk, person: User | None, key: PublicKey | None, form: str
     if form == "known_hosts":
         desk.output.line(known_hosts(bastion, (host for host, _ in granted)))
         desk.output.note(f"Put this into {FILE}; ssh_config names that file.")
+        desk.output.note(STRANGE)
     else:
         desk.output.out(ssh_config(bastion, granted, person.name if person else "YOUR-NAME", key))
         desk.output.note(f"Put this into ~/.ssh/config; the host keys belong into {FILE}.")
@@ -96,6 +103,8 @@ def tell_trust(desk: Desk, person: User | None, key: PublicKey | None, form: str
                 f"{bastion.address} is what this machine calls itself. Where contractors reach it "
                 "by another name, that name has to be in the host certificate: init --name NAME."
             )
+        else:
+            desk.output.note(f"{bastion.address} has to lead here from where it is pasted.")
 
 
 def granted_hosts(services: Services, person: User) -> list[tuple[Host, tuple[str, ...]]]:

@@ -47,6 +47,18 @@ def test_one_is_told_who_one_is_and_what_to_do_next(alice: Remote, olga: Remote)
     alice("cert")
     assert "ssh bastion cert" not in alice().out
     assert "You have no access now" in olga().out
+    for verb in ("requests", "sessions --since 1d", "audit --since 1d", "kill S-N"):
+        assert f"ssh bastion {verb}" in olga().out
+        assert f"ssh bastion {verb}" not in said
+
+
+def test_what_was_revoked_was_over_then_for_everybody(furnished: Installation) -> None:
+    """Its owner and whoever lists grants read one end."""
+    furnished("revoke", "G-1", "--reason", "done")
+    with furnished.services() as services:
+        mine = Remote(services, "alice")("status", "--csv").out.splitlines()[1].split(",")
+    theirs = furnished("grants", "--csv").out.splitlines()[1].split(",")
+    assert mine[6] == theirs[7] != mine[5]
 
 
 def test_a_name_that_is_nobodys_is_told_of(services: Services, alice: Remote) -> None:

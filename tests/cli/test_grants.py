@@ -206,6 +206,7 @@ def test_what_the_rules_forbid_takes_an_override(ruled: Installation) -> None:
     given = ruled("show", "G-2", "--json").json
     assert (given["override"], given["rule"]) == (True, None)
     assert "none was asked (--override)" in ruled("show", "G-2").out
+    assert [each["id"] for each in ruled("grants", "--override", "--json").json] == ["G-2"]
 
 
 def test_the_end_of_a_short_grant_is_told_to_the_second(furnished: Installation) -> None:

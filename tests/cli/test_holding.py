@@ -19,6 +19,7 @@ async def test_a_session_and_a_grant_are_held_and_released(furnished: Installati
         ("S-1", "os:tester", "INC-42"),
     ]
     assert "INC-42" in furnished("holds", "S-1").out
+    assert "G-1 by os:tester: audit 2026" in furnished("show", "G-1").out
     assert furnished("holds", "G-1", "--json").json == listed[:1]
     assert furnished("release", "S-1", "--reason", "done").err == (
         "The hold of os:tester on S-1 is over.\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from bastion.app import Services
-from recorder import Archive, Direction, FileEvent, Kind
+from recorder import Archive, Direction, EndReason, FileEvent, Kind
 from recorder.indexing import Indexer
 from tests.cli.desks import Installation, Remote
 from tests.cli.recordings import session
@@ -153,6 +153,21 @@ async def test_what_was_not_searched_is_said(shown: Installation) -> None:
     said = shown("search", "new")
     assert "S-4 can't be searched: S-4.cast: a line is not JSON." in said.err
     assert "Not all was searched of S-6" in said.err
+
+
+async def test_of_what_goes_on_it_is_said_that_the_newest_is_not_there(
+    shown: Installation,
+) -> None:
+    """So that nobody takes a plain no for an answer."""
+    with shown.services() as services:
+        live = await services.archive.begin(session(Kind.EXEC, "make"))
+        said = shown("search", "new", "--session", live.name)
+        live.end(EndReason.CLOSED)
+        await services.archive.finish(live)
+    assert said.err == (
+        "No such lines.\n"
+        f"{live.name} goes on: what was shown in the last minute may not be searched yet.\n"
+    )
 
 
 def test_all_can_be_made_anew(shown: Installation) -> None:

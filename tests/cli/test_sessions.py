@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bastion.app import Services
 from recorder import EndReason, Kind, SessionInfo
-from tests.cli.desks import Installation
+from tests.cli.desks import Installation, Remote
 from tests.cli.recordings import recorded
 
 CONTRACT = {
@@ -159,6 +160,9 @@ async def test_a_live_session_is_asked_to_end(busy: Installation) -> None:
     info = SessionInfo(31, "alice", 1, "web-1", "deploy", Kind.EXEC, "192.0.2.7", "sleep 9")
     with busy.services() as services:
         recording = await services.archive.begin(info)
+        live = busy("show", "S-3").out
+        assert "live" in live
+        assert "bytes" not in live  # they are counted when it ends
         said = busy("kill", "S-3", "--reason", "wrong host")
         (kill,) = services.store.kills_since(0)
         recording.end(EndReason.KILLED)
@@ -168,3 +172,18 @@ async def test_a_live_session_is_asked_to_end(busy: Installation) -> None:
     shown = busy("show", "S-3")
     assert re.search(r"^ended by +os:tester\nended for +wrong host$", shown.out, re.MULTILINE)
     assert busy("sessions", "--json").json[0]["kill_reason"] == "wrong host"
+
+
+async def test_a_kill_has_a_reason_of_several_words_or_says_that_it_has_none(
+    services: Services,
+) -> None:
+    """Over SSH the quotes are gone."""
+    olga = Remote(services, "olga")
+    info = SessionInfo(31, "alice", 1, "web-1", "deploy", Kind.EXEC, "192.0.2.7", "sleep 9")
+    recording = await services.archive.begin(info)
+    olga.typed("kill S-1 --reason not what was agreed")
+    said = olga.typed("kill S-1")
+    assert next(kill.reason for kill in services.store.kills_since(0)) == "not what was agreed"
+    assert "alice hears that no reason was given" in said.err
+    recording.end(EndReason.KILLED)
+    await services.archive.finish(recording)
