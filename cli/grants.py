@@ -178,8 +178,9 @@ def give_back(desk: Desk, *, number: int, reason: str) -> None:
 def review(desk: Desk, *, form: Form, number: int | None, comment: str | None) -> None:
     """Break-glass grants that are open for review; with G-N and --comment, close one.
 
-    What was given past the rules is told to everybody when it is; `grants --override` lists it.
     Look first at what was done by it: the sessions of the grant and their recordings.
+
+    What was given past the rules has no review: `grants --override` lists it.
     """
     services = desk.services
     now = services.clock.now()
