@@ -64,7 +64,8 @@ class Bastion:
     def admin_now(self, *words: str, stdin: bytes = b"", expect: int | None = 0) -> Result:
         """`bastion-admin WORDS`; blocks. Fails unless the exit status is `expect` (None: any)."""
         result = self._warm.run("--home", str(self.home), *words, stdin=stdin)
-        assert expect in (None, result.status), f"{words}: {result.status}: {result.err}"
+        said = f"{result.err}{result.out[-2000:]}"
+        assert expect in (None, result.status), f"{words}: {result.status}: {said}"
         return result
 
     async def admin(self, *words: str, stdin: bytes = b"", expect: int | None = 0) -> Result:

@@ -259,13 +259,13 @@ async def test_nothing_is_lost_in_a_storm(
         await going_on.stdout.expect("got there\n")
         for number in range(3):
             group.create_task(storm.blow(number))
-        await fault()
+        while len(storm.seen) <= 10:  # on a machine with much to do few get through at a time
+            await fault()
         await going_on.send("still here\n")
         await going_on.stdout.expect("got still here\n")
         going_on.close_stdin()
         assert await going_on.wait() == 0
         storm.over = True
-    assert len(storm.seen) > 10
     rows = await nothing_is_lost(own, url)
     shown = {str(row["command"]).removeprefix("echo ") for row in rows if row["bytes_out"]}
     assert storm.seen <= shown
