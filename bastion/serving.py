@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from bastion import descriptors, metrics
+from bastion import descriptors, heaps, metrics
 from bastion.admission import Admission
 from bastion.app import Services, connector
 from bastion.arrival import Parts
@@ -171,6 +171,7 @@ async def _serve(
 
 def _prepare_loop(connections: int) -> None:
     descriptors.take_all(connections)
+    heaps.share()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "doors"))
 

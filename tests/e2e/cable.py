@@ -1,7 +1,8 @@
-"""A cable to a server on loopback that can be cut, and mended."""
+"""A cable to a server on loopback that can be long, be cut, and mended."""
 
 import socket
 import threading
+import time
 from contextlib import suppress
 
 _MOST = 65536
@@ -16,6 +17,8 @@ class Cable:
         self.port: int = self._listening.getsockname()[1]
         self._lock = threading.Lock()
         self._is_cut = False
+        self.takes = 0.0
+        """Seconds that all takes on its way, each way."""
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self.ports: set[int] = set()
         """Where the server sees those who come by it."""
@@ -55,15 +58,15 @@ class Cable:
             self.ports.add(far.getsockname()[1])
             self._pairs.append((near, far))
         for ends in ((near, far), (far, near)):
-            threading.Thread(target=_pump, args=ends, daemon=True).start()
+            threading.Thread(target=self._pump, args=ends, daemon=True).start()
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Until one of them has ended; then both have."""
-    with suppress(OSError):
-        while data := source.recv(_MOST):
-            sink.sendall(data)
-    for end in (source, sink):
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        """Until one of them has ended; then both have."""
         with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-    source.close()
+            while data := source.recv(_MOST):
+                time.sleep(self.takes)
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()

@@ -1,4 +1,5 @@
-"""Two bastions over one PostgreSQL, of which one is cut off from it, and so from the other."""
+"""Two bastions over one PostgreSQL, of which one is cut off from it, and so from the other; and one
+for which it is slow."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from tests.e2e.cable import Cable
 from tests.e2e.contractor import Contractor
 from tests.e2e.own import serving
 from tests.e2e.sshd import Sshd
+from tests.e2e.test_database_away import ECHO, nothing_is_lost
 from tests.e2e.test_machines import Second, counting, ends_of
 from tests.e2e.warm import Warm
 from tests.e2e.watching import PATIENCE, Running
@@ -109,3 +111,24 @@ async def test_one_that_is_cut_off_lets_nobody_in_and_does_not_lead(
             pass
     assert len(leaders(url)) == 1
     await own.admin("audit", "verify", expect=0)
+
+
+async def test_a_slow_database_slows_who_comes_and_loses_nothing(
+    bob: Contractor, own: Bastion, cable: Cable, url: str
+) -> None:
+    """Each word to it and back takes a tenth of a second: what is shown waits for none of them,
+    new sessions begin later, and a revocation is felt."""
+    async with bob.jumping(ECHO) as session:
+        await session.send("one\n")
+        await session.stdout.expect("got one\n")
+        cable.takes = 0.05
+        await session.send("two\n")
+        await session.stdout.expect("got two\n")
+        assert (await bob.jump("echo in", patience=60)).out == "in\n"
+        await own.admin("revoke", "G-1", "--reason", "done", expect=0)
+        await session.stderr.expect("G-1 was revoked", 2 * PATIENCE)
+        assert await session.wait() == 255
+        assert (await bob.jump("echo in", patience=60)).status == 255
+    cable.takes = 0.0
+    rows = await nothing_is_lost(own, url)
+    assert {row["end_reason"] for row in rows} == {"closed", "revoked"}

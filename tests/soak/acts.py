@@ -8,7 +8,7 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,9 @@ KILOBYTE: Final = 1000
 PATIENCE: Final = 30.0
 LONG: Final = 55.0
 """For looks at what may be millions of lines."""
+
+RUSH, RUSH_EACH = 3, 8
+"""Connections of each person in a rush, and sessions of each."""
 
 FLOOD: Final = "yes 'a line of a log' | head -c 8000000"
 
@@ -92,6 +95,22 @@ async def several(scene: Scene, dice: random.Random) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(dice.randint(2, 10)):
                 group.create_task(one(number))
+
+
+async def rush(scene: Scene, person: Person) -> None:
+    """Several connections of somebody, each with as many sessions as it may have, all at once."""
+    begun = asyncio.Barrier(RUSH)
+
+    async def one() -> None:
+        async with person.jump() as inner, AsyncExitStack() as stack:
+            shown = [_shown(scene, inner, "sleep 30") for _ in range(RUSH_EACH)]
+            for made in asyncio.as_completed(map(stack.enter_async_context, shown)):
+                await made
+            await begun.wait()
+
+    async with asyncio.timeout(2 * PATIENCE), asyncio.TaskGroup() as group:
+        for _ in range(RUSH):
+            group.create_task(one())
 
 
 async def idle(scene: Scene, dice: random.Random) -> None:

@@ -42,12 +42,13 @@ BOUNDS: Final[Mapping[str, Bound]] = {
     USS: Bound(6 * MEGABYTE, 0.08),
     PSS: Bound(6 * MEGABYTE, 0.08),
     RSS: Bound(6 * MEGABYTE, 0.08),
-    DESCRIPTORS: Bound(8),
-    THREADS: Bound(8),
+    DESCRIPTORS: Bound(4),
+    THREADS: Bound(2),
     TASKS: Bound(2),
 }
-"""Memory is given back by the page, and what was free lies about. Threads are as many as ever had
-something to do at once, up to those that a pool has; recordings are indexed sixteen at once."""
+"""Memory is given back by the page, and what was free lies about. A pool has as many threads as
+ever had something to do at once, and SQLite keeps a descriptor of each reader that there was at
+once: the rush at the beginning fills them."""
 
 WARM: Final = 0.2
 """The part of the time after which caches and threads are what they will be."""

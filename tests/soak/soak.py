@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from recorder import Session
+from recorder.texts import State
 from tests.soak import acts, faults, growth, samples
 from tests.soak.faults import Losses
 from tests.soak.growth import Sample
-from tests.soak.scene import Scene
+from tests.soak.scene import PAGE, Scene
 
 DRIVERS: Final = 8
 EVERY: Final = 3.0
@@ -26,6 +27,9 @@ EVERY: Final = 3.0
 
 PATIENCE: Final = 60.0
 """Seconds that anything may take when the load is over."""
+
+ARREARS: Final = 240.0
+"""Seconds that the steward may take for what it is behind with: it works half of the time only."""
 
 KEPT: Final = 20
 """Sentences of a kind that are shown."""
@@ -71,14 +75,19 @@ class Soak:
         self._say = say
         self._dice = random.Random(plan.seed)  # noqa: S311 the same run again, no secret
         self._begun = time.monotonic()
+        self._indexed = 0
         self.found = Found()
 
     async def run(self) -> Found:
         """All rounds, and what is left to look at after the last."""
         server = await asyncio.start_server(_echo, sock=self._scene.echoes)
         async with server:
+            await self._rush()
+            self._begun = time.monotonic()
             length = self._plan.seconds / self._plan.rounds
             for number in range(self._plan.rounds):
+                if time.monotonic() > self._begun + self._plan.seconds:
+                    break  # rests have taken longer than they were to
                 await self._round(self._begun + (number + 1) * length - self._plan.calm)
                 await self._rest()
                 self._say(self._told(number + 1))
@@ -112,6 +121,16 @@ class Soak:
         )
 
     # Load
+
+    async def _rush(self) -> None:
+        """As much at once as there never is later: pools of threads and of connections are full
+        from now on, and what comes after that has to be given back."""
+        rushes = [acts.rush(self._scene, person) for person in self._scene.people]
+        for done in await asyncio.gather(*rushes, return_exceptions=True):
+            if isinstance(done, Exception):
+                self.found.finding(f"rush: {_sentence(done)}")
+        await self._rest()
+        self.found.samples.clear()
 
     async def _round(self, until: float) -> None:
         """Mixed load, for as long as it lasts."""
@@ -178,6 +197,8 @@ class Soak:
         await self._until("nothing is live or connected", self._quiet)
         await faults.user_rotated(self._scene)
         await self._until("nothing is live or connected", self._quiet)
+        await self._until("everything is sealed", self._all_sealed)
+        await self._until("everything is in the text index", self._all_indexed, ARREARS)
         await asyncio.sleep(self._plan.calm)
         await self._sample(resting=True)
 
@@ -186,11 +207,11 @@ class Soak:
         open_ = ("bastion_sessions_live", "bastion_connections", "bastion_events_waiting")
         return not any(samples.total(said, name) for name in open_)
 
-    async def _until(self, what: str, so: Callable[[], bool]) -> None:
-        until = time.monotonic() + PATIENCE
+    async def _until(self, what: str, so: Callable[[], bool], patience: float = PATIENCE) -> None:
+        until = time.monotonic() + patience
         while not await asyncio.to_thread(so):
             if time.monotonic() > until:
-                self.found.finding(f"after {PATIENCE:.0f} s it is not so that {what}")
+                self.found.finding(f"after {patience:.0f} s it is not so that {what}")
                 return
             await asyncio.sleep(0.2)
 
@@ -217,6 +238,16 @@ class Soak:
     def _all_sealed(self) -> bool:
         newest: Sequence[Session] = self._scene.services.index.find(limit=500)
         return all(session.recording.sealed for session in newest)
+
+    def _all_indexed(self) -> bool:
+        """What was indexed once is not looked at again."""
+        services = self._scene.services
+        while numbers := services.index.numbers(self._indexed, PAGE):
+            known = services.texts.between(numbers[0], numbers[-1])
+            if any(known.get(each, State.GROWING) is State.GROWING for each in numbers):
+                return False
+            self._indexed = numbers[-1]
+        return True
 
 
 def shown(found: Found, plan: Plan) -> str:
