@@ -144,8 +144,11 @@ class BoundedChannel(SSHChannel[bytes]):
             self._send_ending()
 
     def _send_front(self) -> None:
+        """Of what waits longest, as much as the peer's window lets go."""
         data, datatype = cast("tuple[memoryview, int | None]", self._send_buf[0])
-        size = min(self._send_window, self._send_pktsize, len(data))
+        size = min(self._send_window, len(data))
+        if datatype is not None:
+            size = min(size, self._send_pktsize)
         if size < len(data):
             self._send_buf[0] = (data[size:], datatype)  # type: ignore[assignment]
         else:
@@ -153,10 +156,15 @@ class BoundedChannel(SSHChannel[bytes]):
         self._send_buf_len -= size
         self._send_window -= size
         if datatype is None and self._send_chan is not None:
-            self._road.send_channel_data(self._send_chan, data[:size])
+            self._road.send_channel_data(self._send_chan, data[:size], self._send_pktsize)
         elif datatype is not None:
             piece = String(bytes(data[:size]))
             self.send_packet(MSG_CHANNEL_EXTENDED_DATA, UInt32(datatype), piece)
+
+    def widen(self, size: int) -> None:
+        """The peer takes `size` more bytes (MSG_CHANNEL_WINDOW_ADJUST)."""
+        self._send_window += size
+        self._flush_send_buf()
 
     def _send_ending(self) -> None:
         if self._send_state == "eof_pending":

@@ -2,35 +2,33 @@
 
 asyncssh spends most of a bulk transfer on its per-packet bookkeeping. Here all data packets of one
 read are opened in one pass, and all that they cause to be sent goes out in one write (`Turn`).
-Only `MSG_CHANNEL_DATA` under AES-GCM takes the fast road (RFC 4254 section 5.2, RFC 5647); every
-other packet is handed, unopened, to asyncssh's own code.
+Only what bulk consists of takes the fast road, `MSG_CHANNEL_DATA` and `MSG_CHANNEL_WINDOW_ADJUST`
+under AES-GCM (RFC 4254 section 5.2, RFC 5647); every other packet is handed, unopened, to
+asyncssh's own code.
 
 asyncssh also ignores a full transport, and queues without bound while keys are exchanged. Here a
 connection is *held* for either reason, and its channels with it.
 """
 
 import asyncio
-import os
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from struct import Struct
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from asyncssh.connection import SSHConnection
-from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST, MSG_IGNORE
 from asyncssh.encryption import GCMEncryption
-from asyncssh.misc import ConnectionLost, DisconnectError, MACError
+from asyncssh.misc import ConnectionLost, DisconnectError
 from asyncssh.packet import String
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bastion.wire.bounds import Windows
+from bastion.wire.gcm import TAG, Gcm
 
 if TYPE_CHECKING:
-    from asyncssh.crypto import GCMCipher
-
     from bastion.wire.channels import BoundedChannel
 
 MOST_UNSENT = 64 * 1024 * 1024
@@ -39,13 +37,11 @@ MOST_UNSENT = 64 * 1024 * 1024
 MOST_DEFERRED = 10_000
 """Packets that wait for a key exchange to end."""
 
-_TAG = 16
-_RANDOM = 4096
-"""Bytes for padding that the system is asked for at a time."""
+_HEADER = Struct(">BBII")
+"""How a packet of data begins, or of window: padding length, message number, channel, bytes."""
 
-_COUNTER = (1 << 64) - 1
-_DATA_HEADER = 10  # padding length, message number, channel, data length
-
+_WIDENED = frozenset({"open", "eof_pending", "eof"})
+"""What a channel can be in to be given more window."""
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux has it (tcp(7))."""
@@ -94,61 +90,6 @@ class Turn:
             self._depth -= 1
 
 
-class Gcm(GCMEncryption):
-    """AES-GCM packet protection (RFC 5647) over one reused key object for each direction."""
-
-    def __init__(self, cipher: "GCMCipher"):
-        super().__init__(cipher)
-        self._aead = AESGCM(cipher._key)
-        self._fixed = cipher._iv[:4]
-        self._count = int.from_bytes(cipher._iv[4:], "big")
-        self._random = b""
-        self._used = 0
-
-    def seal(self, header: bytes, packet: bytes) -> bytes:
-        """`packet` encrypted, with its tag; `header` is authenticated. Takes one nonce."""
-        sealed = self._aead.encrypt(self._nonce(), packet, header)
-        self._count = (self._count + 1) & _COUNTER
-        return sealed
-
-    def padding(self, count: int) -> bytes:
-        """Random bytes (RFC 4253 section 6) that no packet has had."""
-        if self._used + count > len(self._random):
-            self._random, self._used = os.urandom(_RANDOM), 0
-        self._used += count
-        return self._random[self._used - count : self._used]
-
-    def peek(self, header: memoryview, sealed: memoryview) -> bytes:
-        """The packet within `sealed`, without taking the nonce. Raises MACError."""
-        try:
-            return self._aead.decrypt(self._nonce(), sealed, header)
-        except InvalidTag:
-            raise MACError("MAC verification failed") from None
-
-    def take(self) -> None:
-        """The packet that was peeked at is done with: on to the next nonce."""
-        self._count = (self._count + 1) & _COUNTER
-
-    def _nonce(self) -> bytes:
-        return self._fixed + self._count.to_bytes(8, "big")
-
-    def encrypt_packet(self, seq: int, header: bytes, packet: bytes) -> tuple[bytes, bytes]:
-        """For asyncssh's own road: header and ciphertext, tag within."""
-        return header + self.seal(header, packet), b""
-
-    def decrypt_packet(
-        self, seq: int, first: bytes, rest: bytes, header_len: int, mac: bytes
-    ) -> bytes | None:
-        """For asyncssh's own road: the packet, or None where the tag is wrong."""
-        sealed = first[header_len:] + rest + mac
-        try:
-            packet = self._aead.decrypt(self._nonce(), sealed, first[:header_len])
-        except InvalidTag:
-            return None
-        self.take()
-        return packet
-
-
 class PacketRoad(SSHConnection):
     """A mixin before asyncssh's connection classes: the fast road and the holds.
 
@@ -165,13 +106,14 @@ class PacketRoad(SSHConnection):
     _sealer: Gcm | None = None
     _socket: socket.socket | None = None
     _prompt_reads = PROMPT_READS
+    _heard_at = 0.0
 
     # Sending
 
     def _send(self, data: bytes) -> None:
         self._put((data,))
 
-    def _put(self, pieces: tuple[bytes, ...]) -> None:
+    def _put(self, pieces: Sequence[bytes]) -> None:
         """Queue `pieces` for one write at the end of the turn."""
         out = self._outbox()
         if not out:
@@ -217,30 +159,43 @@ class PacketRoad(SSHConnection):
             return
         super().send_packet(pkttype, *args, handler=handler)  # type: ignore[arg-type]
 
-    def send_channel_data(self, channel: int, data: memoryview) -> None:
-        """One MSG_CHANNEL_DATA for the peer's `channel`; at most a packet's size of `data`."""
-        sealer = self._sealer
-        if (
-            sealer is None
-            or sealer is not self._send_encryption
-            or not self._kex_complete
-            or self._compressor
-            or self._rekey_bytes_sent + len(data) >= self._rekey_bytes
-        ):
-            head = channel.to_bytes(4, "big") + len(data).to_bytes(4, "big")
-            self.send_packet(MSG_CHANNEL_DATA, head + data)
+    def send_channel_data(self, channel: int, data: memoryview, most: int) -> None:
+        """`data` for the peer's `channel`, in MSG_CHANNEL_DATA of at most `most` bytes each."""
+        if (sealer := self._sealer_for(len(data))) is not None:
+            self._put(self._sealed(sealer, channel, data, most))
             return
-        size = len(data)
-        padding = -(self._send_enchdrlen + 9 + size) % self._send_blocksize
-        if padding < 4:
-            padding += self._send_blocksize
-        length = 10 + size + padding
-        head = bytes((padding, MSG_CHANNEL_DATA)) + (channel << 32 | size).to_bytes(8, "big")
-        header = length.to_bytes(4, "big")
-        packet = b"".join((head, data, sealer.padding(padding)))
-        self._put((header, sealer.seal(header, packet)))
-        self._send_seq = (self._send_seq + 1) & 0xFFFFFFFF
-        self._rekey_bytes_sent += length
+        for start in range(0, len(data), most):
+            piece = data[start : start + most]
+            if (sealer := self._sealer_for(len(piece))) is not None:
+                self._put(self._sealed(sealer, channel, piece, most))
+            else:
+                head = channel.to_bytes(4, "big") + len(piece).to_bytes(4, "big")
+                self.send_packet(MSG_CHANNEL_DATA, head + piece)
+
+    def _sealer_for(self, size: int) -> Gcm | None:
+        """What seals data packets, where asyncssh would do nothing else with so many bytes."""
+        sealer = self._sealer
+        plain = sealer is self._send_encryption and self._kex_complete and not self._compressor
+        return sealer if plain and self._rekey_bytes_sent + size < self._rekey_bytes else None
+
+    def _sealed(self, sealer: Gcm, channel: int, data: memoryview, most: int) -> list[bytes]:
+        """The packets of `data`, each in two pieces."""
+        pieces: list[bytes] = []
+        block, before = self._send_blocksize, self._send_enchdrlen + _HEADER.size - 1
+        for start in range(0, len(data), most):
+            part = data[start : start + most]
+            size = len(part)
+            padding = -(before + size) % block
+            if padding < 4:
+                padding += block
+            length = _HEADER.size + size + padding
+            header = length.to_bytes(4, "big")
+            head = _HEADER.pack(padding, MSG_CHANNEL_DATA, channel, size)
+            packet = b"".join((head, part, sealer.padding(padding)))
+            pieces += (header, sealer.seal(header, packet))
+            self._rekey_bytes_sent += length
+        self._send_seq = (self._send_seq + len(pieces) // 2) & 0xFFFFFFFF
+        return pieces
 
     # Receiving
 
@@ -255,6 +210,21 @@ class PacketRoad(SSHConnection):
         """Something has arrived."""
         self._acknowledge()
         super().data_received(data, datatype)
+
+    def _reset_keepalive_timer(self) -> None:
+        """As asyncssh's, without a new timer for each read: the one that runs looks, when it is
+        due, at when something was heard."""
+        self._heard_at = self._loop.time()
+        if self._auth_complete and self._keepalive_timer is None:
+            self._set_keepalive_timer()
+
+    def _keepalive_timer_callback(self) -> None:
+        left = self._heard_at + self._keepalive_interval - self._loop.time()
+        if left > 0:
+            again = self._keepalive_timer_callback
+            self._keepalive_timer = self._loop.call_later(left, again)
+        else:
+            super()._keepalive_timer_callback()
 
     def _limit_silence(self, sock: socket.socket | None) -> None:
         """What was sent and is not acknowledged for as long as a peer may be silent ends it too: a
@@ -307,7 +277,7 @@ class PacketRoad(SSHConnection):
         return None
 
     def _take_data(self, opener: Gcm) -> bool:
-        """Deliver the data packets at the front of the buffer.
+        """Deliver the packets of data and of window at the front of the buffer.
 
         Returns whether the rest is an unfinished packet; otherwise a whole packet of another kind
         is at the front, for asyncssh's own road.
@@ -322,7 +292,7 @@ class PacketRoad(SSHConnection):
                 length = int.from_bytes(view[at : at + 4], "big")
                 if length > self._max_recv_pktlen or length < 12:
                     return end - at < self._recv_blocksize
-                stop = at + 4 + length + _TAG
+                stop = at + 4 + length + TAG
                 if stop > end:
                     return True
                 packet = opener.peek(view[at : at + 4], view[at + 4 : stop])
@@ -338,21 +308,26 @@ class PacketRoad(SSHConnection):
                 self._inpbuf = buffer[at:]
 
     def _deliver(self, packet: bytes) -> bool:
-        """Hand a well-formed data packet to its channel; False leaves it to asyncssh to judge."""
-        if packet[1] != MSG_CHANNEL_DATA or len(packet) < _DATA_HEADER:
+        """Hand a well-formed packet of data, or of window, to its channel; False leaves it to
+        asyncssh to judge."""
+        if len(packet) < _HEADER.size:
             return False
-        channel = self._channels.get(int.from_bytes(packet[2:6], "big"))
-        size = int.from_bytes(packet[6:10], "big")
-        if (
-            channel is None
-            or _DATA_HEADER + size + packet[0] != len(packet)
-            or channel._recv_state != "open"
-            or size > channel._recv_window
-        ):
+        padding, kind, number, size = _HEADER.unpack_from(packet)
+        channel = self._channels.get(number)
+        if channel is None:
             return False
-        self._auth_final = True
-        channel._accept_data(packet[_DATA_HEADER : _DATA_HEADER + size])
-        return True
+        extra = len(packet) - _HEADER.size - padding
+        if kind == MSG_CHANNEL_DATA:
+            if extra != size or channel._recv_state != "open" or size > channel._recv_window:
+                return False
+            self._auth_final = True
+            channel._accept_data(packet[_HEADER.size : _HEADER.size + size])
+            return True
+        if kind == MSG_CHANNEL_WINDOW_ADJUST and not extra and channel._recv_state in _WIDENED:
+            self._auth_final = True
+            cast("BoundedChannel", channel).widen(size)
+            return True
+        return False
 
     def asked(self) -> None:
         """The peer asks for something, on this connection or on a channel of it."""

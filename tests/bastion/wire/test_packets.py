@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+from typing import ClassVar
 
 import asyncssh
 import pytest
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +80,64 @@ async def test_keys_are_exchanged_again_in_the_middle() -> None:
     data = bytes(range(251)) * 17_000
     async with serving(Echo, rekey_bytes=65536) as port:
         assert await echoed(port, [data], rekey_bytes=65536) == data
+
+
+class Noting(ServerConnection):
+    """Notes which kinds of packets took the fast road, and when it asked a silent client."""
+
+    taken: ClassVar[list[int]] = []
+    silent: ClassVar[list[float]] = []
+    asked_one: ClassVar[asyncio.Event]
+
+    def _deliver(self, packet: bytes) -> bool:
+        if delivered := super()._deliver(packet):
+            self.taken.append(packet[1])
+        return delivered
+
+    async def _make_keepalive_request(self) -> None:
+        self.silent.append(self._loop.time() - self._heard_at)
+        self.asked_one.set()
+
+
+async def test_data_and_windows_take_the_fast_road() -> None:
+    """What a bulk transfer consists of, whichever way it goes."""
+    Noting.taken.clear()
+    data = bytes(range(256)) * 20_000
+    async with serving(Echo, Noting) as port:
+        assert await echoed(port, [data], encryption_algs=[GCM[0]]) == data
+    assert {MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST} == set(Noting.taken)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\0\0\0\0\0\0\0\1more", b"\0\0\0\0\0", b"\0\0\0\7\0\0\0\1"],
+    ids=["too long", "too short", "of no channel"],
+)
+async def test_a_window_that_is_none_ends_the_connection(payload: bytes) -> None:
+    """It is left to asyncssh to judge, as it judges every other packet."""
+    async with serving(Echo) as port, connected(port, encryption_algs=[GCM[0]]) as connection:
+        await connection.create_process("echo", encoding=None)
+        connection.send_packet(MSG_CHANNEL_WINDOW_ADJUST, payload)
+        async with asyncio.timeout(30):
+            await connection.wait_closed()
+
+
+async def test_only_a_silent_client_is_asked() -> None:
+    """It is asked when it has said nothing for the whole time, whatever it said before."""
+    Noting.silent.clear()
+    Noting.asked_one = asyncio.Event()
+    async with (
+        serving(Echo, Noting, keepalive_interval=0.3, keepalive_count_max=100) as port,
+        connected(port) as connection,
+    ):
+        process = await connection.create_process("echo", encoding=None)
+        begun = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() < begun + 0.5:
+            process.stdin.write(b"x")
+            await process.stdout.readexactly(1)
+        async with asyncio.timeout(30):
+            await Noting.asked_one.wait()
+    assert Noting.silent[0] >= 0.29
 
 
 class Flood(asyncssh.SSHServerSession[bytes]):
