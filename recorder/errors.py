@@ -44,6 +44,10 @@ class IndexUnavailable(RecorderError):
     """The database could not be asked, or did not take what was written."""
 
 
+class ConnectionLost(IndexUnavailable):
+    """The database went away while it was asked: nobody knows what it would have said."""
+
+
 class NotTaken(IndexUnavailable):
     """The database answered: it does not take what was written, however often it is tried."""
 
