@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -52,7 +52,7 @@ def sign(signer: Signer, namespace: str, message: bytes) -> str:
     if not namespace:
         raise ValueError("a signature is for a namespace")
     chosen = HASHES[0]
-    signature = signer.sign(_to_be_signed(namespace, chosen, message))
+    signature = signer.sign(_to_be_signed(namespace, chosen, hashlib.new(chosen, message).digest()))
     parts = [signer.public.blob, namespace.encode(), b"", chosen.encode(), signature]
     blob = MAGIC + VERSION.to_bytes(4) + b"".join(map(string, parts))
     encoded = base64.b64encode(blob).decode()
@@ -64,6 +64,19 @@ def verify(
     signature: str, namespace: str, message: bytes, known: Iterable[PublicKey]
 ) -> PublicKey | Fault:
     """Which of the keys that are `known` has signed `message` for `namespace`, or what is wrong."""
+    return _verify(signature, namespace, lambda name: hashlib.new(name, message).digest(), known)
+
+
+def verify_hashed(
+    signature: str, namespace: str, hashed: Mapping[str, bytes], known: Iterable[PublicKey]
+) -> PublicKey | Fault:
+    """The same of a message that is not at hand: `hashed` is what each of HASHES makes of it."""
+    return _verify(signature, namespace, hashed.__getitem__, known)
+
+
+def _verify(
+    signature: str, namespace: str, hashed: Callable[[str], bytes], known: Iterable[PublicKey]
+) -> PublicKey | Fault:
     try:
         parts = _taken_apart(signature)
         by = read_blob(parts.key)
@@ -73,12 +86,11 @@ def verify(
         return Fault.NAMESPACE
     if all(key.blob != by.blob for key in known):
         return Fault.STRANGER
-    signed = _to_be_signed(namespace, parts.hash, message)
+    signed = _to_be_signed(namespace, parts.hash, hashed(parts.hash))
     return by if verified(by, signed, parts.signature) else Fault.WRONG
 
 
-def _to_be_signed(namespace: str, chosen: str, message: bytes) -> bytes:
-    digest = hashlib.new(chosen, message).digest()
+def _to_be_signed(namespace: str, chosen: str, digest: bytes) -> bytes:
     return MAGIC + b"".join(map(string, (namespace.encode(), b"", chosen.encode(), digest)))
 
 

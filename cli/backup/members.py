@@ -104,17 +104,6 @@ def sums_text(sums: Mapping[str, str]) -> bytes:
     return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items())).encode()
 
 
-def sums_of(text: bytes) -> dict[str, str]:
-    """The same, read. Raises BadInput."""
-    sums: dict[str, str] = {}
-    for line in text.decode("ascii", "replace").splitlines():
-        sha256, _, name = line.partition("  ")
-        if re.fullmatch("[0-9a-f]{64}", sha256) is None or not may_be(name) or name in sums:
-            raise BadInput(f"its list of hashes has the line {line[:90]!a}")
-        sums[name] = sha256
-    return sums
-
-
 def written(about: About, lines: tuple[str, ...]) -> bytes:
     """`about` as JSON; `lines` are its keys'."""
     shape = {

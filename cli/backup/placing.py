@@ -34,7 +34,7 @@ class _Writing:
 
     file: BinaryIO
     name: str
-    sha256: str
+    sha256: bytes
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def write(self, data: bytes) -> None:
@@ -43,7 +43,7 @@ class _Writing:
 
     def close(self) -> None:
         self.file.close()
-        if self.digest.hexdigest() != self.sha256:
+        if self.digest.digest() != self.sha256:
             raise BadInput(f"{self.name} in it was changed while it was read")
 
 
@@ -65,6 +65,8 @@ def place(file: BinaryIO, identity: Identity | None, checked: Checked, home: Hom
     def take(entry: Entry) -> Taker:
         if entry.name in NOT_PLACED:
             return _Nowhere()
+        if entry.name not in checked.sums:
+            raise BadInput(f"{entry.name} was added to it while it was read")
         path = home.directory / entry.name
         for directory in reversed(path.relative_to(home.directory).parents[:-1]):
             _make(home.directory / directory, directories)

@@ -2,8 +2,9 @@
 
 import io
 import tarfile
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from bastion.errors import BadInput
 from cli.backup.gathering import Member
-from cli.backup.members import BLOCK, Entry, may_be, read_about, sums_of, sums_text
+from cli.backup.listed import LONGEST, Listed
+from cli.backup.members import BLOCK, Entry, may_be, read_about, sums_text
 from cli.backup.packing import Packing
 from cli.backup.unpacking import Unpacking
 
@@ -52,6 +54,22 @@ def unpacked(tar: bytes, cuts: list[int]) -> dict[str, bytes]:
     return kept
 
 
+def heard(text: bytes, contents: dict[str, bytes], cuts: list[int]) -> str | None:
+    """What is said of a list of hashes, given in pieces, beside what lies there."""
+    listed = Listed({name: sha256(content).digest() for name, content in contents.items()})
+    before = 0
+    for cut in [*sorted(cut % (len(text) + 1) for cut in cuts), len(text)]:
+        listed.write(text[before:cut])
+        before = cut
+    listed.close()
+    try:
+        listed.demand_same()
+    except BadInput as error:
+        return str(error)
+    assert listed.sums.keys() == contents.keys()
+    return None
+
+
 @given(CONTENTS, st.lists(st.integers(0, 20_000), max_size=8))
 def test_what_was_packed_comes_out_in_whatever_pieces(
     contents: dict[str, bytes], cuts: list[int]
@@ -60,7 +78,7 @@ def test_what_was_packed_comes_out_in_whatever_pieces(
     kept = unpacked(tar_of(contents), cuts)
     assert {name: kept[name] for name in contents} == contents
     assert kept["SHA256SUMS.sig"] == b"signed"
-    assert sums_of(kept["SHA256SUMS"]).keys() == contents.keys()
+    assert heard(kept["SHA256SUMS"], contents, cuts) is None
 
 
 @given(CONTENTS, st.integers(0, 20_000), st.binary(min_size=1, max_size=40))
@@ -99,8 +117,39 @@ def test_a_list_or_a_description_that_can_not_be_read_is_refused(text: str) -> N
     """In words."""
     with pytest.raises(BadInput):
         read_about(text.encode("utf-8", "replace"))
-    with suppress(BadInput):
-        assert sums_text(sums_of(text.encode("utf-8", "replace"))) or not text.strip()
+    said = heard(text.encode("utf-8", "replace"), {}, [7, 80])
+    assert said is None if not text else "its list of hashes has the line" in str(said)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda sums: sums | {"keys/seal": "0" * 64}, "keys/seal in it was changed"),
+        (lambda sums: sums | {"keys/host": "0" * 64}, "keys/host is missing in it"),
+        (lambda sums: {"policy.toml": sums["policy.toml"]}, "keys/seal was added to it"),
+    ],
+)
+def test_a_list_that_is_not_of_what_lies_there(
+    change: Callable[[dict[str, str]], dict[str, str]], said: str
+) -> None:
+    """It is named; a name twice, lines in another order and a cut one are no list."""
+    contents = {"keys/seal": b"one", "policy.toml": b"two"}
+    sums = {name: sha256(text).hexdigest() for name, text in contents.items()}
+    assert heard(sums_text(sums), contents, [70]) is None
+    assert heard(sums_text(change(sums)), contents, []) == said
+    lines = sums_text(sums).splitlines(keepends=True)
+    for wrong in ([*reversed(lines)], [lines[0], *lines], [lines[0], lines[1][:-1]]):
+        assert "its list of hashes has the line" in str(heard(b"".join(wrong), contents, []))
+
+
+def test_a_list_of_one_endless_line_is_not_kept() -> None:
+    """Whatever comes before its signature: it costs no memory."""
+    listed = Listed({})
+    for _ in range(1000):
+        listed.write(bytes(100_000))
+    assert len(listed._line) <= 100_000 + LONGEST
+    with pytest.raises(BadInput, match="has the line"):
+        listed.demand_same()
 
 
 def test_a_description_that_is_nested_deeply_is_refused() -> None:
