@@ -19,7 +19,7 @@ from bastion.inventory import PublicKey
 from bastion.store.journal import Journal
 from bastion.store.keeping import Keeping
 from bastion.storing import Storing
-from recorder import Covering, Index, Kept, NotSealed, Sealing, Seals, Session
+from recorder import Covering, Index, NotSealed, Sealing, Seals, Session
 from recorder.age import recipient
 from recorder.departed import Departed
 from recorder.inspection import Inspection, Told
@@ -84,8 +84,10 @@ def inspection(
 
 
 def of_other_machines(journal: Journal) -> Callable[[str], bool]:
-    """Whether a runner is another machine's."""
-    return lambda runner: journal.node_of(runner) not in (None, journal.node)
+    """Whether a runner is another machine's. Of this process's own nobody has to be asked."""
+    return lambda runner: (
+        runner != journal.boot and journal.node_of(runner) not in (None, journal.node)
+    )
 
 
 def told_of(journal: Journal) -> Told:
@@ -131,17 +133,12 @@ def sealing(
         except BastionError as error:
             raise NotSealed(str(error)) from error
 
-    def told(session: Session, kept: Kept) -> None:
-        try:
-            if not journal.seals_told([session.id]):
-                journal.tell(happenings.of_seal(service, session, kept), now())
-        except BastionError as error:
-            raise NotSealed(str(error)) from error
-
     return Sealing(
         *(directory, index, seals),
         sign=signed,
-        told=told,
+        told=lambda connection, sealed: journal.tell_seals(
+            connection, [(happenings.of_seal(service, *each), now()) for each in sealed]
+        ),
         node=journal.node,
         now=now,
         covering=covering,

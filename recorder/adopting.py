@@ -161,8 +161,10 @@ class Adopting:
         kept = self._seals.of(session.id)
         if kept is not None:
             stem = self._directory / folder_of(session)
-            for suffix, text in ((SIGNATURE, kept.signature), (MANIFEST, kept.manifest)):
-                write_beside(stem.with_name(stem.name + suffix), text.encode())
+            write_beside(
+                (stem.with_name(stem.name + SIGNATURE), kept.signature.encode()),
+                (stem.with_name(stem.name + MANIFEST), kept.manifest.encode()),
+            )
 
     def _wanted(
         self, session: Session, files: dict[str, list[Lying]]

@@ -69,13 +69,20 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def write_beside(path: Path, content: bytes) -> None:
-    """A file of mode 0600, whole or not there: written aside, on disk, renamed. Raises OSError.
+def write_beside(*files: tuple[Path, bytes]) -> None:
+    """Files of mode 0600, whole or not there: written aside, on disk, renamed. Raises OSError.
 
     One that has the same content already is left as it is.
     """
-    if _holds(path, content):
-        return
+    lacking = [(path, content) for path, content in files if not _holds(path, content)]
+    asides = [(_written_aside(path, content), path) for path, content in lacking]
+    for aside, path in asides:
+        aside.rename(path)
+    for directory in {path.parent for _, path in asides}:
+        sync_directory(directory)
+
+
+def _written_aside(path: Path, content: bytes) -> Path:
     aside = path.with_name(f"{path.name}.new")
     aside.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -85,8 +92,7 @@ def write_beside(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-    aside.rename(path)
-    sync_directory(path.parent)
+    return aside
 
 
 def _holds(path: Path, content: bytes) -> bool:

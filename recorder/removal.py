@@ -140,8 +140,10 @@ class Removal:
     def _take_away(self, session: Session, laid: Laid) -> None:
         stem = self._place(session)
         try:
-            for suffix, text in ((TOMBSTONE, laid.text), (TOMBSTONE_SIGNATURE, laid.signature)):
-                write_beside(stem.with_suffix(suffix), text.encode())
+            write_beside(
+                (stem.with_suffix(TOMBSTONE), laid.text.encode()),
+                (stem.with_suffix(TOMBSTONE_SIGNATURE), laid.signature.encode()),
+            )
             for file in self._lying(session):
                 file.unlink(missing_ok=True)
             sync_directory(stem.parent)

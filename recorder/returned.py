@@ -76,8 +76,10 @@ class Returned:
         sealed = manifest.part(".cast")
         size, sha256 = measured(path)
         if sealed is not None and (size, sha256) == (sealed.size, sealed.sha256):
-            for suffix, text in ((SIGNATURE, kept.signature), (MANIFEST, kept.manifest)):
-                write_beside(path.with_suffix(suffix), text.encode())
+            write_beside(
+                (path.with_suffix(SIGNATURE), kept.signature.encode()),
+                (path.with_suffix(MANIFEST), kept.manifest.encode()),
+            )
             return []
         less = 0 if sealed is None else sealed.size
         why = f"this machine has {size} bytes of it, and {less} were sealed on {manifest.node}"

@@ -1,21 +1,22 @@
 """Sealing: a recording whose session is over gets its manifest, numbered, chained and signed.
 
     the session's row is complete
-    seals            the manifest has its number, and is kept with its signature
+    seals            the manifest has its number, and is kept with its signature; whoever keeps what
+                     happened is told of it in the same transaction
     S-31.manifest    the same text beside the recording
     S-31.manifest.sig
-    told             whoever keeps what happened has heard of it
     uncovered        where it was encrypted first (`cover`), the plain file is taken away
     sealed           the session's row says so
 
 Whatever ends this between two of them, `seal_pending` goes on from there: each step does nothing
-where it was done. How a manifest is signed, and who is told, is handed in.
+where it was done. Those that end together share their transactions (`turns`). How a manifest is
+signed, and who is told, is handed in.
 """
 
 import logging
 import os
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -36,16 +37,14 @@ from recorder.index import Index
 from recorder.manifest import Held, Part, manifest_of, read_manifest, read_part, sha256_of
 from recorder.mend import measured
 from recorder.plain import plain_path
-from recorder.seals import Kept, Prefix, Seals
+from recorder.seals import Asked, Kept, Prefix, Seals, Told
 from recorder.session import Compaction, EndReason, Session, session_name
+from recorder.turns import Turns
 
 log = logging.getLogger(__name__)
 
 Sign = Callable[[bytes], str]
 """An armoured SSHSIG signature over a manifest, for `manifest.NAMESPACE`. Raises NotSealed."""
-
-Told = Callable[[Session, Kept], None]
-"""Is told of a seal, perhaps twice. Raises NotSealed: then the session is not sealed yet."""
 
 MANIFEST: Final = ".manifest"
 SIGNATURE: Final = ".manifest.sig"
@@ -58,6 +57,15 @@ _LAST_LINE = 4096
 
 _TRIES = 20
 _PAGE = 100
+_TOGETHER = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is to be sealed; `covered` is what covers its cast, where that was encrypted for it."""
+
+    session: int
+    covered: Part | None = None
 
 
 class Sealing:
@@ -86,9 +94,10 @@ class Sealing:
         self._told = told
         self._node = node
         self._now = now
-        self._turn = threading.Lock()
         self._covering = covering
         self._elsewhere = elsewhere
+        self._keeping: Turns[_Due, tuple[Asked, Kept]] = Turns(self._keep, _TOGETHER)
+        self._marking: Turns[Asked, None] = Turns(self._mark_sealed, _TOGETHER)
 
     def takes_long(self, size: int) -> bool:
         """Whether to seal a recording of so many bytes is not to be waited for."""
@@ -99,17 +108,12 @@ class Sealing:
 
         Raises NotSealed, IndexUnavailable: then it is for `seal_pending`.
         """
-        found = self._index.get(session)
-        if found is None or found.live:
-            raise NotSealed(f"{session_name(session)} is not over: it is not sealed")
-        if found.runner and self._elsewhere(found.runner):
-            raise NotSealed("another machine has recovered it")
-        if found.end_reason is EndReason.LOST and found.recording.sha256 is None:
-            raise SomebodyIsAtIt("it was taken for lost, and nobody has closed its recording yet")
         if self._covering is None:
-            return self._sealed(found)
+            return self._sealed(_Due(session))
+        found = self._over(session, self._seals.asked([session])).session
         with self._covering.alone_with(self._directory / found.recording.path):
-            return self._sealed(found)
+            kept = self._seals.of(session)
+            return self._sealed(_Due(session, self._cover(found) if kept is None else None))
 
     def seal_pending(self) -> list[str]:
         """Seal all sessions that are over and are not sealed, the oldest first.
@@ -144,14 +148,25 @@ class Sealing:
         self._seals.hold(session, held)
         return held
 
-    def _sealed(self, found: Session) -> Kept:
-        kept = self._seals.of(found.id) or self._keep(found)
-        if not found.recording.sealed:
-            self._lay_beside(found, kept)
-            self._told(found, kept)
-            self._uncover(found, kept)
-            self._seals.done(found.id)
+    def _sealed(self, due: _Due) -> Kept:
+        asked, kept = self._keeping.do(due)
+        if not asked.session.recording.sealed:
+            self._lay_beside(asked.session, kept)
+            self._uncover(asked.session, kept)
+            self._marking.do(asked)
         return kept
+
+    def _over(self, number: int, found: Mapping[int, Asked]) -> Asked:
+        """One that may be sealed here. Raises NotSealed, SomebodyIsAtIt."""
+        asked = found.get(number)
+        if asked is None or asked.session.live:
+            raise NotSealed(f"{session_name(number)} is not over: it is not sealed")
+        session = asked.session
+        if session.runner and self._elsewhere(session.runner):
+            raise NotSealed("another machine has recovered it")
+        if session.end_reason is EndReason.LOST and session.recording.sha256 is None:
+            raise SomebodyIsAtIt("it was taken for lost, and nobody has closed its recording yet")
+        return asked
 
     def _problem(self, session: int) -> str | None:
         try:
@@ -164,51 +179,75 @@ class Sealing:
             return f"{session_name(session)} is not sealed: {error}"
         return None
 
-    def _keep(self, session: Session) -> Kept:
-        """Number, chain and sign; another process may be faster, then it is done anew."""
-        files = self._files(session)
-        prefix = self._seals.prefix(session.id)
-        with self._turn:
-            for _ in range(_TRIES):
-                (number, previous), at = self._seals.place(), self._now()
-                manifest = manifest_of(
-                    session,
-                    files,
-                    number=number,
-                    previous=previous,
-                    checkpoint=None if prefix is None else prefix.held,
-                    sealed_at=at,
-                    node=self._node,
-                )
-                text = manifest.text()
-                signature = self._sign(text.encode())
-                kept = Kept(manifest.number, session.id, text, signature, sha256_of(text), at)
-                if self._seals.keep(kept):
-                    return kept
-                if (found := self._seals.of(session.id)) is not None:
-                    return found
+    def _keep(self, due: Sequence[_Due]) -> list[tuple[Asked, Kept]]:
+        """Number, chain and sign; another process may be faster, then it is done anew.
+
+        Gives what there was before, and the seals.
+        """
+        for _ in range(_TRIES):
+            found = self._seals.asked({each.session for each in due})
+            asked = [(each, self._over(each.session, found)) for each in due]
+            new = self._drafted([(each, one) for each, one in asked if one.kept is None])
+            if not new or self._seals.keep(list(new.values()), self._told):
+                return [(one, one.kept or new[each.session][1]) for each, one in asked]
         raise NotSealed("others were always faster")
 
-    def _files(self, session: Session) -> tuple[Part, ...]:
+    def _drafted(self, new: Sequence[tuple[_Due, Asked]]) -> dict[int, tuple[Session, Kept]]:
+        """The next seals, each behind the one before; by session, as one may be asked for twice."""
+        drafted: dict[int, tuple[Session, Kept]] = {}
+        if not new:
+            return drafted
+        number, previous = self._seals.place()
+        for due, asked in new:
+            if due.session in drafted:
+                continue
+            kept = self._signed(due, asked, number + len(drafted), previous)
+            drafted[due.session] = (asked.session, kept)
+            previous = kept.sha256
+        return drafted
+
+    def _signed(self, due: _Due, asked: Asked, number: int, previous: str | None) -> Kept:
+        at, prefix = self._now(), asked.prefix
+        manifest = manifest_of(
+            asked.session,
+            self._files(asked.session, due.covered),
+            number=number,
+            previous=previous,
+            checkpoint=None if prefix is None else prefix.held,
+            sealed_at=at,
+            node=self._node,
+        )
+        text = manifest.text()
+        signature = self._sign(text.encode())
+        return Kept(number, due.session, text, signature, sha256_of(text), at)
+
+    def _mark_sealed(self, asked: Sequence[Asked]) -> list[None]:
+        self._seals.done(asked, self._told)
+        return [None] * len(asked)
+
+    def _files(self, session: Session, covered: Part | None) -> tuple[Part, ...]:
         """The cast as the row has it, and the track of what was sent as its last line has it.
 
         One that was interrupted has no such line: then the track is sealed as it lies there.
         """
-        recording = session.recording
-        cast = plain_path(self._directory / recording.path)
-        shown = None
-        if recording.sha256 is not None:
-            shown = Part(cast.name, recording.sha256, recording.size)
+        cast, shown = self._shown(session)
         try:
             sent = sent_as_told(cast) or _sent_as_it_lies(cast.with_suffix(".sent"))
         except OSError as error:
             raise NotSealed(f"its track can't be read: {error.strerror}") from error
-        covered = None if shown is None else self._cover(cast, shown)
         return tuple(part for part in (shown, sent, covered) if part is not None)
 
-    def _cover(self, cast: Path, shown: Part) -> Part | None:
+    def _shown(self, session: Session) -> tuple[Path, Part | None]:
+        recording = session.recording
+        cast = plain_path(self._directory / recording.path)
+        if recording.sha256 is None:
+            return cast, None
+        return cast, Part(cast.name, recording.sha256, recording.size)
+
+    def _cover(self, session: Session) -> Part | None:
         """What was changed or is missing is not covered: let it be found."""
-        if self._covering is None:
+        cast, shown = self._shown(session)
+        if self._covering is None or shown is None:
             return None
         try:
             return self._covering.cover(cast, shown.sha256)
@@ -229,8 +268,10 @@ class Sealing:
     def _lay_beside(self, session: Session, kept: Kept) -> None:
         stem = plain_path(self._directory / session.recording.path)
         try:
-            for suffix, text in ((MANIFEST, kept.manifest), (SIGNATURE, kept.signature)):
-                write_beside(stem.with_suffix(suffix), text.encode())
+            write_beside(
+                (stem.with_suffix(MANIFEST), kept.manifest.encode()),
+                (stem.with_suffix(SIGNATURE), kept.signature.encode()),
+            )
         except OSError as error:
             raise NotSealed(f"its seal can't be written: {error.strerror}") from error
 

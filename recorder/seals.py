@@ -4,15 +4,17 @@ Seals are numbered from 1 and leave nothing out: whoever is first to keep the ne
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Row,
     Select,
+    bindparam,
     delete,
     func,
     insert,
@@ -22,12 +24,22 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from recorder.database import Database, renamed, tolerantly
+from recorder.errors import IndexUnavailable
 from recorder.index_tables import is_live, is_unsealed, prefixes, seals, sessions
 from recorder.manifest import Held
+from recorder.rows import session_of
+from recorder.session import Session
 
 _BATCH = 500
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _s, _p = seals.c, prefixes.c
+
+# Each of these is built once: a session's end waits for them.
+_newest = select(_s.number, _s.sha256).order_by(_s.number.desc()).limit(1)
+_insert = insert(seals)
+_numbers: BindParameter[int] = bindparam("numbers", expanding=True)
+_seal_sessions = update(sessions).where(sessions.c.id.in_(_numbers)).values(sealed=True)
+_forget = delete(prefixes).where(_p.session.in_(_numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,31 @@ class Prefix:
     held: Held | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A session, with its seal where it has one, and the checkpoint that was kept of it."""
+
+    session: Session
+    kept: Kept | None
+    prefix: Prefix | None
+
+
+_asked = (
+    select(
+        sessions,
+        *(column.label(f"seal_{column.name}") for column in _s),
+        *(column.label(f"prefix_{column.name}") for column in _p),
+    )
+    .outerjoin(seals, _s.session == sessions.c.id)
+    .outerjoin(prefixes, _p.session == sessions.c.id)
+    .where(sessions.c.id.in_(_numbers))
+)
+
+Told = Callable[[Connection, Sequence[tuple[Session, Kept]]], None]
+"""Is told of seals, and keeps it in the transaction that is handed to it. Perhaps twice: what it
+has heard of is left out."""
+
+
 class Seals:
     """The seals of one archive. Raises IndexUnavailable when the database does not answer."""
 
@@ -77,10 +114,21 @@ class Seals:
 
         And behind one whose hash can't be read: that is for `verify` to find, and stops no sealing.
         """
-        newest = self.newest_number()
-        kept = self.read([newest]).get(newest)
-        known = kept is not None and _SHA256.fullmatch(kept.sha256) is not None
-        return newest + 1, kept.sha256 if kept is not None and known else None
+        try:
+            with renamed(), self._database.read() as connection:
+                row = connection.execute(_newest).first()
+        except IndexUnavailable:
+            return self.newest_number() + 1, None  # unless it is the database that is away
+        if row is None:
+            return 1, None
+        known = isinstance(row.sha256, str) and _SHA256.fullmatch(row.sha256) is not None
+        return row.number + 1, row.sha256 if known else None
+
+    def asked(self, numbers: Collection[int]) -> dict[int, Asked]:
+        """Those of these sessions that there are, with what is to be known to seal them."""
+        with renamed(), self._database.read() as connection:
+            rows = connection.execute(_asked, {"numbers": list(numbers)})
+            return {row.id: _as_asked(row) for row in rows}
 
     def of(self, session: int) -> Kept | None:
         """The seal of a session."""
@@ -126,23 +174,33 @@ class Seals:
             yield from self._some(_s.number.in_(page))
             last = page[-1]
 
-    def keep(self, kept: Kept) -> bool:
-        """Keep a seal; False where its number is taken, or the session has one already."""
-        values = {column.name: getattr(kept, column.name) for column in _s}
+    def keep(self, sealed: Sequence[tuple[Session, Kept]], told: Told) -> bool:
+        """Keep the next seals, and tell of them: all, or none.
+
+        False where a number is taken, or a session has one already.
+        """
         with renamed():
             try:
                 with self._database.write() as connection:
-                    connection.execute(insert(seals), values)
+                    connection.execute(_insert, [_values(kept) for _, kept in sealed])
+                    told(connection, sealed)
             except IntegrityError:
                 return False
         return True
 
-    def done(self, session: int) -> None:
-        """The seal lies beside the recording: the session is sealed, its checkpoint served."""
+    def done(self, asked: Sequence[Asked], told: Told) -> None:
+        """Their seals lie beside the recordings: they are sealed, their checkpoints served.
+
+        Tells of what was kept before, by somebody who may have been killed before telling it.
+        """
+        before = [(each.session, each.kept) for each in asked if each.kept is not None]
+        marked = [each.session.id for each in asked if each.prefix is not None]
         with renamed(), self._database.write() as connection:
-            sealed = update(sessions).where(sessions.c.id == session).values(sealed=True)
-            connection.execute(sealed)
-            connection.execute(delete(prefixes).where(_p.session == session))
+            if before:
+                told(connection, before)
+            connection.execute(_seal_sessions, {"numbers": [each.session.id for each in asked]})
+            if marked:
+                connection.execute(_forget, {"numbers": marked})
 
     def unsealed(self, limit: int, after: int = 0) -> list[int]:
         """Sessions that are over and not sealed, the oldest first; those after `after`."""
@@ -176,11 +234,7 @@ class Seals:
         """The checkpoint of a session."""
         with renamed(), self._database.read() as connection:
             row = connection.execute(select(prefixes).where(_p.session == session)).first()
-        if row is None:
-            return None
-        held = None if row.held is None else Held(row.held)
-        shown = Beginning(row.size, row.sha256)
-        return Prefix(row.session, row.at, shown, Beginning(row.sent_size, row.sent_sha256), held)
+        return None if row is None else _prefix(row)
 
     def hold(self, session: int, held: Held) -> None:
         """Keep what became of a session's checkpoint; the first word stays."""
@@ -199,12 +253,34 @@ class Seals:
             return None if row is None else _kept(row)
 
 
-def _kept(row: Row[tuple[object, ...]]) -> Kept:
+def _kept(row: Row[tuple[object, ...]], named: str = "") -> Kept:
     """Raises TypeError where a text is none: a database keeps what it is given."""
-    for text in (row.manifest, row.signature, row.sha256):
+    number, session, manifest, signature, sha256, at = (
+        getattr(row, f"{named}{column.name}") for column in _s
+    )
+    for text in (manifest, signature, sha256):
         if not isinstance(text, str):
             raise TypeError("a seal is text")
-    return Kept(row.number, row.session, row.manifest, row.signature, row.sha256, row.at)
+    return Kept(number, session, manifest, signature, sha256, at)
+
+
+def _values(kept: Kept) -> dict[str, object]:
+    return {column.name: getattr(kept, column.name) for column in _s}
+
+
+def _prefix(row: Row[tuple[object, ...]], named: str = "") -> Prefix:
+    session, at, size, sha256, sent_size, sent_sha256, held = (
+        getattr(row, f"{named}{column.name}") for column in _p
+    )
+    known = None if held is None else Held(held)
+    shown, sent = Beginning(size, sha256), Beginning(sent_size, sent_sha256)
+    return Prefix(session, at, shown, sent, known)
+
+
+def _as_asked(row: Row[tuple[object, ...]]) -> Asked:
+    kept = None if row.seal_number is None else _kept(row, "seal_")
+    prefix = None if row.prefix_session is None else _prefix(row, "prefix_")
+    return Asked(session_of(row), kept, prefix)
 
 
 def _mark(connection: Connection, marked: Sequence[Prefix]) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 
+from sqlalchemy import Connection
+
 from bastion.checkpoints import Checkpoint, Listed, Sealed, listed_line
 from bastion.events import Event, Happened, Head, What
 from bastion.store import about, evidence
@@ -28,6 +30,11 @@ class Journal:
     def node(self) -> str:
         """The machine that events are told on."""
         return self._store.chain.node
+
+    @property
+    def boot(self) -> str:
+        """This process, as its chain is called, and as sessions name who records them."""
+        return self._store.chain.boot
 
     def node_of(self, boot: str) -> str | None:
         """The machine of a process, by the name of its chain; None for one that told nothing."""
@@ -57,6 +64,15 @@ class Journal:
         with self._store.writing(max(at for _, at in told)) as connection:
             rest = told_of.missing(connection, self._store.chain, told)
             log.append_all(connection, self._store.chain, rest)
+
+    def tell_seals(self, connection: Connection, told: Sequence[tuple[Happened, datetime]]) -> None:
+        """Keep these events of seals, in the transaction that keeps those: both, or neither.
+
+        Those that were told before are left out, so a seal is told of once.
+        """
+        before = told_of.sealed_among(connection, {happened.session for happened, _ in told})
+        rest = [each for each in told if each[0].session not in before]
+        log.append_all(connection, self._store.chain, rest)
 
     # Reading
 

@@ -4,13 +4,17 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from bastion.events import Chain, Event, Happened, What, bounded
 from bastion.store.events import all_rows, read_event
 from bastion.tables import events
 
 _e = events.c
+_sealed = select(_e.session).where(
+    _e.session.in_(bindparam("sessions", expanding=True)),
+    _e.what == What.RECORDING_SEALED.value,
+)
 
 
 def about_sessions(
@@ -51,6 +55,11 @@ def seals_told(connection: Connection, sessions: Collection[int]) -> list[Event]
     """The events of these sessions that tell of their seals, oldest first."""
     sealed = all_rows.where(_e.session.in_(sessions), _e.what == What.RECORDING_SEALED.value)
     return [read_event(row) for row in connection.execute(sealed.order_by(_e.id))]
+
+
+def sealed_among(connection: Connection, sessions: Collection[int | None]) -> frozenset[int | None]:
+    """Those of these sessions of whose seal an event tells."""
+    return frozenset(connection.execute(_sealed, {"sessions": list(sessions)}).scalars())
 
 
 def seals_after(connection: Connection, number: int) -> int:

@@ -318,3 +318,20 @@ def test_what_is_missing_is_told(journal: Journal, store: Store) -> None:
     with closing(Store.open(url_again(store))) as other:
         Journal(other).tell_missing(told)
     assert len(journal.after(0)) == 3 * len(told)
+
+
+def test_a_seal_is_told_of_once(store: Store, journal: Journal) -> None:
+    """In the transaction that keeps it: where that is taken back, so is the event."""
+    seals = [
+        (Happened(What.RECORDING_SEALED, "bastion", session=number), NOW) for number in (1, 2, 3)
+    ]
+    with store.write() as connection:
+        journal.tell_seals(connection, seals[:2])
+    with store.write() as connection:
+        journal.tell_seals(connection, seals)
+        connection.rollback()
+    assert [each.happened.session for each in journal.seals_told([1, 2, 3])] == [1, 2]
+    with store.write() as connection:
+        journal.tell_seals(connection, seals)
+        journal.tell_seals(connection, seals)
+    assert [each.happened.session for each in journal.seals_told([1, 2, 3])] == [1, 2, 3]

@@ -128,10 +128,10 @@ async def test_the_key_may_be_changed_in_the_middle_of_sealing(
     with furnished.services() as services:
         keep = services.seals.keep
 
-        def rotated_first(kept: object) -> bool:
+        def rotated_first(*kept: object) -> bool:
             monkeypatch.setattr(services.seals, "keep", keep)
             rotate(furnished.home.keys, Which.SEAL, services.clock.now())
-            return keep(kept)  # type: ignore[arg-type]
+            return keep(*kept)  # type: ignore[arg-type]
 
         await recorded(services.archive, Kind.EXEC, "uname")
         monkeypatch.setattr(services.seals, "keep", rotated_first)

@@ -1,6 +1,6 @@
 """Recordings that are sealed by a key that needs no mathematics, and a log that hears of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +22,11 @@ class Log:
     def hear(self, session: Session, kept: Kept) -> None:
         """Hear of a seal."""
         self.told.setdefault(session.id, []).append(kept.sha256)
+
+    def hear_all(self, _: object, sealed: Sequence[tuple[Session, Kept]]) -> None:
+        """Hear of several."""
+        for session, kept in sealed:
+            self.hear(session, kept)
 
     def begun(self, after: int) -> list[tuple[int, int]]:
         """The sessions that it tells of; here an event's number is that of its session."""
@@ -62,7 +67,7 @@ class Place:
             index,
             self.seals,
             sign=self.keys.sign,
-            told=self.log.hear,
+            told=self.log.hear_all,
             node="gate",
             now=clock.now,
         )

@@ -5,12 +5,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from recorder import Archive, Index, Sealing, Seals, Session, UnusableKey, age
+from recorder import Archive, Index, Kept, Sealing, Seals, Session, UnusableKey, age
 from recorder.age import identity
 from recorder.compaction import Wanted, compact
 from recorder.cover import Covering, uncover
@@ -78,10 +78,10 @@ class Encrypted:
             raise Killed
         return self.keys.sign(manifest)
 
-    def _told(self, session: Session, kept: object) -> None:
+    def _told(self, _: object, sealed: Sequence[tuple[Session, Kept]]) -> None:
         if self.die_at == "told":
             raise Killed
-        self.log.hear(session, kept)  # type: ignore[arg-type]
+        self.log.hear_all(_, sealed)
 
     async def recorded(self, *shown: bytes) -> Session:
         """A session that is over."""
@@ -238,7 +238,7 @@ async def test_what_was_recorded_before_stays_plain(
         index,
         place.seals,
         sign=place.keys.sign,
-        told=place.log.hear,
+        told=place.log.hear_all,
         node="gate",
         now=place.clock.now,
     )

@@ -1,12 +1,24 @@
 """Seals: each recording that is over has one; whatever interrupts it, it is finished later."""
 
+import asyncio
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from recorder import Archive, EndReason, Index, Kept, NotSealed, Sealing, Seals, Session, Stored
+from recorder import (
+    Archive,
+    EndReason,
+    Index,
+    IndexUnavailable,
+    Kept,
+    NotSealed,
+    Sealing,
+    Seals,
+    Session,
+    Stored,
+)
 from recorder.database import Database
 from recorder.manifest import read_manifest, sha256_of
 from recorder.session import Ending
@@ -26,9 +38,9 @@ class Notary:
             raise NotSealed("the key does not answer")
         return f"signed {sha256_of(manifest.decode())}\n"
 
-    def told(self, session: Session, kept: Kept) -> None:
+    def told(self, _: object, sealed: Sequence[tuple[Session, Kept]]) -> None:
         self.before_told()
-        self.heard.append((session.name, kept.sha256))
+        self.heard += [(session.name, kept.sha256) for session, kept in sealed]
 
 
 @pytest.fixture
@@ -141,10 +153,10 @@ async def test_a_kill_between_two_steps_is_finished_later(
     def killed(*_: object) -> None:
         raise SystemExit
 
-    def killed_at_signature(path: Path, content: bytes) -> None:
-        if path.suffix == ".sig":
-            killed()
+    def killed_at_signature(*files: tuple[Path, bytes]) -> None:
+        path, content = files[0]
         path.write_bytes(content)
+        killed()
 
     with monkeypatch.context() as patched:
         if step in ("keep", "done"):
@@ -195,3 +207,37 @@ async def test_what_another_machine_recorded_is_for_that_one_to_seal(
     own = await recorded(archive, index)
     assert await archive.seal_pending() == []
     assert [name for name, _ in notary.heard] == [own.name]
+
+
+async def test_those_that_end_together_share_a_turn(
+    archive: Archive, index: Index, seals: Seals, notary: Notary
+) -> None:
+    """Numbered one after another, each naming the one before, and told of once."""
+    notary.away = True
+    for _ in range(6):
+        await recorded(archive, index)
+    notary.away = False
+    await asyncio.gather(*(asyncio.to_thread(archive._seal, number) for number in range(1, 7)))
+    kept = list(seals.all())
+    manifests = [read_manifest(each.manifest) for each in kept]
+    assert sorted(each.session for each in manifests) == [1, 2, 3, 4, 5, 6]
+    assert [each.previous for each in manifests] == [None, *(each.sha256 for each in kept[:-1])]
+    assert sorted(notary.heard) == sorted((f"S-{each.session}", each.sha256) for each in kept)
+    assert all(session.recording.sealed for session in index.find())
+
+
+async def test_a_seal_is_kept_with_its_event_or_not_at_all(
+    archive: Archive, index: Index, seals: Seals, notary: Notary
+) -> None:
+    """Where the log can't take it, the session is sealed later."""
+
+    def full() -> None:
+        raise IndexUnavailable("the log is full")
+
+    notary.before_told = full
+    await recorded(archive, index)
+    assert list(seals.all()) == []
+    notary.before_told = lambda: None
+    assert await archive.seal_pending() == []
+    [kept] = seals.all()
+    assert notary.heard == [("S-1", kept.sha256)]
