@@ -1,11 +1,13 @@
 """Door 1, at direct-tcpip: may you reach that host; and what answers in its place.
 
 Every jump is written down with the door's answer before anything is opened. A refusal is spoken
-inside, by the hop, where the person hears it.
+inside, by the hop, where the person hears it; that of a host she was never told of, before any key
+is shown for it.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -19,11 +21,17 @@ from bastion.authority import Authority, HostKeys
 from bastion.denials import Denial, Reason
 from bastion.errors import BastionError
 from bastion.hop import NOT_KEPT, PROHIBITED, Hop, counted
+from bastion.inventory import Role
 from bastion.jumps import Jump
 from bastion.policy import Identity, Knock, Reach, may_reach
+from bastion.rights import may_ask_for
+from bastion.rules import Rules
+from bastion.turned import Turned
 from bastion.wire.connections import ServerConnection
 
 log = logging.getLogger(__name__)
+
+_NEVER_TOLD = frozenset({Reason.UNKNOWN_HOST, Reason.NO_GRANT})
 
 _NOT_NOW = "nothing can be opened now, and it has been logged; ask an operator."
 
@@ -43,7 +51,7 @@ class Wish:
 
 
 class Gate:
-    """Keeps door 1. One for all connections: nothing is remembered."""
+    """Keeps door 1. One for all connections: nothing is remembered. `rules` are those in force."""
 
     def __init__(
         self,
@@ -51,14 +59,16 @@ class Gate:
         authority: Authority,
         options: asyncssh.SSHServerConnectionOptions,
         loop: asyncio.AbstractEventLoop,
+        rules: Callable[[], Rules],
     ):
         self._parts = parts
+        self._rules = rules
         self._authority = authority
         self._options = options
         self._loop = loop
 
-    async def jump(self, wish: Wish) -> ServerConnection:
-        """The connection that speaks as the target, whatever the answer.
+    async def jump(self, wish: Wish) -> ServerConnection | Turned:
+        """The connection that speaks as the target, whatever the answer; or one that says no.
 
         Raises ChannelOpenError where the refusal would not be heard inside.
         """
@@ -67,6 +77,7 @@ class Gate:
             knock, answer = await asyncio.to_thread(self._knock, wish)
             number = await asyncio.to_thread(self._write_down, knock, answer, wish.outer)
             self._parts.meters.observe(metrics.DOOR, self._loop.time() - begun)
+            never_told = await asyncio.to_thread(self._never_told, knock, answer)
             if _silent(answer, port):
                 self._count(answer)
                 self._left(number)
@@ -74,9 +85,13 @@ class Gate:
         except BastionError as error:
             log.error("no one can jump: %s", error)
             number, answer = NOT_KEPT, Denial(Reason.UNAVAILABLE, _NOT_NOW)
+            never_told = False
         self._count(answer)
         who = wish.identity.user.name
         log.info("C-%s %s to %s:%s: %s", number, who, wish.asked, port, _said(answer))
+        if never_told and isinstance(answer, Denial):
+            self._left(number)
+            return Turned(answer.sentence)
 
         def again() -> Reach | Denial:
             return self._knock(wish)[1]
@@ -122,6 +137,21 @@ class Gate:
             )
             return knock, Denial(Reason.CLOCK, sentence)
         return knock, may_reach(knock, now)
+
+    def _never_told(self, knock: Knock, answer: Reach | Denial) -> bool:
+        """Whether her client can't know that host by anything that the bastion gave her.
+
+        What `trust` gives are the names that she was granted, or may ask for.
+        """
+        if not (isinstance(answer, Denial) and answer.reason in _NEVER_TOLD):
+            return False
+        user, host = knock.identity.user, knock.host
+        if host is None or Role.CONTRACTOR not in user.roles:
+            return True
+        try:
+            return not may_ask_for(self._rules(), user, host)
+        except BastionError:
+            return True
 
     def _write_down(self, knock: Knock, answer: Reach | Denial, outer: ServerConnection) -> int:
         now = self._parts.clock.now()

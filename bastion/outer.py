@@ -38,6 +38,7 @@ from bastion.metrics import Meters
 from bastion.policy import Identity
 from bastion.reached import Case
 from bastion.signin import SignIn
+from bastion.turned import Turned
 from bastion.wire.connections import Authenticator, ServerConnection, silent
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class Outer(Authenticator):
 
     def connection_requested(  # type: ignore[override]
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> Coroutine[object, object, ServerConnection]:
+    ) -> Coroutine[object, object, ServerConnection | Turned]:
         """A jump: the channel becomes the transport of a connection that speaks as the target.
 
         asyncssh takes a connection for the channel's session, though its types do not say so.

@@ -58,6 +58,13 @@ def what_can(rules: Rules, user: User, hosts: Iterable[Host]) -> list[Right]:
     ]
 
 
+def may_ask_for(rules: Rules, user: User, host: Host) -> bool:
+    """Whether a rule lets the user have something on `host` without an operator's giving it."""
+    return any(
+        right.way is not Way.OPERATOR for right in _rights(_open_to(rules, user), user, host)
+    )
+
+
 def limits(rule: Rule) -> tuple[str, ...]:
     """What holds for every grant by a rule, in phrases."""
     found = [

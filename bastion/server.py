@@ -4,6 +4,7 @@ It puts the doors together, once; what they ask and answer is their own.
 """
 
 import asyncio
+from collections.abc import Callable
 
 import asyncssh
 
@@ -15,6 +16,7 @@ from bastion.doorstep import Doorstep, Place, Threshold
 from bastion.failures import Failures
 from bastion.gate import Gate
 from bastion.outer import Doors, Outer
+from bastion.rules import Rules
 from bastion.signin import SignIn
 from bastion.wire.connections import VERSION, ServerConnection, answering, shared_options
 from bastion.workers import Workers
@@ -63,7 +65,7 @@ class Front:
     """Answers every connection that is made to the bastion. Made in the loop that serves.
 
     `workers` run the control plane's verbs, apart from the threads that the doors need.
-    `login_grace` and `dead` are in seconds, as in `server_options`.
+    `login_grace` and `dead` are in seconds, as in `server_options`; `rules` are those in force.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Front:
         failures: Failures,
         login_grace: float,
         dead: float,
+        rules: Callable[[], Rules],
     ):
         loop = asyncio.get_running_loop()
         self._authority = authority
@@ -86,7 +89,7 @@ class Front:
         sign_in = SignIn(parts.store, authority, parts.clock)
         self._doors = Doors(
             sign_in=sign_in,
-            gate=Gate(parts, authority, self._options, loop),
+            gate=Gate(parts, authority, self._options, loop, rules),
             verbs=Verbs(control, workers, sign_in.still),
             threshold=threshold,
             failures=failures,

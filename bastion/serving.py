@@ -335,6 +335,7 @@ async def _listen(
         failures=services.failures,
         login_grace=limits.login_grace,
         dead=limits.dead,
+        rules=services.rulebook.current,
     )
     loop = asyncio.get_running_loop()
     if share is not None:

@@ -76,11 +76,10 @@ def silent(error: Exception | None) -> bool:
     return isinstance(error, TimeoutError)
 
 
-def last_word(sentence: str) -> bytes:
+def last_word(sentence: str, code: int = DISC_TOO_MANY_CONNECTIONS) -> bytes:
     """All that somebody hears for whom there is no place: our version, and a disconnect (RFC 4253,
     sections 4.2, 6 and 11.1), before any key is exchanged."""
-    code = UInt32(DISC_TOO_MANY_CONNECTIONS)
-    payload = Byte(MSG_DISCONNECT) + code + String(sentence) + String("en")
+    payload = Byte(MSG_DISCONNECT) + UInt32(code) + String(sentence) + String("en")
     padding = 4 + -(len(payload) + 9) % 8
     packet = Byte(padding) + payload + bytes(padding)
     return f"SSH-2.0-{VERSION}\r\n".encode() + UInt32(len(packet)) + packet

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bastion.grants import Allows
 from bastion.inventory import Host, Role, Selector, User
 from bastion.looks import Way
-from bastion.rights import Right, what_can, who_can
+from bastion.rights import Right, may_ask_for, what_can, who_can
 from bastion.rules import Mode, Rule, Rules
 from bastion.ruling import Asking, Ruling, rule_for
 from bastion.shadows import as_much, shadows
@@ -67,6 +67,17 @@ def test_what_an_earlier_rule_decides_is_no_row() -> None:
     ]
     longer = rules('longest = "1h"', 'longest = "2h"')
     assert [row.rule for row in who_can(longer, WEB, [ANN])] == ["rule 1", "rule 2"]
+
+
+def test_what_one_may_ask_for_is_what_takes_no_operator() -> None:
+    """A rule for operators tells nobody of a host."""
+    made = rules(
+        'hosts = ["web-*"]\napprovals = [{ from = ["bob"] }]',
+        'hosts = ["db-*"]\noperators = true',
+    )
+    assert may_ask_for(made, ANN, WEB)
+    assert not may_ask_for(made, ANN, DB)
+    assert may_ask_for(rules("emergency = true"), ANN, DB)
 
 
 def asked(right: Right, user: User, hours: timedelta) -> Asking:

@@ -13,7 +13,7 @@ import pytest
 from bastion.authority.keyfiles import Which
 from tests.corpus.world import HOST, Banners, World, target_for
 
-NO_ACCESS = "bastion: you have no access to {}; see what you have: ssh bastion\r\n"
+NO_ACCESS = "bastion: you have no access to {}; see what you have: ssh bastion"
 WHENCE = ("127.0.0.1", 65_535)
 ELSEWHERE = [
     "localhost",
@@ -51,12 +51,13 @@ NO_NAMES = [
 
 
 async def heard(world: World, outer: asyncssh.SSHClientConnection, host: str) -> str:
-    """The banner with which a jump to `host` is refused."""
+    """The disconnect with which a jump to `host` is refused, before a key is shown for it."""
     listener = Banners()
-    with pytest.raises(asyncssh.PermissionDenied):
+    with pytest.raises(asyncssh.DisconnectError) as refused:
         async with world.inner(outer, host=host, client_factory=lambda: listener):
             raise AssertionError(f"a jump to {host}")
-    return listener.heard
+    assert (refused.value.code, listener.heard) == (1, "")
+    return refused.value.reason.removesuffix(" (error 1)")
 
 
 async def test_only_granted_hosts_of_the_inventory_are_reached(world: World) -> None:
@@ -69,6 +70,31 @@ async def test_only_granted_hosts_of_the_inventory_are_reached(world: World) -> 
                 told = await heard(world, outer, host)
                 assert told == NO_ACCESS.format(host)
     assert all(entry.kind == "user" for entry in world.services.store.ledger())
+
+
+MAY_ASK = """
+[[rule]]
+name = "contractors"
+who = ["*"]
+hosts = ["other-host"]
+logins = ["*"]
+allow = ["shell"]
+longest = "1h"
+automatic = true
+"""
+
+
+async def test_what_one_may_ask_for_is_refused_inside(world: World) -> None:
+    """She has its name from `trust`, so her client hears what is said behind its certificate."""
+    world.services.home.policy.write_text(MAY_ASK)
+    listener = Banners()
+    async with target_for(world, "other-host"):
+        alice = world.contractor()
+        async with world.outer(alice.key) as outer:
+            with pytest.raises(asyncssh.PermissionDenied):
+                async with world.inner(outer, host="other-host", client_factory=lambda: listener):
+                    raise AssertionError("a jump to other-host")
+    assert listener.heard == f"{NO_ACCESS.format('other-host')}\r\n"
 
 
 @pytest.mark.parametrize("host", [*NO_NAMES, "prod*"], ids=ascii)

@@ -1,7 +1,7 @@
 """What is refused, and where it is heard: one calm sentence, and an end at once.
 
-A refusal at the first door is spoken inside, after the host certificate, so that it is heard
-where an error of the channel would be lost.
+A refusal at the first door is spoken inside, where an error of the channel would be lost: after the
+host certificate, or before any key is shown where the client can't know that host.
 """
 
 import asyncio
@@ -34,6 +34,18 @@ def told(done: Result) -> str:
     return lines[0]
 
 
+def turned_away(done: Result) -> str:
+    """Our one sentence, as the client tells why it was disconnected."""
+    said = re.fullmatch(
+        r"Received disconnect from UNKNOWN port 65535:1: (bastion: [^\r\n]+)\r?\n"
+        r"Disconnected from UNKNOWN port 65535\r?\n",
+        done.err,
+    )
+    assert said, done.err
+    assert (done.stdout, done.status) == (b"", 255)
+    return said[1]
+
+
 # Door 1
 
 
@@ -41,9 +53,26 @@ async def test_unknown_and_forbidden_hosts_sound_alike(alice: Contractor) -> Non
     """Nobody learns from a refusal what the inventory holds: text and status are the same."""
     unknown = await alice.jump("true", host="nowhere", patience=NOW)
     forbidden = await alice.jump("true", host="other-host", patience=NOW)
-    assert told(unknown).replace("nowhere", "X") == told(forbidden).replace("other-host", "X")
+    heard = {turned_away(unknown), turned_away(forbidden).replace("other-host", "nowhere")}
+    assert heard == {"bastion: you have no access to nowhere; see what you have: ssh bastion"}
     assert unknown.err.replace("nowhere", "X") == forbidden.err.replace("other-host", "X")
-    assert unknown.status == forbidden.status == 255
+
+
+async def test_a_mistyped_host_is_told_of_and_not_asked_about(
+    alice: Contractor, bastion: Bastion
+) -> None:
+    """Whoever pasted what `trust` gives trusts no key for other names: ssh would ask whether the
+    host is authentic, or give up with a word about keys. It is shown none."""
+    everywhere = alice.known_hosts.read_text()
+    pasted = await bastion.admin("trust", alice.name)
+    alice.known_hosts.write_text(pasted.out)
+    try:
+        for host in ("nowhere", "other-host"):
+            done = await alice.jump("true", host=host, patience=NOW)
+            assert f"you have no access to {host}" in turned_away(done)
+        assert (await alice.jump("true")).status == 0
+    finally:
+        alice.known_hosts.write_text(everywhere)
 
 
 @pytest.mark.parametrize("port", ["23", "80"])
@@ -62,8 +91,7 @@ async def test_other_ports_sound_alike_too(alice: Contractor, port: str) -> None
 async def test_no_address_leads_anywhere(alice: Contractor, name: str) -> None:
     """What a client sends is a name of the inventory, or unknown like any other."""
     done = await alice.jump("true", host=name, patience=NOW)
-    assert f"you have no access to {name}" in told(done)
-    assert done.status == 255
+    assert f"you have no access to {name}" in turned_away(done)
 
 
 @pytest.mark.parametrize("name", ["::1", "a b", "-oProxyCommand=x", "a;id", "x" * 300, "ä", "."])
@@ -80,8 +108,7 @@ async def test_a_refusal_is_heard_through_a_control_master(alice: Contractor, sh
     try:
         for _ in range(2):
             done = await alice.jump("true", host="other-host", patience=NOW)
-            assert "you have no access to other-host" in told(done)
-            assert done.status == 255
+            assert "you have no access to other-host" in turned_away(done)
     finally:
         for way in ("bastion", f"{alice.login}@other-host"):
             await alice.ssh("-O", "exit", way)
