@@ -218,6 +218,8 @@ async def _resolve(host: Host) -> str:
 
     An operator may enter such an address as it stands; DNS may not choose one.
     """
+    if _is_address(host.address):  # asking costs a thread's turn, and gives the same
+        return host.address
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host.address, host.port, type=socket.SOCK_STREAM)
     address = str(found[0][4][0])
@@ -225,6 +227,14 @@ async def _resolve(host: Host) -> str:
     if not literal and _ours(address):
         raise Unavailable(f"{host.name}: its name leads to {address}, which is not to be reached.")
     return address
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is one as it is written canonically, so that it is nothing else to anybody."""
+    try:
+        return str(ip_address(text)) == text and "%" not in text
+    except ValueError:
+        return False
 
 
 def _ours(address: str) -> bool:
