@@ -8,6 +8,7 @@ from bastion.chronicle import Chronicle
 from bastion.clock import Clock
 from bastion.crew import Crew
 from bastion.denials import Denial
+from bastion.doorbook import Doorbook
 from bastion.grants import Grant
 from bastion.idling import Idling
 from bastion.live import Live
@@ -36,6 +37,7 @@ class Parts:
     store: Store
     archive: Archive
     arrears: Arrears
+    doorbook: Doorbook
     live: Live
     clock: Clock
     connector: Connector

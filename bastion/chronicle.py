@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -52,7 +53,8 @@ class Chronicle:
     """Tells events by `tell_all`, which blocks. `now` gives the time of each.
 
     After a failure nobody knows what the database has kept of what it was given: that is told by
-    `tell_missing`, which keeps only what is not there yet.
+    `tell_missing`, which keeps only what is not there yet. What nobody waits for is written `soon`
+    seconds after it was told, with what has come meanwhile.
 
     `keep` has to run as long as anybody tells; `close` writes what is left. `lost` is how many
     events were let go since the start. For one loop.
@@ -63,12 +65,15 @@ class Chronicle:
         tell_all: TellAll,
         now: Callable[[], datetime],
         tell_missing: TellAll | None = None,
+        soon: float = 0.0,
     ) -> None:
         self._tell_all = tell_all
         self._tell_missing = tell_missing or tell_all
         self._now = now
         self._waiting: deque[_Told] = deque()
+        self._soon = soon
         self._something = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "chronicle")
         self._lost = 0
@@ -88,6 +93,7 @@ class Chronicle:
             raise Unavailable("The bastion is going down, and keeps no more events.")
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Told(happened, self._now(), kept))
+        self._hurry.set()
         await kept
 
     def tell_soon(self, happened: Happened) -> None:
@@ -103,6 +109,7 @@ class Chronicle:
         """Write what is told, until cancelled."""
         while True:
             await self._something.wait()
+            await self._linger()
             if not await self._write():
                 await asyncio.sleep(AGAIN)
 
@@ -117,8 +124,16 @@ class Chronicle:
             self._lose(self._waiting.popleft(), Unavailable("The database does not answer."))
         self._thread.shutdown(wait=False)
 
+    async def _linger(self) -> None:
+        if self._soon and not self._hurry.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._soon):
+                    await self._hurry.wait()
+
     def _put(self, told: _Told) -> None:
         self._waiting.append(told)
+        if len(self._waiting) >= TOGETHER:
+            self._hurry.set()
         if len(self._waiting) > MOST:
             slow = Unavailable("The database does not keep up with the log of events.")
             self._lose(self._waiting.popleft(), slow)
@@ -151,6 +166,7 @@ class Chronicle:
         batch = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
         if not self._waiting:
             self._something.clear()
+            self._hurry.clear()
         if self._lost and self._first_lost is not None:
             details: dict[str, Details] = {
                 "count": self._lost,

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 import asyncssh
 from asyncssh.constants import OPEN_CONNECT_FAILED
@@ -19,8 +18,9 @@ from bastion import metrics
 from bastion.arrival import Arrival, Parts
 from bastion.authority import Authority, HostKeys
 from bastion.denials import Denial, Reason
+from bastion.doorbook import NOT_KEPT
 from bastion.errors import BastionError
-from bastion.hop import NOT_KEPT, PROHIBITED, Hop, counted
+from bastion.hop import PROHIBITED, Hop, counted
 from bastion.inventory import Role
 from bastion.jumps import Jump
 from bastion.policy import Identity, Knock, Reach, may_reach
@@ -74,13 +74,11 @@ class Gate:
         """
         port, begun = wish.port, self._loop.time()
         try:
-            knock, answer = await asyncio.to_thread(self._knock, wish)
-            number = await asyncio.to_thread(self._write_down, knock, answer, wish.outer)
+            answer, number, never_told = await asyncio.to_thread(self._answered, wish)
             self._parts.meters.observe(metrics.DOOR, self._loop.time() - begun)
-            never_told = await asyncio.to_thread(self._never_told, knock, answer)
             if _silent(answer, port):
                 self._count(answer)
-                self._left(number)
+                self._parts.doorbook.left(number)
                 raise asyncssh.ChannelOpenError(PROHIBITED, f"bastion: port {port} is not granted")
         except BastionError as error:
             log.error("no one can jump: %s", error)
@@ -90,7 +88,7 @@ class Gate:
         who = wish.identity.user.name
         log.info("C-%s %s to %s:%s: %s", number, who, wish.asked, port, _said(answer))
         if never_told and isinstance(answer, Denial):
-            self._left(number)
+            self._parts.doorbook.left(number)
             return Turned(answer.sentence)
 
         def again() -> Reach | Denial:
@@ -100,7 +98,7 @@ class Gate:
         arrival = Arrival(number, identity, asked, answer, prove_again, again)
         keys = await self._shown(arrival)
         if wish.outer.is_closed():  # meanwhile, so nothing inside will tell of an end
-            self._left(number)
+            self._parts.doorbook.left(number)
         return self._inside(arrival, keys)
 
     async def _shown(self, arrival: Arrival) -> HostKeys:
@@ -113,13 +111,19 @@ class Gate:
             return await asyncio.to_thread(self._authority.host_keys_for, arrival.asked, now)
         except BastionError as error:
             log.error("%s can't be answered: %s", arrival, error)
-            if arrival.connection != NOT_KEPT:
-                self._left(arrival.connection)
+            self._parts.doorbook.left(arrival.connection)
             # Without a certificate nothing that is said inside would be believed.
             raise asyncssh.ChannelOpenError(OPEN_CONNECT_FAILED, f"bastion: {error}") from None
 
     def _count(self, answer: Reach | Denial) -> None:
         self._parts.meters.count(metrics.ANSWERS, "1", counted(answer))
+
+    def _answered(self, wish: Wish) -> tuple[Reach | Denial, int, bool]:
+        """The answer, the number of the jump with which it has been written down, and whether she
+        was never told of that host. Blocks: one turn of a thread for all of it."""
+        knock, answer = self._knock(wish)
+        number = self._write_down(knock, answer, wish.outer)
+        return answer, number, self._never_told(knock, answer)
 
     def _knock(self, wish: Wish) -> tuple[Knock, Reach | Denial]:
         identity, clock = wish.identity, self._parts.clock
@@ -175,8 +179,7 @@ class Gate:
         parts = self._parts
 
         def gone() -> None:
-            if arrival.connection != NOT_KEPT:
-                self._left(arrival.connection)
+            parts.doorbook.left(arrival.connection)
 
         return ServerConnection(
             self._loop,
@@ -186,15 +189,6 @@ class Gate:
             keys,
             bounds=parts.bounds,
         )
-
-    def _left(self, connection: int) -> None:
-        """Keep that it is over, when the database answers; nobody waits for that."""
-        store, now = self._parts.store, self._parts.clock.now()
-
-        async def close() -> None:
-            await self._parts.arrears.do(partial(store.close_connection, connection, now))
-
-        self._parts.crew.start(close(), f"C-{connection} ends")
 
 
 def _silent(answer: Reach | Denial, port: int) -> bool:

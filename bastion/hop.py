@@ -26,6 +26,7 @@ from bastion.arrival import Arrival, Parts
 from bastion.courses import Machine
 from bastion.denials import Denial, Reason
 from bastion.denials import clock as clock_text
+from bastion.doorbook import NOT_KEPT
 from bastion.errors import BastionError, Unavailable
 from bastion.events import Happened, What
 from bastion.lasting import Lasting
@@ -42,14 +43,11 @@ from bastion.upstream import Shared, Upstream
 from bastion.watched import waits
 from bastion.wire.connections import Authenticator, ServerConnection
 from bastion.wire.keys import certificate, plain_key
-from recorder import EndReason, Kind, RecorderError, Recording, SessionInfo, Size
+from recorder import Ceiling, EndReason, Kind, RecorderError, Recording, SessionInfo, Size
 
 log = logging.getLogger(__name__)
 
 PROHIBITED = OPEN_ADMINISTRATIVELY_PROHIBITED
-
-NOT_KEPT = 0
-"""The number of a jump that could not be written down; it is refused."""
 
 _KINDS = {Mode.SHELL: Kind.SHELL, Mode.EXEC: Kind.EXEC, Mode.SUBSYSTEM: Kind.SFTP}
 
@@ -118,13 +116,8 @@ class Hop(Authenticator):
     def auth_completed(self) -> None:
         """From now on this is somebody, as that login."""
         if self._permit is not None:
-            work = self._logged_in(self._permit.login)
-            self._parts.crew.start(work, f"{self._arrival} logs in")
+            self._parts.doorbook.came_in(self._arrival.connection, self._permit.login)
             self._lasting.unused(self, self._connection, self._arrival)
-
-    async def _logged_in(self, login: str) -> None:
-        log_in = self._parts.store.log_connection_in
-        await asyncio.to_thread(log_in, self._arrival.connection, login)
 
     def _may_login(self, username: str) -> Permit | Denial:
         reach = self._arrival.answer
@@ -162,9 +155,10 @@ class Hop(Authenticator):
     async def _attend(self, permit: Permit, relay: Relay, ask: Ask) -> None:
         """From a start request to the end of the session."""
         try:
-            run = await self._may_run(permit, ask)
+            run, full = await self._may_begin(permit, ask)
             self._count("3", run)
             if isinstance(run, Run):
+                await self._lasting.demand_room(run, full)
                 await self._carry(relay, permit, run)
             elif run.reason is Reason.MODE and ask.mode is Mode.SHELL and not relay.prompted:
                 await self._prompt(relay, permit, run)
@@ -180,14 +174,35 @@ class Hop(Authenticator):
             log.error("%s: %s", self._arrival, error)
             relay.refuse("the bastion can't do that now; it has been logged.")
 
-    async def _may_run(self, permit: Permit, ask: Ask) -> Run | Denial:
-        """Door 3, behind doors 1 and 2 as they stand now: a connection is kept for hours."""
+    async def _may_begin(self, permit: Permit, ask: Ask) -> tuple[Run | Denial, Ceiling | None]:
+        """Door 3, and whether the session would be one too many: in one look."""
+
+        def asked() -> tuple[Run | Denial, Ceiling | None]:
+            answer = self._asked(permit, ask)
+            return answer, (self._lasting.full(answer) if isinstance(answer, Run) else None)
+
         if self._parts.live.closing:
-            return Denial(Reason.CLOSING, "the bastion is going down; try again in a minute.")
-        reach = await asyncio.to_thread(self._arrival.knock)
+            return _going_down(), None
+        answer, full = await asyncio.to_thread(asked)
+        return self._recordable(answer), full
+
+    async def _may_run(self, permit: Permit, ask: Ask) -> Run | Denial:
+        """Door 3 as it stands now."""
+        if self._parts.live.closing:
+            return _going_down()
+        return self._recordable(await asyncio.to_thread(self._asked, permit, ask))
+
+    def _asked(self, permit: Permit, ask: Ask) -> Run | Denial:
+        """Door 3, behind doors 1 and 2 as they stand now: a connection is kept for hours.
+
+        Blocks; raises Unavailable.
+        """
+        reach = self._arrival.knock()
         now = self._parts.clock.now()
         fresh = reach if isinstance(reach, Denial) else may_login(reach, permit.login, now)
-        answer = fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
+        return fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
+
+    def _recordable(self, answer: Run | Denial) -> Run | Denial:
         if isinstance(answer, Run) and not self._parts.live.takes(answer.grant):
             sentence = "nothing can be recorded now, so nothing goes through; try later."
             return Denial(Reason.DISK, sentence)
@@ -267,7 +282,6 @@ class Hop(Authenticator):
 
     async def _upstream(self, run: Run) -> Upstream:
         """One for all shells of a jump, one for all forwards; for a forced command, its own."""
-        await self._lasting.demand_room(run)
         connect = partial(self._connected, run)
         if run.ask.mode is Mode.FORWARD:
             return await self._forwards.connected(connect)
@@ -332,11 +346,12 @@ class Hop(Authenticator):
     async def _lead(self, permit: Permit, tunnel: Tunnel, ask: Ask) -> None:
         """From a forward's request to its end; as `_attend`, without anybody to speak to."""
         try:
-            run = await self._may_run(permit, ask)
+            run, full = await self._may_begin(permit, ask)
             self._count("3", run)
             if isinstance(run, Denial):
                 self._not_led(tunnel, run)
             else:
+                await self._lasting.demand_room(run, full)
                 await self._carry_forward(tunnel, permit, run)
         except Unavailable as error:
             log.warning("%s: %s", self._arrival, error)
@@ -419,6 +434,10 @@ class Hop(Authenticator):
 def counted(answer: object) -> str:
     """A door's answer, as it is counted."""
     return answer.reason if isinstance(answer, Denial) else metrics.GRANTED
+
+
+def _going_down() -> Denial:
+    return Denial(Reason.CLOSING, "the bastion is going down; try again in a minute.")
 
 
 def _machine(run: Run, orders: Orders) -> Machine | None:

@@ -48,6 +48,15 @@ class Jump:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """Somebody passed a door of the jump `C-<connection>`: in, as a login, or out (None)."""
+
+    connection: int
+    at: datetime
+    login: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     """Somebody wants the live session `S-<session>` cut."""
 

@@ -4,14 +4,13 @@ Who carries it enters here first, and leaves when all is over.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 from bastion import happenings, metrics
 from bastion.arrival import Arrival, Parts
 from bastion.errors import Unavailable
-from bastion.events import Happened
 from bastion.grants import Grant
 from bastion.idling import Moved, Unused
 from bastion.limits import CROWDED, Limit
@@ -29,7 +28,6 @@ from recorder import (
     EndReason,
     Kind,
     Recording,
-    Session,
     SessionInfo,
     TooMany,
     Whose,
@@ -43,8 +41,8 @@ _LIMITS = {
 }
 
 
-AGAIN = (0.0, 0.2, 0.5)
-"""Seconds before each look whether there is room for one more session."""
+AGAIN = (0.2, 0.5)
+"""Seconds before each further look whether there is room for one more session."""
 
 
 class Lasting:
@@ -67,8 +65,7 @@ class Lasting:
             async with self._parts.archive.record(info, self._ceilings(run)) as kept:
                 session = kept.session
                 self._count_begin(kept, info)
-                begun = happenings.of_session_begun
-                self._parts.crew.start(self._tell_of(session, begun), f"S-{session} begins")
+                self._parts.chronicle.tell_soon(happenings.of_session_begun(session, info))
                 watched = self._watched(info, side, kept) if run.watched else None
                 self._parts.live.open(session, side, run.grant, run.identity, watched)
                 self._watch_idle(session, side, _passed(kept), run.grant, _case(Limit.IDLE, run))
@@ -81,8 +78,7 @@ class Lasting:
                 self._count_end(kept, info)
                 self._parts.live.closed(session)
                 self._parts.idling.ends(session)
-                over = happenings.of_session_over
-                self._parts.crew.start(self._tell_of(session, over), f"S-{session} ends")
+                self._parts.crew.start(self._tell_of_end(session), f"S-{session} ends")
 
     @contextmanager
     def prompting(self, prompt: Prompt, grant: Grant, permit: Permit) -> Iterator[None]:
@@ -97,22 +93,26 @@ class Lasting:
             self._parts.idling.ends(key)
             self._parts.live.closed(key)
 
-    async def demand_room(self, run: Run) -> None:
-        """Raises Unavailable where as many sessions go on as may: before anything is spent on it.
-
-        One that has just ended is still being closed, so this is asked again before it is the
-        answer. Between this and the beginning others may begin; then that raises it.
-        """
+    def full(self, run: Run) -> Ceiling | None:
+        """What would keep its session from beginning now. Blocks; raises IndexUnavailable."""
         ceilings = self._ceilings(run)
         if ceilings is None:
-            return
+            return None
         whose = Whose(run.identity.user.name, run.grant.id, run.host.name)
-        full: Ceiling | None = None
+        return self._parts.index.full(whose, ceilings)
+
+    async def demand_room(self, run: Run, full: Ceiling | None) -> None:
+        """Raises Unavailable where as many sessions go on as may: before anything is spent on it.
+
+        `full` is what the answer was a moment ago. A session that has just ended is still being
+        closed, so this is asked again before that is the last one. Between this and the beginning
+        others may begin; then that raises it.
+        """
         for later in AGAIN:
-            await asyncio.sleep(later)
-            full = await asyncio.to_thread(self._parts.index.full, whose, ceilings)
             if full is None:
                 return
+            await asyncio.sleep(later)
+            full = await asyncio.to_thread(self.full, run)
         if full is not None:
             raise self._too_many(run, full)
 
@@ -163,12 +163,12 @@ class Lasting:
             now=parts.clock.now(),
         )
 
-    async def _tell_of(self, session: int, what: Callable[[Session], Happened]) -> None:
+    async def _tell_of_end(self, session: int) -> None:
         """As the index has it, once that is up to date; else when the bastion starts again."""
         parts = self._parts
         found = await parts.arrears.do(partial(parts.index.get, session))
         if found is not None:
-            self._parts.chronicle.tell_soon(what(found))
+            parts.chronicle.tell_soon(happenings.of_session_over(found))
 
 
 def _passed(recording: Recording) -> Moved:

@@ -105,7 +105,7 @@ class Recovering:
         untold: list[Happened] = []
         for session in ours:
             if (session.id, What.SESSION_STARTED) not in told:
-                untold.append(happenings.of_session_begun(session))
+                untold.append(happenings.of_session_begun(session.id, session))
             over = happenings.of_session_over(session)
             if not session.live and (session.id, over.what) not in told:
                 untold.append(over)

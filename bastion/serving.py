@@ -23,6 +23,7 @@ from bastion.bulletin import Wrong
 from bastion.chronicle import Chronicle
 from bastion.control import Control
 from bastion.crew import Crew
+from bastion.doorbook import SOON, Doorbook
 from bastion.durations import format_duration
 from bastion.duties import (
     MINUTE,
@@ -204,7 +205,7 @@ def _hands(services: Services, group: asyncio.TaskGroup, pulse: Pulse) -> _Hands
     hands = _Hands(
         crew=Crew(group),
         live=Live(store, clock, lookout, settings.limits.without_database, felt),
-        chronicle=Chronicle(journal.tell_all, clock.now, journal.tell_missing),
+        chronicle=Chronicle(journal.tell_all, clock.now, journal.tell_missing, SOON),
         workers=Workers(),
         space=space_of(services),
         pulse=pulse,
@@ -305,6 +306,9 @@ async def _listen(
         store=services.store,
         archive=services.archive,
         arrears=services.arrears,
+        doorbook=Doorbook(
+            services.store.keep_passages, services.clock.now, services.arrears, hands.crew
+        ),
         live=hands.live,
         clock=services.clock,
         connector=connector(services, turn),

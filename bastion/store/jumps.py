@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
-from bastion.errors import NotFound
-from bastion.jumps import Jump, Kill
+from bastion.jumps import Jump, Kill, Passage
 from bastion.retention import Leap
 from bastion.tables import connections, kills, meta, runners
 
@@ -72,15 +71,16 @@ def start(connection: Connection, jump: Jump, runner: str) -> int:
     return int(connection.execute(_start, values).scalar_one())
 
 
-def log_in(connection: Connection, number: int, login: str) -> None:
-    """The login that door 2 let in. Raises NotFound."""
-    if connection.execute(_log_in, {"number": number, "login": login}).rowcount == 0:
-        raise NotFound(f"There is no connection C-{number}.")
+def passed(connection: Connection, passage: Passage) -> Jump | None:
+    """Keep that somebody came in or left; the jump that ended by that, where one did.
 
-
-def end(connection: Connection, number: int, now: datetime) -> Jump | None:
-    """Keep when a jump ended. None where it had ended already: the first end stays."""
-    row = connection.execute(_end, {"number": number, "now": now}).first()
+    The first end stays. A jump that is not there has nothing to keep.
+    """
+    number = passage.connection
+    if passage.login is not None:
+        connection.execute(_log_in, {"number": number, "login": passage.login})
+        return None
+    row = connection.execute(_end, {"number": number, "now": passage.at}).first()
     return None if row is None else _jump(row)
 
 

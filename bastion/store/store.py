@@ -8,7 +8,7 @@ of itself: its event is written with it, or neither is.
 
 import secrets
 import socket
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Self
@@ -22,7 +22,7 @@ from bastion.errors import Unavailable
 from bastion.events import Chain, Event, Happened, What
 from bastion.grants import Certificate, Grant
 from bastion.inventory import Host, PublicKey, User
-from bastion.jumps import DoorFacts, Jump, Kill
+from bastion.jumps import DoorFacts, Jump, Kill, Passage
 from bastion.ledger import Draft, Entry, Signed
 from bastion.runners import Runner
 from bastion.store import events, grants, hosts, jumps, ledger, policies, runners, schema, users
@@ -353,18 +353,15 @@ class Store:
             self._told(connection, told, jump.started_at)
             return number
 
-    def log_connection_in(self, number: int, login: str) -> None:
-        """Keep the login that door 2 let in. Raises NotFound."""
-        with self.write() as connection:
-            jumps.log_in(connection, number, login)
-
-    def close_connection(self, number: int, now: datetime) -> bool:
-        """Keep when a jump ended. False where it had ended already."""
-        with self._write(now) as connection:
-            ended = jumps.end(connection, number, now)
-            if ended is not None:
-                self._told(connection, happenings.of_end(ended), now)
-            return ended is not None
+    def keep_passages(self, passages: Sequence[Passage]) -> None:
+        """Keep which logins door 2 has let in, and which jumps have ended: twice is once."""
+        with self._write(max(passage.at for passage in passages)) as connection:
+            told = [
+                (happenings.of_end(jump), passage.at)
+                for passage in passages
+                if (jump := jumps.passed(connection, passage)) is not None
+            ]
+            events.append_all(connection, self.chain, told)
 
     def enter_runner(self, now: datetime) -> None:
         """This process carries sessions from now on."""

@@ -295,3 +295,21 @@ async def test_nothing_is_told_twice_where_the_answer_was_lost(
     assert lost == [2]
     told = [event.happened.actor for event in journal.after(0)]
     assert told == ["one", "two\\x00", "three"]
+
+
+async def test_what_nobody_waits_for_goes_with_what_is_waited_for(book: Book) -> None:
+    """It may wait a moment for others; whoever waits does not wait for that moment."""
+    chronicle = Chronicle(book.tell_all, Ticking(), soon=3600)
+    async with asyncio.TaskGroup() as group:
+        keeper = group.create_task(chronicle.keep())
+        chronicle.tell_soon(done_by("a"))
+        await asyncio.sleep(0)
+        assert book.transactions == []
+        async with asyncio.timeout(10):
+            await chronicle.tell(done_by("b"))
+        assert book.kept == ["a", "b"]
+        assert len(book.transactions) == 1
+        chronicle.tell_soon(done_by("c"))
+        keeper.cancel()
+    await chronicle.close()
+    assert book.kept == ["a", "b", "c"]

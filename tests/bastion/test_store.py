@@ -18,7 +18,7 @@ from bastion.errors import Conflict, NotFound
 from bastion.events import What
 from bastion.grants import Allows, State
 from bastion.inventory import Role, User
-from bastion.jumps import Jump
+from bastion.jumps import Jump, Passage
 from bastion.store import Store
 from bastion.store.events import Wanted as WantedEvents
 from bastion.store.grants import MOST_LIVE, _columns
@@ -421,17 +421,16 @@ def jump(**changes: object) -> Jump:
 
 
 def test_a_connection_from_start_to_end(peopled: Store) -> None:
-    """Its login is known later; its first end stays."""
+    """Its login is known later; its first end stays; of none there is nothing to keep."""
     number = peopled.open_connection(jump())
     assert peopled.connection(number) == jump(id=number)
-    peopled.log_connection_in(number, "deploy")
-    assert peopled.close_connection(number, NOW + SECOND)
-    assert not peopled.close_connection(number, NOW + HOUR)
+    peopled.keep_passages([Passage(number, NOW, "deploy"), Passage(number, NOW + SECOND)])
+    peopled.keep_passages([Passage(number, NOW + HOUR), Passage(99, NOW, "deploy")])
     assert peopled.connection(number) == jump(id=number, login="deploy", ended_at=NOW + SECOND)
     assert str(peopled.connection(number)) == "C-1"
     assert peopled.connection(99) is None
-    with pytest.raises(NotFound, match="C-99"):
-        peopled.log_connection_in(99, "deploy")
+    closed = WantedEvents(what=frozenset({What.CONNECTION_CLOSED}))
+    assert [event.at for event in Journal(peopled).events(closed)] == [NOW + SECOND]
 
 
 def test_what_a_dead_process_left_open_is_closed(peopled: Store) -> None:
@@ -439,7 +438,7 @@ def test_what_a_dead_process_left_open_is_closed(peopled: Store) -> None:
     peopled.enter_runner(NOW)
     for _ in range(3):
         peopled.open_connection(jump())
-    peopled.close_connection(1, NOW)
+    peopled.keep_passages([Passage(1, NOW)])
     assert peopled.close_left_open(NOW) == 0
     assert peopled.close_left_open(NOW, ["another"]) == 0
     assert peopled.close_left_open(NOW + SECOND, [peopled.chain.boot]) == 2
@@ -455,7 +454,7 @@ def test_connections_are_narrowed(peopled: Store) -> None:
     """By user, host, login, times and whether they are open."""
     peopled.open_connection(jump(login="deploy"))
     peopled.open_connection(jump(user="bob", host="db", started_at=NOW + SECOND))
-    peopled.close_connection(1, NOW + SECOND)
+    peopled.keep_passages([Passage(1, NOW + SECOND)])
 
     def ids(**wanted: object) -> list[int]:
         return [c.id for c in peopled.connections(WantedJumps(**wanted))]  # type: ignore[arg-type]
