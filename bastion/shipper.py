@@ -132,7 +132,8 @@ class Shipper:
         self._waiting = (0, 0, 0.0)
 
     async def keep(self) -> None:
-        """Ship what is due, again and again."""
+        """Ship what is due, again and again; a store that is away at the start is said then."""
+        await self._look()
         await self._keep(lambda: self._once(self._work, "shipping", lambda: LOOK, LONGEST))
 
     async def keep_trailing(self) -> None:
@@ -144,6 +145,16 @@ class Shipper:
 
             work = partial(trailing.run, self._pause)
             await self._keep(lambda: self._once(work, "trailing", rest, SOONER))
+
+    async def _look(self) -> None:
+        shelf = self._storing.shelf
+        if shelf is None:
+            return
+        try:
+            await behind_all(shelf.demand_there, "looking for the store")
+        except StoreAway as error:
+            log.warning("recordings stay here until the object store answers: %s", error)
+            await asyncio.to_thread(self.attempts.failed, str(error))
 
     async def _keep(self, once: Callable[[], Awaitable[float]]) -> None:
         try:

@@ -10,6 +10,7 @@ import click
 
 from bastion import audit
 from bastion.anchoring import Anchoring, anchored_upto, anchoring
+from bastion.app import Services
 from bastion.errors import BadInput
 from bastion.sealing import judged_by
 from bastion.workers import Stay
@@ -22,6 +23,7 @@ from cli.sessions import how_let_go, wanted_session
 from cli.shapes import Shape
 from cli.verb import Verb
 from recorder.age import identity as identity_of
+from recorder.errors import StoreAway
 from recorder.inspection import Inspection
 from recorder.nouns import counted
 from recorder.rounds import Progress, Rounds
@@ -236,9 +238,13 @@ def _all(desk: Desk, *, json: bool) -> bool:
                 _say(desk, [finding])
     finally:
         passing.over()
-    upto = anchored_upto(services.journal)
+    upto, away = anchored_upto(services.journal), _store_away(services)
     if json:
-        shape = {"recordings": passing.last.of, "bytes": passing.last.hashed}
+        shape = {
+            "recordings": passing.last.of,
+            "bytes": passing.last.hashed,
+            "store_away": away,
+        }
         whole = bool(upto.anchors) and not upto.missing
         anchored = {"anchored": whole, "not_anchored": upto.missing}
         desk.output.document({**_found(kept, more), **shape, **anchored})
@@ -247,8 +253,24 @@ def _all(desk: Desk, *, json: bool) -> bool:
     if more:
         said = counted(more, "finding")
     desk.output.line(f"{counted(passing.last.of, 'recording')}: {said}.")
+    if away is not None:
+        desk.output.line(f"Only what is here was looked at, as the object store is away: {away}.")
     desk.output.line(upto.sentence())
     return bool(more)
+
+
+def _store_away(services: Services) -> str | None:
+    """Why nothing that lies in the object store was looked at; None where there is no such thing.
+
+    Of what lies in both places the copy here is judged, so its absence would not show.
+    """
+    shelf = services.storing.shelf
+    try:
+        if shelf is not None:
+            shelf.demand_there()
+    except StoreAway as error:
+        return str(error)
+    return None
 
 
 def _say(desk: Desk, findings: Iterable[Finding]) -> None:

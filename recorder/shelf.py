@@ -14,6 +14,8 @@ from recorder.objects import PIECE, Lying, Objects, piece_name, series_of
 from recorder.plain import ZST, unpacked
 
 _BUFFER = 128 * 1024
+_NOWHERE = "0000"
+"""A folder that no recording lies in, so that little is listed."""
 
 
 class Shelf:
@@ -84,6 +86,10 @@ class Shelf:
         except RecordingMissing:
             return None
         return bytes(held)
+
+    def demand_there(self) -> None:
+        """Raises StoreAway where the store does not answer."""
+        next(self._objects.listed(_NOWHERE), None)
 
     def is_empty(self, folder: str) -> bool:
         """Whether nothing lies below a folder."""

@@ -168,6 +168,12 @@ async def test_a_store_that_is_away_is_one_sentence(
         assert refused.err.splitlines()[-1] == f"bastion-admin: There is no file://{bucket}."
         assert "was changed" not in refused.out
     assert "hello" in first("transcript", "S-1").out
+    here = first("verify", "--all")
+    assert here.out.splitlines()[:2] == [
+        "1 recording: nothing was changed, is missing or was added.",
+        f"Only what is here was looked at, as the object store is away: there is no file://{bucket}.",
+    ]
+    assert first("verify", "--all", "--json").json["store_away"] == f"there is no file://{bucket}"
 
 
 def test_the_doctor_tries_the_store(first: Installation, bucket: Path) -> None:
