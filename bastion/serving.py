@@ -75,11 +75,10 @@ asked five times a second, the other every two."""
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one `of` several processes does for a home: it serves on `listening`, and no more. How
+    """What one of several processes does for a home: it serves on `listening`, and no more. How
     many connections there are at the others its `neighbours` tell."""
 
     listening: Sequence[socket.socket]
-    of: int
     neighbours: Neighbours
 
 
@@ -99,7 +98,7 @@ async def serve(
     `pulse`. Where it is the one to say at SIGHUP what has changed in the settings, it is told what
     it was `started` with. Raises Unavailable where the address can't be used.
     """
-    _prepare_loop(services.settings.limits.connections // (1 if share is None else share.of))
+    _prepare_loop(services.settings.limits.connections)  # one of several may have nearly all
     steward = None if share is not None else Steward(services, pulse)
     if steward is not None:
         await steward.recover()

@@ -71,11 +71,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What one is: one of `count`, with the descriptors of its pipe, of the settings, and of what
-    it shares with the others (`bastion.neighbours`)."""
+    """What one is, with the descriptors of its pipe, of the settings, and of what it shares with
+    the others (`bastion.neighbours`)."""
 
     name: str
-    count: int
     pipe: int
     settings: int
     memory: int
@@ -95,7 +94,7 @@ def handed(settings: str) -> int:
 
 def command(home: Path, own: Own, *, listening: Sequence[int]) -> list[str]:
     """The command line of one."""
-    numbers = (own.count, own.pipe, own.settings, own.memory, *listening)
+    numbers = (own.pipe, own.settings, own.memory, *listening)
     return [*PYTHON, "cli.worker", str(home), own.name, *map(str, numbers)]
 
 
@@ -122,7 +121,7 @@ def main(words: Sequence[str]) -> int:
 
 async def _watched(watch: Watch) -> None:
     def argv(name: str, fds: Sequence[int], pipe: int) -> list[str]:
-        own = Own(name, watch.count, pipe, watch.settings, watch.memory)
+        own = Own(name, pipe, watch.settings, watch.memory)
         return command(Path(watch.home), own, listening=fds)
 
     def ready() -> None:

@@ -1,7 +1,7 @@
 """One process of several that serve a home, as the supervisor starts it: not for people.
 
-python -m cli.worker HOME steward COUNT PIPE SETTINGS MEMORY
-python -m cli.worker HOME 'worker 1' COUNT PIPE SETTINGS MEMORY LISTENING…
+python -m cli.worker HOME steward PIPE SETTINGS MEMORY
+python -m cli.worker HOME 'worker 1' PIPE SETTINGS MEMORY LISTENING…
 
 SETTINGS is a descriptor: all have the ones that the service was started with, whatever the file in
 the home says when one is started again. MEMORY is what workers count together in.
@@ -37,7 +37,7 @@ from cli.supervisor import Own
 def main(words: Sequence[str]) -> int:
     """Serves until SIGTERM. What goes wrong is said in one line, as the supervisor goes on."""
     home, name = Home(Path(words[0])), words[1]
-    count, pipe, settings, memory, *listening = map(int, words[2:])
+    pipe, settings, memory, *listening = map(int, words[2:])
     log_to_stderr(name)
     try:
         started = _read(home, settings)
@@ -48,7 +48,7 @@ def main(words: Sequence[str]) -> int:
         ):
             log_to_stderr(name, services.settings.log.format)
             watchdog.follow(runner.get_loop())
-            own = Own(name, count, pipe, settings, memory)
+            own = Own(name, pipe, settings, memory)
             runner.run(_served(services, started, own, listening))
     except BastionError as error:
         print(f"bastion-admin: {name}: {error}", file=sys.stderr)  # noqa: T201 (no desk here)
@@ -74,8 +74,7 @@ async def _served(services: Services, started: Started, own: Own, listening: Seq
             await serving.steward(services, ready, pulse, started)
         else:
             sockets = [socket.socket(fileno=each) for each in listening]
-            beside = Neighbours(own.memory, own.number)
-            share = serving.Share(sockets, own.count, beside)
+            share = serving.Share(sockets, Neighbours(own.memory, own.number))
             await serving.serve(services, ControlPlane(services), ready, pulse, share=share)
         for task in signs:
             task.cancel()

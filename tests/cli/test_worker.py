@@ -15,7 +15,7 @@ def test_what_lies_in_the_working_directory_is_not_run(tmp_path: Path) -> None:
     for name in ("__init__.py", "worker.py"):
         (tmp_path / "cli" / name).write_text("print('not ours')\n")
     settings = handed("")
-    own = Own("steward", 2, pipe=0, settings=settings, memory=0)
+    own = Own("steward", pipe=0, settings=settings, memory=0)
     started = command(tmp_path / "home", own, listening=[])
     done = subprocess.run(
         started,
