@@ -125,7 +125,7 @@ class Transcriber:
     def _redacted(self, lines: list[Line]) -> list[Line]:
         if self._redact is as_it_is:
             return lines
-        return [replace(line, text=self._redact(line.text)) for line in lines]
+        return [_told(line, self._redact) for line in lines]
 
     def _fresh(self) -> _Surface:
         return Streams() if self._plain else Pages(self._size)
@@ -235,6 +235,12 @@ class Transcriber:
         return list(lines_of(self._time, text, place))
 
 
+def _told(line: Line, redact: Redact) -> Line:
+    """Most lines stay as they are, and making one anew takes as long as looking at it."""
+    text = redact(line.text)
+    return line if text == line.text else replace(line, text=text)
+
+
 class Transcripts:
     """Makes transcripts; `redact` has the last word on the lines."""
 
@@ -248,7 +254,7 @@ class Transcripts:
     def redacted(self, lines: Iterable[Line]) -> list[Line]:
         """Lines that came another way, as those of a recording."""
         redact = copy(self._redact)
-        return [replace(line, text=redact(line.text)) for line in lines]
+        return [_told(line, redact) for line in lines]
 
     def lines(self, header: Header, events: Iterable[Event]) -> Iterator[Line]:
         """The lines of the one recording, in the order in which one reads them.

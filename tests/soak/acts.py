@@ -27,7 +27,8 @@ LONG: Final = 55.0
 RUSH, RUSH_EACH = 3, 8
 """Connections of each person in a rush, and sessions of each."""
 
-FLOOD: Final = "yes 'a line of a log' | head -c 8000000"
+FLOOD: Final = "yes 'a line of a log' | head -c 3000000"
+"""More than a window holds, and soon in the text index."""
 
 Act = Callable[[Scene, random.Random], Awaitable[None]]
 Process = asyncssh.SSHClientProcess[bytes]
