@@ -2,6 +2,7 @@
 
     ProxyJump   an sshd that forwards, to the same target
     bastion     two workers; each session is recorded
+    asyncssh    the same three handshakes by the library alone (`bare`), in one process
 
 The clients are processes of their own, and with the target they take more of two processors than
 what stands in the middle. So the goal is about what is left of a second of processor time there:
@@ -9,11 +10,13 @@ what one core could do if it had nothing else to do.
 """
 
 from contextlib import ExitStack
+from statistics import median
 
 from tests.bench import processes
+from tests.bench.bare import bare
 from tests.bench.crowd import Way, crowd
 from tests.bench.figures import Pair, Row, known, percentile, row
-from tests.bench.house import House, house
+from tests.bench.house import house
 from tests.e2e.sshd import Sshd
 
 GOAL = 100.0
@@ -32,16 +35,27 @@ def measure(seconds: float, rounds: int) -> list[Row]:
         person = made.enrolled("alice")
         made.granted(person)
         by_sshd, by_bastion = made.way_by(jump), made.way(person, at_once=AT_ONCE)
-        pairs = [
-            (_by_sshd(by_sshd, jump, seconds), _by_bastion(by_bastion, made, seconds))
+        floor, by_floor = stack.enter_context(bare(made, by_bastion))
+        runs = [
+            (
+                _by_sshd(by_sshd, jump, seconds),
+                _by(by_bastion, made.bastion.pid, seconds),
+                _by(by_floor, floor, seconds),
+            )
             for _ in range(rounds)
         ]
+    pairs = [run[:2] for run in runs]
     return [
         row("connections a second, by the clock", "/s", [Pair(a.rate, b.rate) for a, b in pairs]),
         row(
             "processor time in the middle, one of many connections",
             "ms",
             [Pair(a.cost * 1000, b.cost * 1000) for a, b in pairs],
+        ),
+        known(
+            "processor time of the same three handshakes, by the library alone",
+            "ms",
+            median(run[2].cost * 1000 for run in runs),
         ),
         _of_a_core([Pair(1 / a.cost, 1 / b.cost) for a, b in pairs]),
         *_latencies([b for _, b in pairs]),
@@ -86,10 +100,11 @@ def _by_sshd(way: Way, jump: Sshd, seconds: float) -> _Run:
     return _Run(*came, seconds, meter.seconds)
 
 
-def _by_bastion(way: Way, made: House, seconds: float) -> _Run:
+def _by(way: Way, pid: int, seconds: float) -> _Run:
+    """One of which all processes stay."""
     with crowd(way, CLIENTS) as people:
         people.rate(0.5)
-        before = processes.used_by_family(made.bastion.pid)
+        before = processes.used_by_family(pid)
         came = people.rate(seconds)
-        used = processes.used_by_family(made.bastion.pid) - before
+        used = processes.used_by_family(pid) - before
     return _Run(*came, seconds, used)
