@@ -90,6 +90,8 @@ def _for_people(fields: Fields) -> str:
 
 def escaped(text: str) -> str:
     """`text` in one line, without anything that a terminal would act on."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -132,16 +132,16 @@ def with_ids(connection: Connection, ids: Collection[int]) -> dict[int, Grant]:
     found: dict[int, Grant] = {}
     rest = iter(sorted(ids))
     while part := list(islice(rest, MOST_ROWS)):
-        # A list is written into the statement each time; for one number that is half of it all.
-        one = len(part) == 1
-        rows = (
-            connection.execute(_with_id, {"id": part[0]})
-            if one
-            else connection.execute(_with_ids, {"ids": part})
-        )
-        for row in rows:
+        for row in _rows_of(connection, part):
             found[row.id] = _grant(row)
     return found
+
+
+def _rows_of(connection: Connection, ids: list[int]) -> Iterable[Row[Any]]:
+    """A list is written into its statement each time, so a single number has one of its own."""
+    if len(ids) == 1:
+        return connection.execute(_with_id, {"id": ids[0]})
+    return connection.execute(_with_ids, {"ids": ids})
 
 
 def _covering(rows: Iterable[Row[Any]], host: Host) -> list[int]:

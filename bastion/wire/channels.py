@@ -26,6 +26,8 @@ from asyncssh.misc import ChannelOpenError, ProtocolError
 from asyncssh.packet import Boolean, SSHPacket, String, UInt32
 from asyncssh.session import SSHClientSession, SSHServerSession, SSHTCPSession
 
+from bastion.wire.quiet import Quiet
+
 if TYPE_CHECKING:
     from bastion.wire.packets import PacketRoad
 
@@ -59,7 +61,7 @@ class HoldsClose(Protocol):
         """The peer closed the channel; True puts off our own close."""
 
 
-class BoundedChannel(SSHChannel[bytes]):
+class BoundedChannel(Quiet, SSHChannel[bytes]):
     """A channel that never keeps more than one window unread and one high-water mark unsent."""
 
     _undelivered_credit = 0

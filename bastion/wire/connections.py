@@ -24,6 +24,7 @@ from bastion.limits import Limit
 from bastion.wire.bounds import WINDOW, Bounds
 from bastion.wire.channels import SessionChannel, TunnelChannel, UpstreamChannel
 from bastion.wire.packets import PacketRoad, Turn
+from bastion.wire.quiet import Listened, Quiet
 from recorder.allowance import Allowance
 
 KEX = ("curve25519-sha256", "mlkem768x25519-sha256", "curve25519-sha256@libssh.org")
@@ -85,7 +86,7 @@ def last_word(sentence: str, code: int = DISC_TOO_MANY_CONNECTIONS) -> bytes:
     return f"SSH-2.0-{VERSION}\r\n".encode() + UInt32(len(packet)) + packet
 
 
-class _Road(PacketRoad):
+class _Road(Quiet, PacketRoad):
     """What our server and client connections share."""
 
     bounds = Bounds()
@@ -140,6 +141,7 @@ class ServerConnection(_Road, SSHServerConnection):
         if host_keys is not None:
             own.server_host_keys = OrderedDict(host_keys)
         super().__init__(loop, own)
+        self._logger = Listened.instead(self._logger)
 
     def _process_hostkeys_prove_00_at_openssh_dot_com_global_request(
         self, packet: SSHPacket
@@ -324,6 +326,7 @@ class ClientConnection(_Road, SSHClientConnection):
     ):
         self.turn = turn
         super().__init__(loop, options, wait="auth")
+        self._logger = Listened.instead(self._logger)
 
     async def tunnel(
         self, session: asyncssh.SSHTCPSession[bytes], to: tuple[str, int]
