@@ -78,7 +78,7 @@ class Lasting:
                 self._count_end(kept, info)
                 self._parts.live.closed(session)
                 self._parts.idling.ends(session)
-                self._parts.crew.start(self._tell_of_end(session), f"S-{session} ends")
+                self._tell_of_end(kept)
 
     @contextmanager
     def prompting(self, prompt: Prompt, grant: Grant, permit: Permit) -> Iterator[None]:
@@ -163,7 +163,16 @@ class Lasting:
             now=parts.clock.now(),
         )
 
-    async def _tell_of_end(self, session: int) -> None:
+    def _tell_of_end(self, recording: Recording) -> None:
+        """As it was written into the index; where that has to wait, or was no end, later."""
+        row = recording.row
+        if row is not None and not row.live:
+            self._parts.chronicle.tell_soon(happenings.of_session_over(row))
+        else:
+            later = self._tell_of_end_later(recording.session)
+            self._parts.crew.start(later, f"{recording.name} ends")
+
+    async def _tell_of_end_later(self, session: int) -> None:
         """As the index has it, once that is up to date; else when the bastion starts again."""
         parts = self._parts
         found = await parts.arrears.do(partial(parts.index.get, session))

@@ -12,9 +12,12 @@ _NAMES_TRIED = 10
 
 def day_directory(root: Path, moment: datetime) -> Path:
     """`root/2026/11/23`, made where it is missing: each 0700, and on disk. Raises OSError."""
+    day = moment.strftime("%Y/%m/%d")
+    if (root / day).is_dir():
+        return root / day
     directory = root
     make_directory(root)
-    for part in moment.strftime("%Y/%m/%d").split("/"):
+    for part in day.split("/"):
         directory = directory / part
         make_directory(directory)
     return directory

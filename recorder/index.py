@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
 
 from recorder.ceilings import Ceiling, Ceilings, Live, TooMany, Whose
 from recorder.database import Database, renamed, tolerantly
@@ -32,6 +32,30 @@ from recorder.session import (
 log = logging.getLogger(__name__)
 
 MOST_ROWS = 1000
+
+_s = sessions.c
+_MISTAKEN = (
+    _s.runner.is_not_distinct_from(bindparam("own")),
+    _s.end_reason == EndReason.LOST.value,
+    _s.sha256.is_(None),
+)
+"""What the process `own` carries, and others took for lost."""
+
+# What each session's beginning and end ask is built once.
+_begin = insert(sessions).returning(_s.id)
+_this = update(sessions).where(_s.id == bindparam("number"))
+_place = _this.values(path=bindparam("placed")).returning(sessions)
+_end = _this.where(or_(is_live, and_(*_MISTAKEN)))
+_count = (
+    select(
+        func.count(),
+        func.count().filter(_s.user == bindparam("of_user")),
+        func.count().filter(_s.grant_id == bindparam("of_grant")),
+        func.count().filter(_s.host == bindparam("of_host")),
+    )
+    .select_from(sessions)
+    .where(is_live)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +105,24 @@ class Index:
                 full = _full(connection, Whose(info.user, info.grant, info.host), ceilings)
                 if full is not None:
                     raise TooMany(full)
-            row = connection.execute(
-                insert(sessions).values(self._opened(info, started_at)).returning(sessions.c.id)
-            ).scalar_one()
-            path = place(row)
-            connection.execute(update(sessions).where(sessions.c.id == row).values(path=path))
-            return session_of(
-                connection.execute(select(sessions).where(sessions.c.id == row)).one()
-            )
+            opened = opening(info, started_at) | {"runner": self._runner}
+            number = connection.execute(_begin, opened).scalar_one()
+            placed = {"number": number, "placed": place(number)}
+            return session_of(connection.execute(_place, placed).one())
 
     def full(self, whose: Whose, ceilings: Ceilings) -> Ceiling | None:
         """What would keep such a session from beginning now; nothing is kept free for it."""
         with renamed(), self._database.read() as connection:
             return _full(connection, whose, ceilings)
 
-    def _opened(self, info: SessionInfo, started_at: datetime) -> dict[str, object]:
-        return opening(info, started_at) | {"runner": self._runner}
-
     def complete(self, session: int, ending: Ending, stored: Stored) -> bool:
         """Write how a session ended. False if it had ended already: the first end stays.
 
         But where others took this process's for lost, it was not.
         """
-        open_ = or_(is_live, and_(*self._mistaken()))
-        statement = update(sessions).where(sessions.c.id == session, open_)
+        closed = closing(ending, stored) | {"number": session, "own": self._runner}
         with self._writing() as connection:
-            return connection.execute(statement.values(closing(ending, stored))).rowcount == 1
+            return connection.execute(_end, closed).rowcount == 1
 
     def runners(self) -> frozenset[str]:
         """The processes that live sessions are of."""
@@ -129,20 +145,12 @@ class Index:
         """
         these = sessions.c.id.in_(numbers)
         with self._writing() as connection:
-            again = update(sessions).where(these, *self._mistaken())
-            connection.execute(again.values(ended_at=None, end_reason=None))
+            again = update(sessions).where(these, *_MISTAKEN)
+            connection.execute(again.values(ended_at=None, end_reason=None), {"own": self._runner})
             others = sessions.c.runner.is_distinct_from(self._runner)
             return frozenset(
                 connection.execute(select(sessions.c.id).where(these, others)).scalars()
             )
-
-    def _mistaken(self) -> tuple[ColumnElement[bool], ...]:
-        """What this process carries, and others took for lost."""
-        return (
-            sessions.c.runner == self._runner,
-            sessions.c.end_reason == EndReason.LOST.value,
-            sessions.c.sha256.is_(None),
-        )
 
     def lost(self, runners: Collection[str]) -> list[Session]:
         """Those of these that were taken for lost, and whose recordings nobody has closed."""
@@ -321,14 +329,9 @@ class Index:
 
 
 def _full(connection: Connection, whose: Whose, ceilings: Ceilings) -> Ceiling | None:
-    columns, number = sessions.c, func.count()
-    counted = (
-        number,
-        number.filter(columns.user == whose.user),
-        number.filter(columns.grant_id == whose.grant),
-        number.filter(columns.host == whose.host),
-    )
-    found = connection.execute(select(*counted).select_from(sessions).where(is_live)).one()
+    found = connection.execute(
+        _count, {"of_user": whose.user, "of_grant": whose.grant, "of_host": whose.host}
+    ).one()
     return ceilings.reached(Live(*found))
 
 

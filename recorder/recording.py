@@ -16,7 +16,16 @@ from recorder.errors import RecordingFailed
 from recorder.pen import Pen
 from recorder.remainder import Remainder
 from recorder.sent import SentTrack
-from recorder.session import LONGEST_SIGNAL, Ending, EndReason, Size, Stored, session_name, storable
+from recorder.session import (
+    LONGEST_SIGNAL,
+    Ending,
+    EndReason,
+    Session,
+    Size,
+    Stored,
+    session_name,
+    storable,
+)
 from recorder.transfers import BEGUN, FileEvent
 
 Clock = Callable[[], float]
@@ -32,6 +41,7 @@ class Recording:
     """One growing recording, made by `Archive.begin`.
 
     `cast` is what was shown: an asciicast, its header already written. `track` is what was sent.
+    `row` is the session as the archive has last written it into the index.
     `limit` is how many bytes the asciicast may have; beyond it only length and SHA-256 of each
     stream are kept, and the recording says so. `clock` gives seconds that never go back.
     """
@@ -57,6 +67,7 @@ class Recording:
         self.exit_status: int | None = None
         self.exit_signal: str | None = None
         self.tells_files = False
+        self.row: Session | None = None
         self._cast = cast
         self._track_pen = track_pen
         self._track = track

@@ -34,7 +34,7 @@ from recorder.facts import Facts
 from recorder.files import write_beside
 from recorder.growing import stands, worst
 from recorder.index import Index
-from recorder.manifest import Held, Part, manifest_of, read_manifest, read_part, sha256_of
+from recorder.manifest import COVERED, Held, Part, manifest_of, read_manifest, read_part, sha256_of
 from recorder.mend import measured
 from recorder.plain import plain_path
 from recorder.seals import Asked, Kept, Prefix, Seals, Told
@@ -256,6 +256,8 @@ class Sealing:
             return None
 
     def _uncover(self, session: Session, kept: Kept) -> None:
+        if COVERED not in kept.manifest:  # a command line may say so too
+            return
         covered = read_manifest(kept.manifest).covered
         if covered is None:
             return
