@@ -18,6 +18,8 @@ from tests.e2e.warm import Warm
 pytestmark = pytest.mark.timeout(120)
 
 PRIVATE = b"PRIVATE KEY-----"
+UNSEEN = "not-asked-for-yet"
+"""Another name of the target's."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def signed_for(
     bastion.set("limits", "drain", "1s")
     sshd.trust(bastion.admin_now("ca", "show", "target").out)
     pinned = ("--address", sshd.address, "--host-key", str(sshd.host_key_file))
-    bastion.admin_now("host", "add", HOST, *pinned)
+    bastion.admin_now("host", "add", HOST, "--alias", UNSEEN, *pinned)
     with tempfile.TemporaryDirectory(prefix="sg-") as place:
         signer = Signer(bastion, Path(place))
         signer.start()
@@ -105,7 +107,7 @@ async def test_without_its_signer_nothing_new_begins_and_what_is_live_goes_on(
         refused = await bob.jump("true")
         assert refused.status == 254
         assert "bastion: The signer does not answer, so nothing new can be opened" in refused.err
-        unseen = await bob.jump("true", host="never-seen")  # which has no host certificate yet
+        unseen = await bob.jump("true", host=UNSEEN)  # which has no host certificate yet
         assert unseen.status == 255
         assert "bastion: The signer does not answer" in unseen.err
         cert = await bob.ssh("bastion", "cert")
