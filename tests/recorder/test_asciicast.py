@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recorder.asciicast import (
+    ROOM,
     Code,
     Event,
     Header,
@@ -54,6 +55,16 @@ def test_text_is_what_one_decoder_would_have_made_of_the_stream(data: list[bytes
     events = [event for chunk in data for event in events_of(chunk)]
     text = "".join(event.data for event in as_text(events))
     assert text == b"".join(data).decode("utf-8", "replace")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), st.integers(0, 10**15))
+@example("".join(map(chr, range(0x2100))), 1)
+def test_text_has_one_form_whichever_writer_writes_it(text: str, microseconds: int) -> None:
+    """Beyond ASCII another one does, and no byte of the line tells them apart."""
+    data, time = text.encode(), round(microseconds / 10**6, 6)
+    line = event_line(time, "o", text)
+    if len(line) <= 3 * len(data) + ROOM:
+        assert output_lines(time, Stream.OUT, data) == [line]
 
 
 @given(st.binary(max_size=40))
