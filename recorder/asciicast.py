@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 import orjson
-from pybase64 import b64decode, b64encode_as_string
+from pybase64 import b64decode, b64encode
 from pydantic_core import to_json
 
 from recorder.errors import CorruptRecording
@@ -282,7 +282,8 @@ def _bytes_lines(time: float, stream: Stream, data: bytes) -> list[bytes]:
 
 
 def _bytes_line(time: float, stream: Stream, data: Data) -> bytes:
-    return event_line(time, f"{stream.value}b", b64encode_as_string(data))
+    before = orjson.dumps((time, f"{stream.value}b"))[:-1]
+    return b"".join((before, b',"', b64encode(data), b'"]\n'))
 
 
 def _parted(data: bytes) -> tuple[bytes, bytes, bytes]:

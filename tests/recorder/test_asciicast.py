@@ -88,6 +88,7 @@ def test_bytes_that_are_no_text_are_one_event() -> None:
     """A binary chunk is kept as it is, in base64, and keeps its stream."""
     [line] = output_lines(1.0, Stream.ERR, b"a\xff\x00b")
     assert json.loads(line) == [1.0, "eb", "Yf8AYg=="]
+    assert line == event_line(1.0, "eb", "Yf8AYg==")
 
 
 def test_an_empty_chunk_is_an_empty_event() -> None:
