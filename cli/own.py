@@ -19,7 +19,7 @@ from cli.desk import Desk
 from cli.listing import Form, as_json, listed, tell
 from cli.output import exact, printable, shown
 from cli.requests import PENDING, outcome, to_decide, where
-from cli.trust import FORMATS, STRANGE, granted_hosts, tell_trust
+from cli.trust import FILE, FORMATS, granted_hosts, strangers, tell_trust
 from cli.verb import Verb
 from recorder.nouns import counted
 
@@ -224,7 +224,12 @@ def cert(desk: Desk, *, json: bool) -> None:
         f"Good for {grants} until {shown(issued.valid_before)} UTC; "
         f"keep it beside your key: {sentences.fetching(identity.key)}"
     )
-    desk.output.note(STRANGE)
+    strange = strangers(services, identity.user)
+    if strange:
+        desk.output.note(
+            f"Your ssh may not know {sentences.either(strange)} yet: if it asks whether that is "
+            f"authentic, answer no, and run ssh bastion trust > {FILE}"
+        )
 
 
 @click.command(

@@ -10,9 +10,10 @@ import click
 
 from bastion.app import Services
 from bastion.authority import Which
+from bastion.errors import Misconfigured
 from bastion.inventory import Host, PublicKey, Role, User
 from bastion.looks import Way
-from bastion.rights import what_can
+from bastion.rights import may_ask_for, what_can
 from cli import lookup
 from cli.arguments import USER
 from cli.desk import Desk
@@ -23,11 +24,8 @@ ALIAS = "bastion"
 
 FILE = "~/.ssh/bastion_known_hosts"
 
-STRANGE = (
-    "If ssh asks whether a host is authentic, answer no: it was granted after you pasted its "
-    f"names. ssh bastion trust > {FILE} fetches them anew."
-)
-"""What is said where somebody may next meet a question of ssh's own."""
+FEW = 3
+"""So many hosts are named."""
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
@@ -94,7 +92,10 @@ def tell_trust(desk: Desk, person: User | None, key: PublicKey | None, form: str
     if form == "known_hosts":
         desk.output.line(known_hosts(bastion, (host for host, _ in granted)))
         desk.output.note(f"Put this into {FILE}; ssh_config names that file.")
-        desk.output.note(STRANGE)
+        desk.output.note(
+            "It has the names of today: if ssh asks whether a host is authentic, answer no, and "
+            f"fetch it again, ssh bastion trust > {FILE}"
+        )
     else:
         desk.output.out(ssh_config(bastion, granted, person.name if person else "YOUR-NAME", key))
         desk.output.note(f"Put this into ~/.ssh/config; the host keys belong into {FILE}.")
@@ -116,6 +117,19 @@ def granted_hosts(services: Services, person: User) -> list[tuple[Host, tuple[st
         if logins:
             found.append((host, tuple(sorted(logins))))
     return found
+
+
+def strangers(services: Services, person: User) -> tuple[str, ...]:
+    """Hosts that were granted and that no rule let somebody ask for, three at most.
+
+    What `trust` gave before the grant can't have named them.
+    """
+    try:
+        rules = services.rulebook.current()
+    except Misconfigured:
+        return ()
+    granted = (host for host, _ in granted_hosts(services, person))
+    return tuple(h.name for h in granted if not may_ask_for(rules, person, h))[:FEW]
 
 
 def _known_to(services: Services, person: User) -> list[tuple[Host, tuple[str, ...]]]:

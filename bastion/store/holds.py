@@ -50,7 +50,8 @@ def release(
     )
     row = connection.execute(statement.returning(holds)).first()
     if row is None:
-        raise NotFound(f"{_name(session, grant)} is not on hold by {of}.")
+        held = f"{_name(session, grant)} is not on hold by {of}"
+        raise NotFound(f"{held}: holds lists whose it is, and --of USER ends another's.")
     return _hold(row)
 
 

@@ -89,6 +89,12 @@ def test_a_certificate_goes_to_stdout_and_its_place_to_stderr(alice: Remote) -> 
     assert "alice" in read.stdout
     assert "id_ed25519-cert.pub" in said.err
     assert "UTC" in said.err
+    assert "Your ssh may not know web-1 yet: if it asks" in said.err
+
+
+def test_of_a_host_that_one_may_ask_for_no_more_is_said(bastion: Services) -> None:
+    """What was pasted has its name already."""
+    assert "may not know" not in Remote(bastion, "alice")("cert").err
 
 
 def test_who_has_nothing_gets_no_certificate(olga: Remote) -> None:
