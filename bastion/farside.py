@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 import asyncssh
 
+from bastion.latch import Latch
 from bastion.wire.channels import UpstreamChannel
 from bastion.wire.packets import Turn
 
@@ -63,7 +64,7 @@ class FarSide(asyncssh.SSHClientSession[bytes]):
         self._paused = False
         self._frozen = False
         self._untold: list[Callable[[], None]] = []
-        self._gone = asyncio.Event()
+        self._gone = Latch()
         self.blocked = False
 
     # From the target

@@ -20,6 +20,7 @@ from bastion.courses import Course, Filed, Machine, Plain
 from bastion.environment import permitted
 from bastion.errors import Unavailable
 from bastion.farside import FarSide
+from bastion.latch import Latch
 from bastion.policy import Ask, Mode
 from bastion.spoken import CUT, GRACE, REFUSED, Spoken
 from bastion.standstill import Standstill
@@ -63,7 +64,7 @@ class Relay(Spoken):
         self._input_ended = False
         self._exit_passed = False
         self._still = Standstill()
-        self._over = asyncio.Event()
+        self._over = Latch()
         self.was_cut = False
 
     # How it goes on: refused, or carried

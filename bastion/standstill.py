@@ -4,8 +4,9 @@ What could come without end is stopped where it is read; here is what was on its
 what each side says only once.
 """
 
-import asyncio
 from collections.abc import Callable
+
+from bastion.latch import Latch
 
 
 class Standstill:
@@ -14,7 +15,7 @@ class Standstill:
     def __init__(self) -> None:
         self.frozen = False
         self._put_off: dict[object, Callable[[], None]] = {}
-        self._moves = asyncio.Event()
+        self._moves = Latch()
         self._moves.set()
 
     def begin(self) -> None:

@@ -203,6 +203,7 @@ class Connector:
         except BaseException:
             connection.abort()
             raise
+        connection.settle(self._options)
         return connection
 
 

@@ -20,6 +20,7 @@ from asyncssh.misc import ChannelOpenError, DisconnectError
 from asyncssh.packet import Byte, SSHPacket, String, UInt32
 from asyncssh.public_key import SSHKey, SSHKeyPair
 
+from bastion.latch import Latch
 from bastion.limits import Limit
 from bastion.wire.bounds import WINDOW, Bounds
 from bastion.wire.channels import SessionChannel, TunnelChannel, UpstreamChannel
@@ -87,9 +88,17 @@ def last_word(sentence: str, code: int = DISC_TOO_MANY_CONNECTIONS) -> bytes:
 
 
 class _Road(Quiet, PacketRoad):
-    """What our server and client connections share."""
+    """What our server and client connections share.
+
+    Thousands may stand idle at once, so what was for their beginning is not kept.
+    """
 
     bounds = Bounds()
+
+    def send_newkeys(self, k: bytes, h: bytes) -> None:
+        # They are in `h`. Before: what was held goes out within, and may begin the next exchange.
+        self._client_kexinit = self._server_kexinit = b""
+        super().send_newkeys(k, h)
 
     def demand_channel(self) -> None:
         """Raises ChannelOpenError where there are as many channels as may be."""
@@ -100,6 +109,7 @@ class _Road(Quiet, PacketRoad):
     def add_channel(self, chan: SSHChannel[bytes]) -> int:  # type: ignore[override]
         self.demand_channel()
         number = super().add_channel(chan)  # none, where the peer has gone
+        chan._close_event = Latch()  # type: ignore[assignment]
         self.turn.windows.granted += chan._init_recv_window
         return number
 
@@ -142,6 +152,8 @@ class ServerConnection(_Road, SSHServerConnection):
             own.server_host_keys = OrderedDict(host_keys)
         super().__init__(loop, own)
         self._logger = Listened.instead(self._logger)
+        self._options = options
+        self._close_event = Latch()  # type: ignore[assignment]
 
     def _process_hostkeys_prove_00_at_openssh_dot_com_global_request(
         self, packet: SSHPacket
@@ -327,6 +339,12 @@ class ClientConnection(_Road, SSHClientConnection):
         self.turn = turn
         super().__init__(loop, options, wait="auth")
         self._logger = Listened.instead(self._logger)
+        self._close_event = Latch()  # type: ignore[assignment]
+
+    def settle(self, options: asyncssh.SSHClientConnectionOptions) -> None:
+        """It is signed in: from now on it goes by these `options`, which others share."""
+        self._options = options
+        self._server_sig_algs = set()
 
     async def tunnel(
         self, session: asyncssh.SSHTCPSession[bytes], to: tuple[str, int]

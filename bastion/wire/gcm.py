@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 TAG = 16
 """Bytes of the tag behind each packet."""
 
-_RANDOM = 4096
-"""Bytes for padding that the system is asked for at a time."""
+_RANDOM = 256
+"""Bytes for padding that the system is asked for at a time: some twenty packets'. Each connection
+keeps what is left of them."""
 
 _COUNTER = (1 << 64) - 1
 
