@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -72,10 +73,18 @@ class Round:
             for running in printing.values():
                 await running.stdout.expect("1\n", BUSY)
             await asyncio.sleep(after)
-            await asyncio.to_thread(own.kill9)
+            await asyncio.to_thread(kill_all, own)
             for running in (*printing.values(), *sending):
                 await running.wait()
             self.down = {mark: bytes(each.stdout.seen) for mark, each in printing.items()}
+
+
+def kill_all(own: Bastion) -> None:
+    """SIGKILL for each process of it, in one breath."""
+    children = Path(f"/proc/{own.pid}/task/{own.pid}/children").read_text().split()
+    for pid in (own.pid, *map(int, children)):
+        os.kill(pid, signal.SIGKILL)
+    own.kill9()
 
 
 def _has_some(file: Path) -> bool:
@@ -83,18 +92,22 @@ def _has_some(file: Path) -> bool:
 
 
 @pytest.mark.timeout(60 + 25 * ROUNDS)
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.faults)])
 async def test_nothing_is_lost_that_somebody_had(
-    own: Bastion, bob: Contractor, place: Path
+    own: Bastion, bob: Contractor, place: Path, workers: int
 ) -> None:
     """What a contractor had seen, and what a target had got, is in the recordings, byte by byte.
 
     And nothing looks as if somebody had been at it: each is as its checkpoint says, and sealed.
     """
     chance = random.Random(31)  # noqa: S311 - moments, no secrets
+    if workers > 1:
+        await asyncio.to_thread(own.stop)
+        await asyncio.to_thread(own.start, workers)
     for number in range(ROUNDS):
         under_way = Round(bob, place / "in", number)
         await under_way.until_killed(own, chance.random() * 0.5)
-        await asyncio.to_thread(own.start)
+        await asyncio.to_thread(own.start, workers)
         rows = {
             str(row["command"]).split(";")[0].removeprefix(": "): row["id"]
             for row in await own.rows("sessions", "--limit", str(DOWN + UP))

@@ -56,7 +56,9 @@ async def _shown(
     line = f": {tag}; echo on; {then}"
     process: Process = await inner.create_process(line, encoding=None, **more)
     try:
-        assert await process.stdout.readline() in (b"on\n", b"on\r\n")
+        said = await process.stdout.readline()
+        if said not in (b"on\n", b"on\r\n"):
+            raise AssertionError(f"{said!r}, {await process.stderr.readline()!r}")
         scene.book.saw(tag)
         yield tag, process
     finally:

@@ -74,7 +74,7 @@ class Line:
         """The line as texts, in the order of `HEADINGS`."""
         shown = [_shown(self.what, figure) for figure in (self.early, self.late, self.most)]
         if not self.resting:
-            return self.process, f"{self.what}, under load", shown[0], shown[1], "", ""
+            return self.process, self.what, shown[0], shown[1], "", ""
         return self.process, self.what, *shown, "GROWN" if self.grown else "ok"
 
 
@@ -123,13 +123,15 @@ def started_again(samples: Sequence[Sample]) -> dict[str, int]:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """The lines, in columns."""
+    """The lines as a table of Markdown, its columns below each other."""
     rows = [HEADINGS, *(line.cells() for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    shown = [
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
         for row in rows
-    )
+    ]
+    rule = f"|{'|'.join('-' * (width + 2) for width in widths)}|"
+    return "\n".join([shown[0], rule, *shown[1:]])
 
 
 def _shown(what: str, figure: float) -> str:

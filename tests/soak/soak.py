@@ -258,7 +258,13 @@ def shown(found: Found, plan: Plan) -> str:
     again = {name: n for name, n in growth.started_again(found.samples).items() if n}
     return "\n".join(
         [
-            growth.table(lines),
+            "At rest:",
+            "",
+            growth.table([line for line in lines if line.resting]),
+            "",
+            "Under load:",
+            "",
+            growth.table([line for line in lines if not line.resting]),
             "",
             f"acts: {done}",
             f"beside: {befell or 'nothing'}; started again: {again or 'nobody'}",
