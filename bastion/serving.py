@@ -59,6 +59,7 @@ from bastion.wire.bounds import Bounds, Windows
 from bastion.wire.packets import Turn
 from bastion.workers import Workers
 from recorder import EndReason
+from recorder.nouns import counted
 from recorder.space import Space
 
 log = logging.getLogger(__name__)
@@ -379,7 +380,7 @@ async def _drained(
     await first.wait()
     _close(servers)
     live.closing = True
-    log.info("draining: %d live sessions, for at most %s", len(live), shown)
+    log.info("draining: %s, for at most %s", counted(len(live), "live session"), shown)
     live.warn_all(f"the bastion is going down: this session ends within {shown}.")
     ways = [group.create_task(live.empty()), group.create_task(_heard(second))]
     await asyncio.wait(ways, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

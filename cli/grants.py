@@ -188,6 +188,9 @@ def review(desk: Desk, *, form: Form, number: int | None, comment: str | None) -
         found = services.store.grants(Wanted(unreviewed=True), limit=form.enough)
         rows = [(_row(each, now), shapes.grant(each, now)) for each in found]
         tell(desk, form, "grants to review", COLUMNS, rows)
+        if found and not form.json and not form.csv:
+            desk.output.note(f"Look at it:  {desk.program} sessions --grant {found[0]}")
+            desk.output.note(f"Close it:    {desk.program} review {found[0]} --comment WORDS")
         return
     if number is None or comment is None:
         raise BadInput("To close a review, say which and what was found: G-7 --comment WORDS.")

@@ -66,11 +66,11 @@ def test_a_request_has_the_names_of_the_contract(alice: Remote, bob: Remote) -> 
     [
         (
             "request",
-            "lacks HOST, --login LOGIN, --shell, --forward or -- COMMAND, --for DURATION and",
+            "lacks HOST, --login LOGIN, --shell, --sftp, --forward or -- COMMAND, --for",
         ),
         (
             "request web-1 --reason x",
-            "lacks --login LOGIN, --shell, --forward or -- COMMAND and --for",
+            "lacks --login LOGIN, --shell, --sftp, --forward or -- COMMAND and --for",
         ),
         ("request web-1 --login deploy --shell --reason x", "The request lacks --for DURATION:"),
         ("request web-1 --login deploy --shell --for 2h", "The reason is missing"),
@@ -233,6 +233,7 @@ def test_break_glass_is_given_at_once_and_reviewed(alice: Remote, bastion: Servi
     assert "open for review" in alice.typed(words).err
     zoe, rita = Remote(bastion, "zoe"), Remote(bastion, "rita")
     assert "No rule lets zoe" in zoe.typed(words, status=1).err
+    assert "ssh bastion review G-2 --comment WORDS" in rita("review").err
     (grant,) = rita("review", "--json").json
     assert (grant["id"], grant["emergency"], grant["request"]) == ("G-2", True, "R-1")
     assert "ssh bastion review" in rita().out
