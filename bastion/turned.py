@@ -12,7 +12,7 @@ from asyncssh.constants import DISC_HOST_NOT_ALLOWED_TO_CONNECT
 from bastion.wire.connections import last_word
 
 LINGER = 1.0
-"""Seconds in which it can be read."""
+"""Seconds in which it can be read; what a client has not taken by then is dropped."""
 
 
 class Turned(asyncssh.SSHTCPSession[bytes]):
@@ -31,7 +31,7 @@ class Turned(asyncssh.SSHTCPSession[bytes]):
         """The client listens."""
         if self._chan is not None:
             self._chan.write(self._said)
-            self._timer = asyncio.get_running_loop().call_later(LINGER, self._chan.close)
+            self._timer = asyncio.get_running_loop().call_later(LINGER, self._chan.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone; so is what was left to do."""

@@ -72,6 +72,18 @@ async def test_only_granted_hosts_of_the_inventory_are_reached(world: World) -> 
     assert all(entry.kind == "user" for entry in world.services.store.ledger())
 
 
+async def test_who_is_turned_away_and_stays_is_gone_in_a_second(world: World) -> None:
+    """Also one who takes nothing: no channel is left of it, nor anything that waits."""
+    alice = world.contractor()
+    async with world.outer(alice.key) as outer:
+        for window in (0, 1 << 20):
+            async with asyncio.timeout(10):
+                reader, _ = await outer.open_connection("no-such-host", 22, window=window)
+                said = await reader.read()
+            assert (b"you have no access to no-such-host" in said) is (window > 0)
+        await world.still_serves()
+
+
 MAY_ASK = """
 [[rule]]
 name = "contractors"
