@@ -29,7 +29,6 @@ from bastion.reloading import Started
 from bastion.supervising import STEWARD
 from bastion.text_files import LIMIT
 from bastion.watchdog import Watchdog
-from cli.control import ControlPlane
 from cli.logs import log_to_stderr
 from cli.supervisor import Own
 
@@ -73,6 +72,9 @@ async def _served(services: Services, started: Started, own: Own, listening: Seq
         if own.name == STEWARD:
             await serving.steward(services, ready, pulse, started)
         else:
+            # Who speaks with nobody needs no verbs: five megabytes of them.
+            from cli.control import ControlPlane  # noqa: PLC0415
+
             sockets = [socket.socket(fileno=each) for each in listening]
             share = serving.Share(sockets, Neighbours(own.memory, own.number))
             await serving.serve(services, ControlPlane(services), ready, pulse, share=share)

@@ -10,15 +10,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.util import EMPTY_DICT
 
 from bastion.errors import Misconfigured
-from bastion.store.answers import Patient
 from bastion.store.database import PATIENCE, READERS
+
+if TYPE_CHECKING:
+    from bastion.store.answers import Patient
 
 WRITERS: Final = 4
 """Connections for writers: one writes, the others wait for the lock."""
@@ -174,6 +176,9 @@ class _Waits:
 
 
 def _engine(where: URL, waits: _Waits, size: int, isolation: str) -> Engine:
+    # Where the database is a file, nobody needs these four megabytes in each process.
+    from bastion.store.answers import Patient  # noqa: PLC0415
+
     engine = create_engine(
         where,
         pool_size=size,
@@ -185,7 +190,7 @@ def _engine(where: URL, waits: _Waits, size: int, isolation: str) -> Engine:
     )
 
     @event.listens_for(engine, "do_connect")
-    def connects(_d: object, _r: object, args: list[str], named: dict[str, Any]) -> Patient:
+    def connects(_d: object, _r: object, args: list[str], named: dict[str, Any]) -> "Patient":
         connection = Patient.connect(*args, **named)
         connection.answer = waits.silence
         return connection
