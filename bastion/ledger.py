@@ -3,6 +3,7 @@
 Nothing here knows a key or a database. The serial of a certificate is the number of its line.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,6 +51,10 @@ class Signed:
     principals: tuple[str, ...]
     valid_after: datetime
     valid_before: datetime
+
+
+Signing = Callable[[int], Signed]
+"""Makes a certificate with that serial. Raises Unavailable, SerialTaken."""
 
 
 class SerialTaken(Unavailable):

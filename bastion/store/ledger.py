@@ -1,9 +1,10 @@
 """The ledger of certificates: the statements. Each takes a connection and gives back values."""
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    delete,
     func,
     insert,
     select,
@@ -22,8 +24,11 @@ from sqlalchemy import (
 
 from bastion.errors import Conflict, NotFound
 from bastion.grants import Certificate
-from bastion.ledger import Draft, Entry, Kind, SerialTaken, Signed
+from bastion.ledger import Draft, Entry, Kind, SerialTaken, Signed, Signing
 from bastion.tables import certificates
+
+AtOnce = Callable[[Sequence[Callable[[], Signed]]], Sequence[Signed | Exception]]
+"""Calls all of them, perhaps at once; what each gives, or raises."""
 
 LATEST = 8
 """Certificates of one key that door 1 reads: the newest; a newer one counts for all that an
@@ -32,6 +37,8 @@ older one did, save what was revoked. More of them would be most of what the doo
 MOST_ROWS = 1000
 
 _c = certificates.c
+_insert = insert(certificates).returning(_c.serial)
+_certify = update(certificates).where(_c.serial == bindparam("of_serial"))
 _counted: Select[Any] = select(
     _c.serial,
     _c.user,
@@ -95,12 +102,32 @@ def find(
     return [_entry(row) for row in connection.execute(statement)]
 
 
-def sign(connection: Connection, draft: Draft, signing: Callable[[int], Signed]) -> Signed:
-    """A line with a serial of its own, and the certificate that `signing(serial)` makes for it.
+def sign(
+    connection: Connection, wanted: Sequence[tuple[Draft, Signing]], at_once: AtOnce
+) -> list[Signed | Exception]:
+    """A line with a serial of its own for each, and the certificate that its `Signing` makes.
 
-    Both or neither: what `signing` raises takes the line with it. A line is never without its
-    certificate for anybody else, as this is one transaction.
+    For each both or neither: what its signing raises is given in its place, and takes its line
+    with it. A line is never without its certificate for anybody else, as this is one transaction.
     """
+    serials = [_line(connection, draft) for draft, _ in wanted]
+    calls = [partial(signing, serial) for (_, signing), serial in zip(wanted, serials, strict=True)]
+    outcomes = zip(wanted, serials, at_once(calls), strict=True)
+    return [
+        _settled(connection, signing, serial, outcome) for (_, signing), serial, outcome in outcomes
+    ]
+
+
+def tried(call: Callable[[], Signed]) -> Signed | Exception:
+    """What it gives, or what it raises."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 (it is raised where that was asked for)
+        return error
+
+
+def _line(connection: Connection, draft: Draft) -> int:
+    """A line that has no certificate yet; its serial."""
     unsigned = {
         "kind": draft.kind.value,
         "user": draft.user,
@@ -116,16 +143,23 @@ def sign(connection: Connection, draft: Draft, signing: Callable[[int], Signed])
         "connection": draft.connection,
         "host": draft.host,
     }
-    serial = int(connection.execute(_open_line, unsigned).scalar_one())
-    try:
-        signed = signing(serial)
-    except SerialTaken as taken:
-        serial = _renumbered(connection, serial, taken.next)
-        signed = signing(serial)
-    if signed.serial != serial:
-        raise ValueError("a certificate was signed with another serial than its line's")
-    connection.execute(_fill_line, _of(signed) | {"of_serial": serial})
-    return signed
+    return int(connection.execute(_insert, unsigned).scalar_one())
+
+
+def _settled(
+    connection: Connection, signing: Signing, serial: int, outcome: Signed | Exception
+) -> Signed | Exception:
+    """The line has its certificate, or is gone."""
+    if isinstance(outcome, SerialTaken):
+        serial = _renumbered(connection, serial, outcome.next)
+        outcome = tried(partial(signing, serial))
+    if isinstance(outcome, Signed) and outcome.serial != serial:
+        outcome = ValueError("a certificate was signed with another serial than its line's")
+    if isinstance(outcome, Signed):
+        connection.execute(_certify, _of(outcome) | {"of_serial": serial})
+    else:
+        connection.execute(delete(certificates).where(_c.serial == serial))
+    return outcome
 
 
 def _renumbered(connection: Connection, serial: int, wanted: int) -> int:

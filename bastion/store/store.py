@@ -9,6 +9,7 @@ of itself: its event is written with it, or neither is.
 import secrets
 import socket
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Self
@@ -23,14 +24,19 @@ from bastion.events import Chain, Event, Happened, What
 from bastion.grants import Certificate, Grant
 from bastion.inventory import Host, PublicKey, User
 from bastion.jumps import DoorFacts, Jump, Kill, Passage
-from bastion.ledger import Draft, Entry, Signed
+from bastion.ledger import Draft, Entry, Signed, Signing
 from bastion.runners import Runner
 from bastion.store import events, grants, hosts, jumps, ledger, policies, runners, schema, users
 from bastion.store.database import Database, as_sentences
 from bastion.store.places import opened
+from recorder.turns import Turns
 
 TOLERANCE = timedelta(seconds=5)
 """How far the clock may be behind the latest time that was kept."""
+
+
+SIGNED_AT_ONCE = 8
+"""Certificates of one transaction: as many as a signer apart is asked for at once."""
 
 
 class Store:
@@ -43,6 +49,9 @@ class Store:
     def __init__(self, database: Database, chain: Chain) -> None:
         self.database = database
         self.chain = chain
+        self._signing: Turns[tuple[Draft, Signing], Signed | Exception]
+        self._signing = Turns(self._sign_all, SIGNED_AT_ONCE)
+        self._signers = ThreadPoolExecutor(SIGNED_AT_ONCE, "signing")
 
     @classmethod
     def open(
@@ -71,6 +80,7 @@ class Store:
 
     def close(self) -> None:
         """Give back all connections."""
+        self._signers.shutdown(wait=False)
         self.database.close()
 
     @contextmanager
@@ -311,12 +321,38 @@ class Store:
         with self.read() as connection:
             return ledger.find(connection, wanted or ledger.Wanted(), limit, before)
 
-    def sign_into_ledger(self, draft: Draft, sign: Callable[[int], Signed]) -> Signed:
-        """What `sign(serial)` makes, kept with its serial in one transaction: both or neither."""
-        with self._write(draft.signed_at) as connection:
-            signed = ledger.sign(connection, draft, sign)
-            self._told(connection, happenings.of_signed(draft, signed), draft.signed_at)
-            return signed
+    def sign_into_ledger(self, draft: Draft, sign: Signing) -> Signed:
+        """What `sign(serial)` makes, kept with its serial in one transaction: both or neither.
+
+        Those who want one meanwhile share the next transaction, and are signed for at once.
+        """
+        outcome = self._signing.do((draft, sign))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _sign_all(self, wanted: Sequence[tuple[Draft, Signing]]) -> Sequence[Signed | Exception]:
+        """Never twice: what was signed for and then not kept stands in the signer's book."""
+        latest = max(draft.signed_at for draft, _ in wanted)
+        try:
+            with self._write(latest) as connection:
+                outcomes = ledger.sign(connection, wanted, self._at_once)
+                told = [
+                    (happenings.of_signed(draft, outcome), draft.signed_at)
+                    for (draft, _), outcome in zip(wanted, outcomes, strict=True)
+                    if isinstance(outcome, Signed)
+                ]
+                if not told:
+                    connection.rollback()
+                events.append_all(connection, self.chain, told)
+                return outcomes
+        except Exception as error:  # noqa: BLE001 (it is raised for each of them)
+            return [error] * len(wanted)
+
+    def _at_once(self, calls: Sequence[Callable[[], Signed]]) -> Sequence[Signed | Exception]:
+        if len(calls) == 1:
+            return [ledger.tried(calls[0])]
+        return list(self._signers.map(ledger.tried, calls))
 
     def revoke_certificate(self, serial: int, by: Actor, reason: str, now: datetime) -> Entry:
         """A certificate counts no more. Raises NotFound, or Conflict where it is over already."""

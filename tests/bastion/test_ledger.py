@@ -1,14 +1,18 @@
 """The ledger: nothing signed is missing, and no serial is given twice."""
 
 import hashlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from bastion.errors import Conflict, NotFound
+from bastion.errors import Conflict, NotFound, Unavailable
+from bastion.events import What
 from bastion.ledger import Draft, Kind, SerialTaken, Signed
 from bastion.store import Store
+from bastion.store import events as log
+from bastion.store.journal import Journal
 from bastion.store.ledger import LATEST, Wanted
 from tests.bastion.worlds import BOB, HOUR, NOW, ROOT, SECOND, grant
 
@@ -73,6 +77,57 @@ def test_a_signature_that_fails_leaves_no_line(peopled: Store) -> None:
         peopled.sign_into_ledger(draft(7), fails)
     with pytest.raises(ValueError, match="another serial"):
         peopled.sign_into_ledger(draft(7), lambda serial: signed(serial + 1))
+    assert peopled.ledger() == []
+
+
+def test_who_wants_one_at_the_same_time_shares_a_transaction(peopled: Store) -> None:
+    """What is refused to one leaves no line, and keeps no other from its certificate."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(serial: int) -> Signed:
+        begun.set()
+        assert go_on.wait(10)
+        return signed(serial)
+
+    def refuses(serial: int) -> Signed:
+        raise Unavailable("The signer does not sign that.")
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(peopled.sign_into_ledger, draft(7), slow)
+        assert begun.wait(10)
+        others = [
+            pool.submit(peopled.sign_into_ledger, draft(7), each)
+            for each in (signed, refuses, signed)
+        ]
+        while len(peopled._signing._waiting) < len(others):
+            pass
+        go_on.set()
+        assert first.result().serial == 1
+        kept = sorted(each.result().serial for each in others if each.exception() is None)
+        assert isinstance(others[1].exception(), Unavailable)
+    assert kept == sorted(entry.serial for entry in peopled.ledger())[1:]
+    told = Journal(peopled).events(log.Wanted(what=frozenset({What.CERTIFICATE_SIGNED})))
+    assert len(told) == len(peopled.ledger()) == 3
+
+
+def test_what_was_signed_for_and_not_kept_is_not_signed_for_again(
+    peopled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went as it was to keep them: whoever waits is told so, each once."""
+    asked: list[int] = []
+
+    def counted(serial: int) -> Signed:
+        asked.append(serial)
+        return signed(serial)
+
+    def goes(*_: object) -> None:
+        raise Unavailable("The database does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bastion.store.events.append_all", goes)
+        with pytest.raises(Unavailable):
+            peopled.sign_into_ledger(draft(7), counted)
+    assert asked == [1]
     assert peopled.ledger() == []
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -31,6 +32,7 @@ from tests.bench.processes import watch_until
 
 GOAL = 50
 LIFE = timedelta(hours=1)
+AT_ONCE = 8
 
 _SHELL = Allows(shell=True)  # noqa: S604 - a value of ours; no process is started
 
@@ -44,6 +46,9 @@ def measure(seconds: float) -> list[Row]:
             _rate("certificates a second, for targets, with their keys", verbs.target, seconds),
             _rate("certificates a second, signed into the ledger", verbs.ledger, seconds),
             _rate("certificates a second, by the verb `cert`", verbs.cert, seconds),
+            _rate_of_many(
+                "certificates a second, into the ledger, 8 at once", verbs.ledger, seconds
+            ),
         ]
     with _apart() as services:
         verbs = _Verbs(services)
@@ -51,6 +56,7 @@ def measure(seconds: float) -> list[Row]:
             *here,
             _rate("certificates a second, for targets, by a signer apart", verbs.target, seconds),
             _rate("certificates a second, by it and into the ledger", verbs.ledger, seconds),
+            _rate_of_many("the same, 8 at once", verbs.ledger, seconds),
         ]
 
 
@@ -61,6 +67,22 @@ def _rate(what: str, work: Callable[[], object], seconds: float) -> Row:
         work()
         times += 1
     return above(what, "/s", times / taken, GOAL)
+
+
+def _rate_of_many(what: str, work: Callable[[], object], seconds: float) -> Row:
+    """By eight threads, as contractors come: they share transactions, and turns of the book."""
+    end = time.perf_counter() + seconds
+
+    def again(_: int) -> int:
+        times = 0
+        while time.perf_counter() < end:
+            work()
+            times += 1
+        return times
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        times = sum(threads.map(again, range(AT_ONCE)))
+    return above(what, "/s", times / seconds, GOAL)
 
 
 class _Verbs:
