@@ -6,6 +6,7 @@ What is missing is asked for at a terminal, and named all at once elsewhere.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import click
@@ -16,13 +17,15 @@ from bastion.durations import parse_duration
 from bastion.errors import BadInput, NotFound
 from bastion.grants import Allows, State
 from bastion.inventory import Selector, parse_selector
+from bastion.looks import Way
 from bastion.petition import Wish, asking_for
 from bastion.policy import Identity
 from bastion.requests import Standing
+from bastion.rights import what_can
 from bastion.ruling import Ruling, rule_for
 from bastion.templates import parse_template
 from bastion.words import behind_dashes
-from cli import sentences, shapes
+from cli import lookup, sentences, shapes
 from cli.arguments import GRANT, SELECTOR, WORDS
 from cli.desk import Desk
 from cli.listing import as_json
@@ -209,7 +212,7 @@ def _wants_ticket(desk: Desk, wish: Wish) -> bool:
 def _completed(desk: Desk, draft: _Draft) -> _Draft:
     """Ask for whatever was left out."""
     terms = draft.terms
-    host = draft.host or _answered(desk, "Which host? ", parse_selector)
+    host = draft.host or _answered(desk, "Which host? ", partial(_to_ask_for, desk))
     if not terms.logins:
         terms = replace(terms, logins=(_answered(desk, "As whom there? ", names.login_name),))
     if terms.allows is None:
@@ -234,6 +237,19 @@ def _answered(desk: Desk, question: str, read: Callable[[str], T], usual: str = 
             desk.output.note(str(error))
     desk.output.note("Nothing was asked for.")
     raise click.Abort
+
+
+def _to_ask_for(desk: Desk, text: str) -> Selector:
+    """Raises BadInput for a name that no rule lets her ask for, be there such a host or not."""
+    wanted, services = parse_selector(text), desk.services
+    hosts = services.store.hosts()
+    rights = what_can(services.rulebook.current(), signed_in(desk).user, hosts)
+    mine = {right.host for right in rights if right.way is not Way.OPERATOR}
+    names = {name for host in hosts if host.name in mine for name in host.names}
+    if wanted.exact and str(wanted) not in names:
+        meant = lookup.nearest(str(wanted), names)
+        raise BadInput(f"{wanted} is none that you may ask for ({desk.program} hosts).{meant}")
+    return wanted
 
 
 def _allows(text: str) -> Allows:

@@ -105,7 +105,7 @@ def tell_trust(desk: Desk, person: User | None, key: PublicKey | None, form: str
                 "by another name, that name has to be in the host certificate: init --name NAME."
             )
         else:
-            desk.output.note(f"{bastion.address} has to lead here from where it is pasted.")
+            desk.output.note(f"{bastion.address} has to lead to this bastion from where that is.")
 
 
 def granted_hosts(services: Services, person: User) -> list[tuple[Host, tuple[str, ...]]]:

@@ -194,8 +194,9 @@ def test_unknown_and_forbidden_hosts_sound_alike(alice: Remote, bastion: Service
 
 def test_a_terminal_is_asked_for_what_is_missing(alice: Remote) -> None:
     """One question for each thing, again where the answer can't be taken; the ticket by rule."""
-    answers = ["web-1", "deploy", "", "2h", "it's full"]
+    answers = ["wbe-1", "web-1", "deploy", "", "2h", "it's full"]
     said = alice.typed("request", terminal=True, answers=answers)
+    assert "wbe-1 is none that you may ask for (ssh bastion hosts). Do you mean web-1?" in said.err
     assert said.out.endswith("R-1\n")
     assert "As whom there?" in said.out
     answers = ["deploy", "uptime -p", "later", "2h", "\x1b]0;x", "full"]
