@@ -91,8 +91,13 @@ def _has_some(file: Path) -> bool:
     return file.is_file() and file.stat().st_size > 0
 
 
-@pytest.mark.timeout(60 + 25 * ROUNDS)
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.faults)])
+@pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param(1, marks=pytest.mark.timeout(60 + 25 * ROUNDS)),
+        pytest.param(2, marks=[pytest.mark.faults, pytest.mark.timeout(60 + 60 * ROUNDS)]),
+    ],
+)
 async def test_nothing_is_lost_that_somebody_had(
     own: Bastion, bob: Contractor, place: Path, workers: int
 ) -> None:
