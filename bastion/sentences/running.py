@@ -90,8 +90,8 @@ def _restored(happened: Happened) -> str:
 
 
 def _clock_reset(happened: Happened) -> str:
-    latest = moment(happened, "latest", " by ")
-    return f"{happened.actor} took the clock for right, though it was later before{latest}"
+    latest = moment(happened, "latest", "") or "a later time"
+    return f"{happened.actor} took the clock for right, though {latest} was kept before"
 
 
 def _clock_trusted(happened: Happened) -> str:
