@@ -97,7 +97,8 @@ class House:
 def with_places(bastion: Bastion) -> None:
     """Its limits are to be in nobody's way."""
     kinds = ("sessions", "sessions_per_user", "sessions_per_grant", "sessions_per_host")
-    for name in ("connections", "connections_per_source", *kinds):
+    places = ("connections", "connections_per_source", "connections_per_user")
+    for name in (*places, *kinds):
         bastion.set("limits", name, 50_000)
     for name in ("unauthenticated", "unauthenticated_per_source"):
         bastion.set("limits", name, "1000:30:2000")
