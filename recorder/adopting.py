@@ -28,6 +28,7 @@ from recorder.nouns import counted
 from recorder.objects import LIVE, Lying, folder_of, size_of
 from recorder.places import Places
 from recorder.recovery import Hold
+from recorder.resting import Resting
 from recorder.seal import MANIFEST, SIGNATURE
 from recorder.seals import Seals
 from recorder.sent_reader import session_of
@@ -43,7 +44,6 @@ AGAIN: Final = timedelta(hours=1)
 MOST: Final = 100
 """Recordings in one run."""
 
-_MOST_WAITING = 10_000
 _SUFFIXES = (".cast", ".sent")
 
 Orphaned = Callable[[Collection[str]], frozenset[str]]
@@ -94,7 +94,7 @@ class Adopting:
         self._after = after
         self._floor = floor
         self._now = now
-        self._waiting: dict[int, datetime] = {}
+        self._resting = Resting(AGAIN)
 
     def run(self, pause: Callable[[], object] = lambda: None) -> list[str]:
         """Adopt what is orphaned; a sentence for each. Raises StoreAway, IndexUnavailable."""
@@ -105,18 +105,17 @@ class Adopting:
             except StoreAway:
                 raise
             except (RecorderError, OSError, ValueError, TypeError) as error:
-                if len(self._waiting) < _MOST_WAITING:
-                    self._waiting[session.id] = self._now() + AGAIN
+                self._resting.leave(session.id, self._now())
                 said.append(f"{session.name} can't be recovered from the store: {error}")
         return said
 
     def _due(self) -> Iterator[Session]:
         now = self._now()
-        self._waiting = {number: until for number, until in self._waiting.items() if until > now}
+        self._resting.wake(now)
         runners = self._shipments.runners(now - self._after)
         orphaned = self._orphaned(runners) if runners else frozenset()
         numbers = self._shipments.of_runners(orphaned, now - self._after) if orphaned else []
-        wanted = [number for number in numbers if number not in self._waiting][:MOST]
+        wanted = self._resting.awake(numbers)[:MOST]
         for session in self._index.read(wanted).values():
             if session is not None and (not self._places.is_here(session) or _is_begun(session)):
                 yield session

@@ -20,6 +20,7 @@ from recorder.manifest import read_manifest
 from recorder.objects import LIVE, folder_of
 from recorder.places import Places
 from recorder.plain import lying_path, plain_path
+from recorder.resting import Resting
 from recorder.seal import MANIFEST, SIGNATURE
 from recorder.seals import Kept, Seals
 from recorder.session import Session, Shipment
@@ -35,7 +36,6 @@ AGAIN: Final = timedelta(minutes=5)
 """How long one that could not go is left alone."""
 
 _PAGE = 100
-_MOST_WAITING = 10_000
 
 Told = Callable[[Session, str], None]
 """Is told of a recording that can't go for good, and why, perhaps twice. Raises RecorderError."""
@@ -72,7 +72,7 @@ class Shipping:
         self._sound = sound
         self._told = told
         self._now = now
-        self._waiting: dict[int, datetime] = {}
+        self._resting = Resting(AGAIN)
 
     def run(self, pause: Callable[[], object] = lambda: None) -> list[str]:
         """Ship all that is due; sentences on what could not go. Raises StoreAway,
@@ -84,17 +84,16 @@ class Shipping:
             except StoreAway:
                 raise
             except (RecorderError, OSError, ValueError, TypeError) as error:
-                if len(self._waiting) < _MOST_WAITING:
-                    self._waiting[session.id] = self._now() + AGAIN
+                self._resting.leave(session.id, self._now())
                 problems.append(f"{session.name} is not in the store yet: {error}")
         return problems
 
     def _due(self) -> Iterator[Session]:
         last, now = 0, self._now()
-        self._waiting = {number: until for number, until in self._waiting.items() if until > now}
+        self._resting.wake(now)
         while page := self._shipments.due(now - SETTLED, limit=_PAGE, after=last):
             read = self._index.read(page)
-            found = (read.get(number) for number in page if number not in self._waiting)
+            found = (read.get(number) for number in self._resting.awake(page))
             yield from (each for each in found if each is not None and self._places.is_here(each))
             last = page[-1]
 
