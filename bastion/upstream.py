@@ -231,10 +231,11 @@ async def _resolve(host: Host) -> str:
 
 
 def _is_address(text: str) -> bool:
-    """Whether it is one as it is written canonically, so that it is nothing else to anybody."""
+    """Whether it is one, written as the system writes it: then asking gives just that."""
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
     try:
-        return str(ip_address(text)) == text and "%" not in text
-    except ValueError:
+        return socket.inet_ntop(family, socket.inet_pton(family, text)) == text
+    except (OSError, ValueError):
         return False
 
 

@@ -161,6 +161,19 @@ async def test_no_name_leads_to_ourselves_or_to_a_metadata_service(
     assert "not to be reached" in str(done.stderr)
 
 
+@pytest.mark.parametrize("address", ["127.1", "2130706433", "::ffff:7f00:1", "0::1"])
+async def test_an_address_in_disguise_is_judged_like_a_name(bare: World, address: str) -> None:
+    """It is somebody's way past what is looked at: only what the system itself would write is
+    taken as it stands."""
+    line = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    bare.add_host(22, line, address=address)
+    alice = bare.contractor()
+    async with bare.outer(alice.key) as outer, bare.inner(outer) as inner:
+        done = await inner.run("id")
+    assert (done.exit_status, done.stdout) == (254, "")
+    assert "not to be reached" in str(done.stderr)
+
+
 async def test_a_target_is_known_by_its_own_key_alone(bare: World) -> None:
     """Warpgate CVE-2026-91166: the key of the jump host, here the bastion's own, was stored as the
     target's. A target that shows any other key than the pinned one is told nothing."""
