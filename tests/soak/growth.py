@@ -43,12 +43,12 @@ BOUNDS: Final[Mapping[str, Bound]] = {
     PSS: Bound(6 * MEGABYTE, 0.08),
     RSS: Bound(6 * MEGABYTE, 0.08),
     DESCRIPTORS: Bound(4),
-    THREADS: Bound(2),
+    THREADS: Bound(4),
     TASKS: Bound(2),
 }
 """Memory is given back by the page, and what was free lies about. A pool has as many threads as
 ever had something to do at once, and SQLite keeps a descriptor of each reader that there was at
-once: the rush at the beginning fills them."""
+once: the rush at the beginning fills them, but for the last few."""
 
 WARM: Final = 0.2
 """The part of the time after which caches and threads are what they will be."""
