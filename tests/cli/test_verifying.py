@@ -49,6 +49,7 @@ async def test_sealed_recordings_are_sound_until_somebody_changes_one(
         "recordings": 2,
         "anchored": False,
         "not_anchored": 2,
+        "store_away": None,
     }
     assert furnished("show", "S-1", "--json").json["recording"]["sealed"] is True
     [manifest] = furnished.home.directory.rglob("S-1.manifest")
