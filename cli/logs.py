@@ -9,9 +9,10 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor
 
 Form = Literal["people", "json"]
 
@@ -22,11 +23,6 @@ _QUIET = ("asyncssh", "alembic")
 """What of them is no warning is said by us, or by nobody."""
 
 _OURS = ("timestamp", "process", "level", "logger", "event", "exception")
-
-_PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
-"""What each record has; whatever else is there was given by the call."""
-
-Fields = Mapping[str, object]
 
 
 def log_to_stderr(name: str = "", form: Form = "people") -> None:
@@ -40,51 +36,44 @@ def log_to_stderr(name: str = "", form: Form = "people") -> None:
 
 def formatter(name: str, form: Form, *, timed: bool) -> logging.Formatter:
     """What makes a line of each record. JSON always has the time."""
-    return _Lines(name, form, timed=timed or form == "json")
+
+    def named(_: object, __: str, event: EventDict) -> EventDict:
+        if name:
+            event["process"] = name
+        return event
+
+    before: list[Processor] = [
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        named,
+    ]
+    if timed or form == "json":
+        before.append(structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True))
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=before,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _as_json if form == "json" else _for_people,
+        ],
+    )
 
 
-class _Lines(logging.Formatter):
-    """Puts together what a line has, and makes it."""
-
-    def __init__(self, name: str, form: Form, *, timed: bool) -> None:
-        super().__init__()
-        self._name = name
-        self._line = _as_json if form == "json" else _for_people
-        self._timed = timed
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One event in one line; for people its traceback in some more."""
-        fields = {key: value for key, value in vars(record).items() if key not in _PLAIN}
-        if self._timed:
-            fields["timestamp"] = _written(record.created)
-        if self._name:
-            fields["process"] = self._name
-        fields["level"] = record.levelname.lower()
-        fields["logger"] = record.name
-        fields["event"] = record.getMessage()
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return self._line(fields)
-
-
-def _written(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _as_json(fields: Fields) -> str:
+def _as_json(_: object, __: str, event: EventDict) -> str:
     """All in ASCII: no terminal acts on it, whatever is in it."""
-    ours = {key: fields[key] for key in _OURS if key in fields}
-    others = {key: value for key, value in fields.items() if key not in ours}
+    ours = {key: event[key] for key in _OURS if key in event}
+    others = {key: value for key, value in event.items() if key not in ours}
     return json.dumps({key: _cut(value) for key, value in (ours | others).items()}, default=str)
 
 
-def _for_people(fields: Fields) -> str:
-    ours = [fields.get(key, "") for key in ("timestamp", "process", "level")]
+def _for_people(_: object, __: str, event: EventDict) -> str:
+    ours = [event.get(key, "") for key in ("timestamp", "process", "level")]
     ours[2] = str(ours[2]).upper()
-    head = " ".join(str(word) for word in (*ours, fields["logger"]) if word)
-    others = (f" {key}={_cut(value)}" for key, value in fields.items() if key not in _OURS)
-    line = escaped(f"{head}: {_cut(fields['event'])}{''.join(others)}")
-    trace = str(fields.get("exception", ""))[-LONGEST:].splitlines()
+    head = " ".join(str(word) for word in (*ours, event.get("logger", "")) if word)
+    others = (f" {key}={_cut(value)}" for key, value in event.items() if key not in _OURS)
+    line = escaped(f"{head}: {_cut(event.get('event', ''))}{''.join(others)}")
+    trace = str(event.get("exception", ""))[-LONGEST:].splitlines()
     return "\n".join((line, *(f"    | {escaped(each)}" for each in trace)))
 
 
