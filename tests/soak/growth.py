@@ -53,6 +53,10 @@ once: the rush at the beginning fills them, but for the last few."""
 WARM: Final = 0.2
 """The part of the time after which caches and threads are what they will be."""
 
+CACHES: Final = 180.0
+"""Seconds that it takes at least, as SQLite's caches grow with the database; a run that is not
+twice as long can't wait for that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -86,7 +90,7 @@ def compared(samples: Sequence[Sample], until: float) -> list[Line]:
 
     A process that was started again is left out: a new one begins from nothing.
     """
-    begun = until * WARM
+    begun = max(until * WARM, CACHES if until >= 2 * CACHES else 0.0)
     quarter = (until - begun) / 4
     lines = []
     for process in dict.fromkeys(sample.process for sample in samples):
