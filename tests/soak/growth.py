@@ -28,14 +28,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How much more there may be in the end: so much, or a part of what there was."""
+    """How much more there may be in the end: so much, or a part of what there was; and `always`, in
+    all."""
 
     more: float
     part: float = 0.0
+    always: float = 0.0
 
     def most(self, before: float) -> float:
         """What there may be where there was that."""
-        return before + max(self.more, self.part * before)
+        return max(before + max(self.more, self.part * before), self.always)
 
 
 BOUNDS: Final[Mapping[str, Bound]] = {
@@ -43,12 +45,12 @@ BOUNDS: Final[Mapping[str, Bound]] = {
     PSS: Bound(6 * MEGABYTE, 0.08),
     RSS: Bound(6 * MEGABYTE, 0.08),
     DESCRIPTORS: Bound(4),
-    THREADS: Bound(4),
+    THREADS: Bound(4, always=64),
     TASKS: Bound(2),
 }
 """Memory is given back by the page, and what was free lies about. A pool has as many threads as
-ever had something to do at once, and SQLite keeps a descriptor of each reader that there was at
-once: the rush at the beginning fills them, but for the last few."""
+ever had something to do at once, and a worker's pools may have some sixty together; SQLite keeps a
+descriptor of each reader that there was at once. The rush at the beginning fills most of that."""
 
 WARM: Final = 0.2
 """The part of the time after which caches and threads are what they will be."""

@@ -1,9 +1,12 @@
 """Growth: what is found to be a leak, and what is not."""
 
+from dataclasses import replace
+
 from tests.soak.growth import (
     DESCRIPTORS,
     MEGABYTE,
     TASKS,
+    THREADS,
     USS,
     Sample,
     compared,
@@ -45,3 +48,11 @@ def test_a_new_process_begins_from_nothing() -> None:
     some = samples(TASKS, 1.0, pids=3)
     assert compared(some, UNTIL) == []
     assert started_again(some) == {"worker 1": 2}
+
+
+def test_threads_are_those_of_the_pools() -> None:
+    """As many as these may have are no leak, however few there were; more are."""
+    few = [replace(each, figures={THREADS: 30.0 + each.at / 5}) for each in samples(THREADS, 0)]
+    assert not any(line.grown for line in compared(few, UNTIL))
+    many = [replace(each, figures={THREADS: 30.0 + each.at}) for each in few]
+    assert any(line.grown for line in compared(many, UNTIL))
