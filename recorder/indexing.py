@@ -46,7 +46,7 @@ TOGETHER: Final = 64
 """Updates that are kept in one transaction at most."""
 
 FOLLOWED: Final = 2000
-"""Sessions that are in work at most; what is beyond waits until one of them is over."""
+"""Sessions that are in work at most; live ones beyond wait until one of them is over."""
 
 _PAGE = 500
 _OVERLAP = 100
@@ -160,9 +160,14 @@ class Indexer:
         over = sum(number not in live for number in self._followed)
         if not self._waiting and not over:
             self._waiting.update((each, None) for each in self._texts.again(_PAGE))
-        for number in list(islice(self._waiting, max(0, _AT_ONCE - over))):
+        for number in list(islice(self._ready(live), max(0, _AT_ONCE - over))):
             del self._waiting[number]
-            self._follow(number)
+            self._followed[number] = _Followed(number)
+
+    def _ready(self, live: Set[int]) -> Iterator[int]:
+        """What waits and can be taken up: what is over, however many live ones are in work."""
+        room = len(self._followed) < FOLLOWED
+        return (number for number in self._waiting if room or number not in live)
 
     def _to_do(self, numbers: Sequence[int]) -> list[int]:
         known = self._texts.between(numbers[0], numbers[-1])
@@ -200,7 +205,7 @@ class Indexer:
         if left > 0:
             self._texts.tidy()
         unfinished = any(each.unfinished for each in self._followed.values())
-        return unfinished or left <= 0 or bool(self._waiting)
+        return unfinished or left <= 0 or next(self._ready(live), None) is not None
 
     def _due(self, live: Set[int]) -> list[_Followed]:
         """Those that are over first, then those that were not looked at for longest."""

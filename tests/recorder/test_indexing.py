@@ -192,6 +192,22 @@ async def test_it_goes_on_after_an_end(bench: Bench, archive: Archive) -> None:
     assert {bench.state(number) for number in (1, 2, 3)} == {State.WHOLE}
 
 
+async def test_more_live_ones_than_can_be_followed_keep_nobody_busy(
+    bench: Bench, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those beyond wait for their end, without being asked for; what is over waits for none."""
+    monkeypatch.setattr("recorder.indexing.FOLLOWED", 2)
+    live = [await archive.begin(exec_of("tail -f")) for _ in range(3)]
+    bench.work()
+    assert [bench.state(each.session) for each in live] == [State.GROWING, State.GROWING, None]
+    await shown(archive, b"short\n")
+    await archive.finish(live[2])
+    bench.later()
+    assert (bench.state(live[2].session), bench.found("short")) == (State.WHOLE, [(4, "short")])
+    for each in live[:2]:
+        await archive.finish(each)
+
+
 async def test_one_that_can_t_be_read_keeps_no_other(bench: Bench, archive: Archive) -> None:
     """Damaged or missing: marked with the reason, and not tried again until all is."""
     damaged, missing = [await shown(archive, b"one\n" * 3) for _ in range(2)]
