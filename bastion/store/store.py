@@ -8,8 +8,7 @@ of itself: its event is written with it, or neither is.
 
 import secrets
 import socket
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Self
@@ -29,14 +28,10 @@ from bastion.runners import Runner
 from bastion.store import events, grants, hosts, jumps, ledger, policies, runners, schema, users
 from bastion.store.database import Database, as_sentences
 from bastion.store.places import opened
-from recorder.turns import Turns
+from bastion.store.signing import LedgerSigning
 
 TOLERANCE = timedelta(seconds=5)
 """How far the clock may be behind the latest time that was kept."""
-
-
-SIGNED_AT_ONCE = 8
-"""Certificates of one transaction: as many as a signer apart is asked for at once."""
 
 
 class Store:
@@ -49,9 +44,7 @@ class Store:
     def __init__(self, database: Database, chain: Chain) -> None:
         self.database = database
         self.chain = chain
-        self._signing: Turns[tuple[Draft, Signing], Signed | Exception]
-        self._signing = Turns(self._sign_all, SIGNED_AT_ONCE)
-        self._signers = ThreadPoolExecutor(SIGNED_AT_ONCE, "signing")
+        self._signing = LedgerSigning(self._write, chain)
 
     @classmethod
     def open(
@@ -80,7 +73,7 @@ class Store:
 
     def close(self) -> None:
         """Give back all connections."""
-        self._signers.shutdown(wait=False)
+        self._signing.close()
         self.database.close()
 
     @contextmanager
@@ -326,33 +319,7 @@ class Store:
 
         Those who want one meanwhile share the next transaction, and are signed for at once.
         """
-        outcome = self._signing.do((draft, sign))
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    def _sign_all(self, wanted: Sequence[tuple[Draft, Signing]]) -> Sequence[Signed | Exception]:
-        """Never twice: what was signed for and then not kept stands in the signer's book."""
-        latest = max(draft.signed_at for draft, _ in wanted)
-        try:
-            with self._write(latest) as connection:
-                outcomes = ledger.sign(connection, wanted, self._at_once)
-                told = [
-                    (happenings.of_signed(draft, outcome), draft.signed_at)
-                    for (draft, _), outcome in zip(wanted, outcomes, strict=True)
-                    if isinstance(outcome, Signed)
-                ]
-                if not told:
-                    connection.rollback()
-                events.append_all(connection, self.chain, told)
-                return outcomes
-        except Exception as error:  # noqa: BLE001 (it is raised for each of them)
-            return [error] * len(wanted)
-
-    def _at_once(self, calls: Sequence[Callable[[], Signed]]) -> Sequence[Signed | Exception]:
-        if len(calls) == 1:
-            return [ledger.tried(calls[0])]
-        return list(self._signers.map(ledger.tried, calls))
+        return self._signing.sign(draft, sign)
 
     def revoke_certificate(self, serial: int, by: Actor, reason: str, now: datetime) -> Entry:
         """A certificate counts no more. Raises NotFound, or Conflict where it is over already."""

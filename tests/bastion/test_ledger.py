@@ -99,7 +99,7 @@ def test_who_wants_one_at_the_same_time_shares_a_transaction(peopled: Store) -> 
             pool.submit(peopled.sign_into_ledger, draft(7), each)
             for each in (signed, refuses, signed)
         ]
-        while len(peopled._signing._waiting) < len(others):
+        while len(peopled._signing._turns._waiting) < len(others):
             pass
         go_on.set()
         assert first.result().serial == 1
