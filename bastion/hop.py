@@ -1,4 +1,4 @@
-"""The inner server: it speaks as the target, and keeps doors 2 and 3.
+"""The inner server: it speaks as the target, keeps door 2, and does what door 3 lets through.
 
 A jump's direct-tcpip channel is not passed on: it is the transport of this server's connection. It
 shows a host certificate for the name that was asked for, whether or not the host may be reached,
@@ -32,32 +32,24 @@ from bastion.events import Happened, What
 from bastion.lasting import Lasting
 from bastion.limits import Limit
 from bastion.orders import Orders
-from bastion.policy import Ask, Mode, Permit, Run, may_login, may_run, promptable
+from bastion.policy import Ask, Mode, Permit, Run, may_login, promptable
 from bastion.prompt import Prompt
 from bastion.reached import Case
 from bastion.relay import Relay
 from bastion.scp import Scp
 from bastion.sftp import Proxy
+from bastion.third import Third
 from bastion.tunnel import Tunnel
 from bastion.upstream import Shared, Upstream
-from bastion.watched import waits
 from bastion.wire.connections import Authenticator, ServerConnection
 from bastion.wire.keys import certificate, plain_key
-from recorder import Ceiling, EndReason, Kind, RecorderError, Recording, SessionInfo, Size
+from recorder import Kind, RecorderError, SessionInfo, Size
 
 log = logging.getLogger(__name__)
 
 PROHIBITED = OPEN_ADMINISTRATIVELY_PROHIBITED
 
 _KINDS = {Mode.SHELL: Kind.SHELL, Mode.EXEC: Kind.EXEC, Mode.SUBSYSTEM: Kind.SFTP}
-
-_ENDS = {
-    Reason.CLOSING: EndReason.DRAINED,
-    Reason.DISK: EndReason.LIMIT,
-    Reason.EXPIRED: EndReason.EXPIRED,
-    Reason.UNAVAILABLE: EndReason.LOST,
-}
-"""How a session ends that was refused when somebody came to watch; else it was revoked."""
 
 MOST_NAMES = 10
 """Logins that one jump may try: each refusal is spoken and logged."""
@@ -72,6 +64,7 @@ class Hop(Authenticator):
         self._arrival = arrival
         self._parts = parts
         self._lasting = Lasting(parts)
+        self._third = Third(arrival, parts, self._lasting)
         self._gone = gone
         self._permit: Permit | None = None
         self._shells = Shared()
@@ -155,7 +148,7 @@ class Hop(Authenticator):
     async def _attend(self, permit: Permit, relay: Relay, ask: Ask) -> None:
         """From a start request to the end of the session."""
         try:
-            run, full = await self._may_begin(permit, ask)
+            run, full = await self._third.may_begin(permit, ask)
             self._count("3", run)
             if isinstance(run, Run):
                 await self._lasting.demand_room(run, full)
@@ -173,40 +166,6 @@ class Hop(Authenticator):
         except BastionError as error:
             log.error("%s: %s", self._arrival, error)
             relay.refuse("the bastion can't do that now; it has been logged.")
-
-    async def _may_begin(self, permit: Permit, ask: Ask) -> tuple[Run | Denial, Ceiling | None]:
-        """Door 3, and whether the session would be one too many: in one look."""
-
-        def asked() -> tuple[Run | Denial, Ceiling | None]:
-            answer = self._asked(permit, ask)
-            return answer, (self._lasting.full(answer) if isinstance(answer, Run) else None)
-
-        if self._parts.live.closing:
-            return _going_down(), None
-        answer, full = await asyncio.to_thread(asked)
-        return self._recordable(answer), full
-
-    async def _may_run(self, permit: Permit, ask: Ask) -> Run | Denial:
-        """Door 3 as it stands now."""
-        if self._parts.live.closing:
-            return _going_down()
-        return self._recordable(await asyncio.to_thread(self._asked, permit, ask))
-
-    def _asked(self, permit: Permit, ask: Ask) -> Run | Denial:
-        """Door 3, behind doors 1 and 2 as they stand now: a connection is kept for hours.
-
-        Blocks; raises Unavailable.
-        """
-        reach = self._arrival.knock()
-        now = self._parts.clock.now()
-        fresh = reach if isinstance(reach, Denial) else may_login(reach, permit.login, now)
-        return fresh if isinstance(fresh, Denial) else may_run(fresh, ask, now)
-
-    def _recordable(self, answer: Run | Denial) -> Run | Denial:
-        if isinstance(answer, Run) and not self._parts.live.takes(answer.grant):
-            sentence = "nothing can be recorded now, so nothing goes through; try later."
-            return Denial(Reason.DISK, sentence)
-        return answer
 
     async def _prompt(self, relay: Relay, permit: Permit, denial: Denial) -> None:
         """No shell, but a prompt for the commands that are granted, if any are."""
@@ -238,7 +197,7 @@ class Hop(Authenticator):
         try:
             if relay.gone:
                 return
-            no_more = await self._no_more(permit, run)  # connecting took its time
+            no_more = await self._third.no_more(permit, run)  # connecting took its time
             if no_more is not None:
                 self._refuse(relay, run.ask, no_more)
                 return
@@ -246,7 +205,7 @@ class Hop(Authenticator):
                 log.info("%s %s by %s: %s", recording.name, self._arrival, run.grant, run.ask.mode)
                 greeting = self._greeting(relay, run, recording.name)
                 relay.opened(recording, greeting, _machine(run, self._parts.orders))
-                no_more = await self._until_watched(relay, recording, permit, run)
+                no_more = await self._third.until_watched(relay, recording, permit, run)
                 if no_more is not None:
                     self._refuse(relay, run.ask, no_more)
                 else:
@@ -256,29 +215,6 @@ class Hop(Authenticator):
             unshared = upstream is not self._shells.upstream
             if unshared or self._lost or (relay.was_cut and not self._shells.users):
                 upstream.close()
-
-    async def _no_more(self, permit: Permit, run: Run) -> Denial | None:
-        """Why not, by now: door 3 once more, for what it has let through some time ago."""
-        still = await self._may_run(permit, run.ask)
-        if isinstance(still, Denial):
-            return still
-        if still.grant.id == run.grant.id:
-            return None
-        return Denial(Reason.CHANGED, "what is granted here has just changed; try again.")
-
-    async def _until_watched(
-        self, side: Relay | Tunnel, recording: Recording, permit: Permit, run: Run
-    ) -> Denial | None:
-        """Wait until somebody watches, where somebody has to; and whether it may begin then."""
-        if not run.watched or not await side.watched(waits(recording.session)):
-            return None
-        try:
-            no_more = await self._no_more(permit, run)
-        except Unavailable as error:
-            no_more = Denial(Reason.UNAVAILABLE, str(error))
-        if no_more is not None:
-            recording.end(_ENDS.get(no_more.reason, EndReason.REVOKED))
-        return no_more
 
     async def _upstream(self, run: Run) -> Upstream:
         """One for all shells of a jump, one for all forwards; for a forced command, its own."""
@@ -346,7 +282,7 @@ class Hop(Authenticator):
     async def _lead(self, permit: Permit, tunnel: Tunnel, ask: Ask) -> None:
         """From a forward's request to its end; as `_attend`, without anybody to speak to."""
         try:
-            run, full = await self._may_begin(permit, ask)
+            run, full = await self._third.may_begin(permit, ask)
             self._count("3", run)
             if isinstance(run, Denial):
                 self._not_led(tunnel, run)
@@ -374,7 +310,7 @@ class Hop(Authenticator):
         upstream = await self._upstream(run)
         self._forwards.users += 1
         try:
-            no_more = await self._no_more(permit, run)  # connecting took its time
+            no_more = await self._third.no_more(permit, run)  # connecting took its time
             if no_more is not None:
                 self._not_led(tunnel, no_more)
                 return
@@ -383,7 +319,7 @@ class Hop(Authenticator):
             async with self._lasting.session(info, run, tunnel) as recording:
                 log.info("%s %s by %s: forward", recording.name, self._arrival, run.grant)
                 tunnel.opened(recording)
-                no_more = await self._until_watched(tunnel, recording, permit, run)
+                no_more = await self._third.until_watched(tunnel, recording, permit, run)
                 if no_more is not None:
                     self._not_led(tunnel, no_more)
                 else:
@@ -434,10 +370,6 @@ class Hop(Authenticator):
 def counted(answer: object) -> str:
     """A door's answer, as it is counted."""
     return answer.reason if isinstance(answer, Denial) else metrics.GRANTED
-
-
-def _going_down() -> Denial:
-    return Denial(Reason.CLOSING, "the bastion is going down; try again in a minute.")
 
 
 def _machine(run: Run, orders: Orders) -> Machine | None:
