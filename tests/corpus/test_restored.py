@@ -7,6 +7,7 @@ import pytest
 
 from bastion.home import Home
 from tests.cli.desks import HOST_KEY, Installation, Remote, new_key
+from tests.postgres import on_sqlite
 
 GRANT = ("--login", "deploy", "--shell", "--for", "2h", "--reason", "a test")
 
@@ -43,6 +44,7 @@ def key_taken_away(made: Installation) -> None:
     made("user", "key", "remove", "mallory", user.keys[0].fingerprint)
 
 
+@on_sqlite("a server's database is copied, and restored, by its own tools")
 @pytest.mark.parametrize(
     "since", [grant_revoked, certificate_revoked, account_closed, key_taken_away]
 )
