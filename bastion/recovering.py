@@ -58,6 +58,8 @@ class Recovering:
         roll = await asyncio.to_thread(self._roll)
         if roll.gone or roll.lost:
             await self._recover(roll)
+            for problem in await self._archive.seal_pending():
+                log.error("%s", problem)
         if self._look_again and time.monotonic() > self._look_again:
             self._look_again = 0.0
             await self._remove_unbegun()

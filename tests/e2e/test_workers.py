@@ -118,6 +118,8 @@ async def test_a_worker_that_is_killed_ends_its_own_sessions(own: Bastion, bob: 
                 await asyncio.sleep(0.05)
             while len(await own.rows("sessions", "--live")) > len(lucky):
                 pass
+            while not all(r["recording"]["sealed"] for r in await own.rows("sessions", "--over")):
+                pass
         for session in lucky:
             await goes_on(session)
         assert (await bob.jump("echo hello")).out == "hello\n"
