@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from bastion import namesakes
+from bastion import happenings, namesakes
 from bastion.access import Access
 from bastion.actor import Actor
 from bastion.approving import Approving
@@ -97,9 +97,14 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
     signer = signer_of(settings)
     try:
         authority = authority_of(home, signer)
-        index, seals = Index(store.database, store.chain.boot), Seals(store.database)
         clock = Clock(latest=store.latest_time())
-        journal = Journal(store)
+        journal, seals = Journal(store), Seals(store.database)
+        index = Index(
+            *(store.database, store.chain.boot),
+            begun=lambda connection, session: journal.tell_within(
+                connection, happenings.of_session_begun(session), session.started_at
+            ),
+        )
         recordings, tombstones = settings.recordings(home), Tombstones(store.database)
         keeping = Keeping(store)
         stores = storing(

@@ -201,9 +201,9 @@ LONGEST_COMMAND = 1000
 """Characters of a command line in an event; the recording has all of it."""
 
 
-def of_session_begun(number: int, session: Session | SessionInfo) -> Happened:
-    """The session of that number has begun, whatever became of it since."""
-    return _of_session(number, session, What.SESSION_STARTED, None, {})
+def of_session_begun(session: Session) -> Happened:
+    """The session has begun, whatever became of it since."""
+    return _of_session(session, What.SESSION_STARTED, None, {})
 
 
 def of_session_over(session: Session) -> Happened:
@@ -217,20 +217,16 @@ def of_session_over(session: Session) -> Happened:
         "bytes_out": session.bytes_out,
         "sha256": session.recording.sha256,
     }
-    return _of_session(session.id, session, what, session.end_reason, details)
+    return _of_session(session, what, session.end_reason, details)
 
 
 def _of_session(
-    number: int,
-    session: Session | SessionInfo,
-    what: What,
-    why: str | None,
-    details: dict[str, Details],
+    session: Session, what: What, why: str | None, details: dict[str, Details]
 ) -> Happened:
     command = (session.command or "").encode("utf-8", "replace").decode()
     ran: dict[str, Details] = {"command": command[:LONGEST_COMMAND]} if command else {}
     told = {"kind": session.kind, **ran, **details}
-    return _in_session(session, number, what, told, why)
+    return _in_session(session, session.id, what, told, why)
 
 
 def _in_session(

@@ -65,7 +65,6 @@ class Lasting:
             async with self._parts.archive.record(info, self._ceilings(run)) as kept:
                 session = kept.session
                 self._count_begin(kept, info)
-                self._parts.chronicle.tell_soon(happenings.of_session_begun(session, info))
                 watched = self._watched(info, side, kept) if run.watched else None
                 self._parts.live.open(session, side, run.grant, run.identity, watched)
                 self._watch_idle(session, side, _passed(kept), run.grant, _case(Limit.IDLE, run))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from bastion import happenings
-from bastion.events import Happened, What
+from bastion.events import Happened
 from bastion.presence import Presence
 from bastion.runners import Roll, RollCall
 from bastion.store import Store
@@ -99,15 +99,13 @@ class Recovering:
             self._presence.forget(boot)
 
     def _tell_untold(self, alive: Collection[str], lost: list[Session], now: datetime) -> None:
-        """What nobody came to tell of the newest sessions: that they began, and how they ended."""
+        """How the newest sessions ended, where nobody came to tell it."""
         newest = {session.id: session for session in self._index.find(limit=NEWEST)}
         newest |= {session.id: session for session in lost}
         ours = [each for number, each in sorted(newest.items()) if each.runner not in alive]
         told = self._journal.about_sessions([session.id for session in ours])
         untold: list[Happened] = []
         for session in ours:
-            if (session.id, What.SESSION_STARTED) not in told:
-                untold.append(happenings.of_session_begun(session.id, session))
             over = happenings.of_session_over(session)
             if not session.live and (session.id, over.what) not in told:
                 untold.append(over)

@@ -75,16 +75,26 @@ class Wanted:
     until: datetime | None = None
 
 
+Begun = Callable[[Connection, Session], object]
+"""Is told of a session that begins, and keeps it in the transaction that is handed to it."""
+
+
 class Index:
     """The sessions of one archive. Raises IndexUnavailable when the database does not answer.
 
-    `runner` names this process: what it adds is its own to record. `files` are those that went over
-    in its sessions.
+    `runner` names this process: what it adds is its own to record. Whoever keeps what happened is
+    told by `begun`. `files` are those that went over in its sessions.
     """
 
-    def __init__(self, database: Database, runner: str | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        runner: str | None = None,
+        begun: Begun = lambda *_: None,
+    ) -> None:
         self._database = database
         self._runner = runner
+        self._begun = begun
         self.files = FileRows(database)
 
     def add(
@@ -94,7 +104,7 @@ class Index:
         place: Callable[[int], str],
         ceilings: Ceilings | None = None,
     ) -> Session:
-        """Insert a session's row, and let `place(id)` make its file, in one transaction.
+        """Insert a session's row, let `place(id)` make its file, and tell, in one transaction.
 
         `place` gives the file's path. What it raises undoes the row, so no row that others
         can see is without a file. Raises TooMany where so many go on as `ceilings` allow: whatever
@@ -108,7 +118,9 @@ class Index:
             opened = opening(info, started_at) | {"runner": self._runner}
             number = connection.execute(_begin, opened).scalar_one()
             placed = {"number": number, "placed": place(number)}
-            return session_of(connection.execute(_place, placed).one())
+            session = session_of(connection.execute(_place, placed).one())
+            self._begun(connection, session)
+            return session
 
     def full(self, whose: Whose, ceilings: Ceilings) -> Ceiling | None:
         """What would keep such a session from beginning now; nothing is kept free for it."""

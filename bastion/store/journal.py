@@ -65,6 +65,10 @@ class Journal:
             rest = told_of.missing(connection, self._store.chain, told)
             log.append_all(connection, self._store.chain, rest)
 
+    def tell_within(self, connection: Connection, happened: Happened, now: datetime) -> None:
+        """Keep an event in the transaction that keeps what it tells of: both, or neither."""
+        log.append_all(connection, self._store.chain, [(happened, now)])
+
     def tell_seals(self, connection: Connection, told: Sequence[tuple[Happened, datetime]]) -> None:
         """Keep these events of seals, in the transaction that keeps those: both, or neither.
 
