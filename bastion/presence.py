@@ -9,9 +9,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from bastion.errors import Unavailable
 from bastion.runners import Seen
+
+_UNNAMED: Final = "."
+"""Before the name of one that is not locked yet."""
 
 
 class Presence:
@@ -25,11 +29,13 @@ class Presence:
         """This process is there, for the length of the block. Raises Unavailable.
 
         Its file stays until somebody forgets it: so what it could not put away is found at once.
+        It is locked before it has its name: nobody sees it free meanwhile, and takes it for gone.
         """
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            descriptor = self._opened(boot, os.O_CREAT)
+            descriptor = self._opened(f"{_UNNAMED}{boot}", os.O_CREAT)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (self._directory / f"{_UNNAMED}{boot}").rename(self._directory / boot)
         except OSError as error:
             raise Unavailable(f"{self._directory} can't be used: {error.strerror}.") from error
         try:
@@ -43,7 +49,8 @@ class Presence:
         free: set[str] = set()
         try:
             for file in self._directory.iterdir() if self._directory.is_dir() else ():
-                (free if self._is_free(file.name) else held).add(file.name)
+                if not file.name.startswith(_UNNAMED):
+                    (free if self._is_free(file.name) else held).add(file.name)
         except OSError as error:
             raise Unavailable(f"{self._directory} can't be read: {error.strerror}.") from error
         return Seen(frozenset(held), frozenset(free))

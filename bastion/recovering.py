@@ -8,7 +8,7 @@ comes back and finds their recordings.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
 from bastion import happenings
@@ -92,17 +92,37 @@ class Recovering:
         lost = self._index.lose(roll.lost, now)
         for session in lost:
             log.error("%s is lost: the machine that carried it does not answer", session.name)
-        self._tell_untold(roll.alive, lost, now)
+        self._tell_untold(roll, lost, now)
         self._store.close_left_open(now, roll.gone | roll.lost)
         self._store.end_runners(roll.gone | roll.lost, now)
         for boot in roll.gone:
             self._presence.forget(boot)
 
-    def _tell_untold(self, alive: Collection[str], lost: list[Session], now: datetime) -> None:
-        """How the newest sessions ended, where nobody came to tell it."""
+    def _tell_untold(self, roll: Roll, lost: list[Session], now: datetime) -> None:
+        """How sessions ended, where nobody came to tell it.
+
+        Of all that those carried who are gone, however long ago each began, and of the newest.
+        """
         newest = {session.id: session for session in self._index.find(limit=NEWEST)}
         newest |= {session.id: session for session in lost}
-        ours = [each for number, each in sorted(newest.items()) if each.runner not in alive]
+        ours = self._nobodys(roll, [each for _, each in sorted(newest.items())])
+        for some in (ours, *self._carried_by(roll.gone)):
+            self._tell_untold_of(some, now)
+
+    def _nobodys(self, roll: Roll, found: list[Session]) -> list[Session]:
+        """Those that nobody carries. Who has entered since the roll was called tells its own."""
+        there = {runner.boot for runner in self._store.runners()} - roll.gone - roll.lost
+        return [each for each in found if each.runner not in roll.alive | there]
+
+    def _carried_by(self, gone: Collection[str]) -> Iterator[list[Session]]:
+        """All sessions that these have carried, in pages."""
+        after = 0
+        while gone and (numbers := self._index.carried_by(gone, after=after)):
+            read = self._index.read(numbers)
+            yield [session for number in numbers if (session := read.get(number)) is not None]
+            after = numbers[-1]
+
+    def _tell_untold_of(self, ours: list[Session], now: datetime) -> None:
         told = self._journal.about_sessions([session.id for session in ours])
         untold: list[Happened] = []
         for session in ours:

@@ -204,6 +204,13 @@ class Index:
             statement = statement.where(sessions.c.id > after)
         return self._numbers(statement)
 
+    def carried_by(self, runners: Collection[str], after: int = 0) -> list[int]:
+        """The numbers of the sessions that these have recorded, after `after`, at most 1000."""
+        theirs = (sessions.c.runner.in_(runners), sessions.c.id > after)
+        return self._numbers(
+            select(sessions.c.id).where(*theirs).order_by(sessions.c.id).limit(MOST_ROWS)
+        )
+
     def live(self) -> set[int]:
         """The numbers of the sessions that have not ended yet."""
         with renamed(), self._database.read() as connection:

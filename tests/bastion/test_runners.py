@@ -1,5 +1,6 @@
 """Runners: who carries sessions, and who of them is gone."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -125,6 +126,25 @@ def test_a_presence_ends_with_its_process(tmp_path: Path) -> None:
     assert presence.seen() == seen(free=("other",))
     presence.forget("other")
     assert presence.seen() == NOBODY
+
+
+def test_nobody_is_taken_for_gone_while_it_enters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever calls the roll between the making of its file and its lock would end its sessions."""
+    presence, flock = Presence(tmp_path / "run"), fcntl.flock
+    found: list[Seen] = []
+
+    def looked_at(descriptor: int, operation: int) -> None:
+        if not found:
+            found.append(NOBODY)
+            found.append(presence.seen())
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", looked_at)
+    with presence.held("me"):
+        assert found[1].free == frozenset()
+        assert presence.seen() == seen("me")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
