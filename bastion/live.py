@@ -8,20 +8,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from bastion.clock import Clock
 from bastion.denials import clock as clock_text
 from bastion.errors import BastionError
 from bastion.grants import Grant, State
-from bastion.inventory import User
 from bastion.jumps import Kill
 from bastion.lookout import Lookout
+from bastion.news import News, Question, asked
 from bastion.policy import Identity
 from bastion.store import Store
-from bastion.store.watchers import Sights
 from recorder.nouns import counted
 from recorder.session import EndReason
 from recorder.space import Room
@@ -38,8 +38,13 @@ UNTOLD = 5.0
 """Seconds for which it is believed that every write tells of itself: what somebody has changed in
 the database by hand is felt by then."""
 
+EARLY = 1000
+"""Kills that are remembered of sessions that are not open here, as they may be about to be."""
+
 LAST_LINE = 0.4
 """Seconds from the last line in a session to the end of the connection that carries it."""
+
+GOING_DOWN = "the bastion is going down; this session is over."
 
 WARNINGS = (timedelta(minutes=5), timedelta(minutes=1))
 """How long before its end a session is warned."""
@@ -88,40 +93,6 @@ class _Open:
         self.grant = grant
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What is asked of the store: everything about these, unless `version` is still its own.
-
-    Where only its version has moved, and no event was told after the one numbered `told`, nothing
-    that ends a session was written: then only who watches is asked. `told` is None where all is.
-    """
-
-    version: Hashable | None
-    told: int | None
-    last_kill: int
-    grants: frozenset[int]
-    names: frozenset[str]
-    watched: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    """What the store says about what is open, at its `version`; `told` is its newest event."""
-
-    version: Hashable
-    told: int | None = None
-    grants: dict[int, Grant] = field(default_factory=dict)
-    users: dict[str, User] = field(default_factory=dict)
-    kills: dict[int, Kill] = field(default_factory=dict)
-    last_kill: int = 0
-    sights: Sights | None = None
-
-    def renewed(self, identity: Identity) -> Identity:
-        """The same key and source, with the user as the store has it now."""
-        user = self.users.get(identity.user.name)
-        return identity if user in (None, identity.user) else replace(identity, user=user)
-
-
 class Live:
     """The registry of open sessions and of signed-in connections.
 
@@ -152,6 +123,7 @@ class Live:
         self._prompts = 0
         self._thread = ThreadPoolExecutor(1, "live")
         self._last_kill = store.last_kill()
+        self._early: dict[int, Kill] = {}
         self._heard = clock.now()
         self._looked = self._asked = 0.0
         self._changed = asyncio.Event()
@@ -178,12 +150,18 @@ class Live:
         identity: Identity,
         watched: Watchable | None = None,
     ) -> None:
-        """A session is open from now on; `watched` is told who watches it."""
+        """A session is open from now on; `watched` is told who watches it.
+
+        Its row was there a moment before, so somebody may have killed it already; and whoever ends
+        everything has ended what was open by then.
+        """
         now = self._clock.now()
         until = _until(grant, now)
         entry = _Open(session, cuttable, grant, identity, until, until - now, watched)
         self._sessions[session] = entry
         self._version, self._joined = None, True
+        if self.closing or session in self._early:
+            asyncio.get_running_loop().call_soon(self._end_early, entry)
 
     def prompting(self, cuttable: Cuttable, grant: Grant, identity: Identity) -> int:
         """Somebody waits at a guided prompt: no session, but it ends as one. For `closed`."""
@@ -209,6 +187,13 @@ class Live:
     def silent(self) -> float:
         """Seconds since the store has answered."""
         return (self._clock.now() - self._heard).total_seconds()
+
+    def _end_early(self, entry: _Open) -> None:
+        kill = self._early.pop(entry.session, None)
+        if kill is not None:
+            self._kill(entry, kill)
+        else:
+            entry.cuttable.cut(EndReason.DRAINED, GOING_DOWN)
 
     def cut_all(self, reason: EndReason, sentence: str) -> None:
         """End every session."""
@@ -264,7 +249,8 @@ class Live:
         question = self._question()
         loop = asyncio.get_running_loop()
         try:
-            news = await loop.run_in_executor(self._thread, self._ask, question)
+            ask = partial(asked, self._store, self._lookout, question)
+            news = await loop.run_in_executor(self._thread, ask)
         except BastionError as error:
             self._unheard(error)
         else:
@@ -278,39 +264,19 @@ class Live:
                 self._told, self._asked = news.told, self._looked
         self._judge(now)
 
-    def _question(self) -> "_Question":
+    def _question(self) -> Question:
         watched = (entry.session for entry in self._sessions.values() if entry.watched is not None)
         grants = frozenset(entry.grant.id for entry in self._sessions.values())
         names, numbers = self._names(), frozenset(watched)
         believed = asyncio.get_running_loop().time() - self._asked < UNTOLD
         told = self._told if self._version is not None and believed else None
-        return _Question(self._version, told, self._last_kill, grants, names, numbers)
+        return Question(self._version, told, self._last_kill, grants, names, numbers)
 
     def _names(self) -> frozenset[str]:
         people = {identity.user.name for identity, _ in self._people.values()}
         return frozenset(people | {entry.identity.user.name for entry in self._sessions.values()})
 
-    def _ask(self, question: "_Question") -> _News:
-        """What has changed in the store since the last look, in a thread."""
-        version = self._store.version()
-        if version == question.version:
-            return _News(version, question.told, last_kill=question.last_kill)
-        told = self._store.last_event()  # before what it tells of
-        sights = self._lookout.ask(question.watched) if question.watched else None
-        if told == question.told:
-            return _News(version, told, last_kill=question.last_kill, sights=sights)
-        kills = self._store.kills_since(question.last_kill)
-        return _News(
-            version,
-            told,
-            grants=self._store.live_grants_state(sorted(question.grants)),
-            users=self._store.users_called(question.names),
-            kills={kill.session: kill for kill in kills},
-            last_kill=max((kill.id for kill in kills), default=question.last_kill),
-            sights=sights,
-        )
-
-    def _hear(self, news: _News) -> None:
+    def _hear(self, news: News) -> None:
         self._last_kill = news.last_kill
         if not (news.grants or news.users or news.kills):
             return  # thousands may be open, and it is heard several times a second
@@ -321,11 +287,12 @@ class Live:
                 entry.take(fresh, now)
             entry.identity = news.renewed(entry.identity)
             if entry.session in news.kills:
-                kill = news.kills[entry.session]
-                sentence = f"this session was ended by an operator: {kill.reason}"
-                self._cut(entry, EndReason.KILLED, sentence, kill.at)
+                self._kill(entry, news.kills[entry.session])
         for key, (identity, close) in list(self._people.items()):
             self._people[key] = (news.renewed(identity), close)
+        self._early |= {n: kill for n, kill in news.kills.items() if n not in self._sessions}
+        for number in list(self._early)[:-EARLY]:
+            del self._early[number]
 
     def _judge(self, now: datetime) -> None:
         for entry in list(self._sessions.values()):
@@ -358,6 +325,10 @@ class Live:
                 contractor = entry.identity.user.name
                 watchers = self._lookout.watchers(entry.session, contractor, now)
                 entry.watched.heed(watchers, now)
+
+    def _kill(self, entry: _Open, kill: Kill) -> None:
+        sentence = f"this session was ended by an operator: {kill.reason}"
+        self._cut(entry, EndReason.KILLED, sentence, kill.at)
 
     def _cut(self, entry: _Open, reason: EndReason, sentence: str, due: datetime) -> None:
         entry.cuttable.cut(reason, sentence)

@@ -42,7 +42,7 @@ from bastion.duties import (
 )
 from bastion.errors import BastionError, Unavailable
 from bastion.idling import Idling
-from bastion.live import Live
+from bastion.live import GOING_DOWN, Live
 from bastion.lookout import Lookout
 from bastion.metrics import Meters
 from bastion.neighbours import Neighbours
@@ -402,7 +402,7 @@ async def _heard(event: asyncio.Event) -> None:
 
 async def _disconnected(live: Live) -> None:
     """End what is still live, and wait until its recordings are closed."""
-    live.cut_all(EndReason.DRAINED, "the bastion is going down; this session is over.")
+    live.cut_all(EndReason.DRAINED, GOING_DOWN)
     try:
         async with asyncio.timeout(5):
             await live.empty()

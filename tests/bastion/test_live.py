@@ -237,6 +237,27 @@ async def test_an_account_that_runs_out_ends_its_sessions_by_the_clock_alone() -
     assert [reason for reason, _ in world.session.cuts] == [EndReason.REVOKED]
 
 
+async def test_a_kill_reaches_a_session_that_is_just_beginning() -> None:
+    """Its row is there before it is among the live: who kills it by then is heard of earlier."""
+    world, begun = World(), Heard()
+    world.shelf.kills.append(Kill(1, 32, "op", "not agreed", NOON))
+    world.shelf.written += 1
+    await world.live.look()
+    world.live.open(32, begun, GRANT, WHO)
+    await asyncio.sleep(0)
+    assert begun.cuts == [(EndReason.KILLED, "this session was ended by an operator: not agreed")]
+    assert world.session.cuts == []
+
+
+async def test_nothing_begins_while_everything_ends() -> None:
+    """Door 3 was asked a moment before; nobody ends that one later."""
+    world, begun = World(), Heard()
+    world.live.closing = True
+    world.live.open(32, begun, GRANT, WHO)
+    await asyncio.sleep(0)
+    assert [reason for reason, _ in begun.cuts] == [EndReason.DRAINED]
+
+
 async def test_a_kill_ends_its_session_and_no_other() -> None:
     """Kills name a session, and the person hears why."""
     world = World()
