@@ -14,6 +14,7 @@ into "o", "e", "ob" and "eb": it cannot make a note. Pure: no file, no clock.
 Source: https://docs.asciinema.org/manual/asciicast/v2/
 """
 
+from codecs import utf_8_decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +31,9 @@ from recorder.session import SessionInfo, Size, session_name
 LONGEST_LINE = 16 * 1024 * 1024
 ROOM = 64
 """Bytes of a line beside its data, and as many more as a few escapes may take."""
+
+_MUCH, _BEGINNING = 4096, 64
+"""From how many bytes on the first few are looked at by themselves, and how many these are."""
 
 LONGEST_CHUNK = 1024 * 1024
 NO_TERMINAL = Size(80, 24)
@@ -189,10 +193,13 @@ def output_lines(time: float, stream: Stream, data: Data) -> list[bytes]:
     ends (at most three bytes each) become events of bytes; any other chunk becomes one. So does a
     chunk that JSON would blow up, as it does NULs, six bytes for each.
     """
+    data = bytes(data)
+    if _is_no_text(data):
+        return [_bytes_line(time, stream, data)]
     try:
-        line = _text_line(time, stream, bytes(data))
+        line = _text_line(time, stream, data)
     except ValueError:
-        return _bytes_lines(time, stream, bytes(data))
+        return _bytes_lines(time, stream, data)
     return [line] if len(line) <= 3 * len(data) + ROOM else [_bytes_line(time, stream, data)]
 
 
@@ -267,6 +274,18 @@ def _text_line(time: float, stream: Stream, data: bytes) -> bytes:
     return to_json((time, stream.value, data)) + b"\n"
 
 
+def _is_no_text(data: bytes) -> bool:
+    """Whether that is seen at the beginning of much: to have it tried, and cut at its ends, takes
+    longer than to write it. Of little it is never said."""
+    if len(data) < _MUCH:
+        return False
+    try:
+        utf_8_decode(data[_ended(data) : _BEGINNING])  # what is begun at its end may go on
+    except ValueError:
+        return True
+    return False
+
+
 def _bytes_lines(time: float, stream: Stream, data: bytes) -> list[bytes]:
     head, middle, tail = _parted(data)
     try:
@@ -288,11 +307,17 @@ def _bytes_line(time: float, stream: Stream, data: Data) -> bytes:
 
 def _parted(data: bytes) -> tuple[bytes, bytes, bytes]:
     """The end of a character (at most 3 bytes), what may be text, the beginning of one."""
+    start = _ended(data)
+    end = len(data) - _begun(data[max(start, len(data) - 3) :])
+    return data[:start], data[start:end], data[end:]
+
+
+def _ended(data: bytes) -> int:
+    """How many of the first bytes, at most 3, can only end a character."""
     start = 0
     while start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
         start += 1
-    end = len(data) - _begun(data[start:][-3:])
-    return data[:start], data[start:end], data[end:]
+    return start
 
 
 def _begun(tail: bytes) -> int:

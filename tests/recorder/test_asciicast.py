@@ -74,6 +74,21 @@ def test_a_target_cannot_write_a_note(data: bytes) -> None:
         assert {event.code for event in events_of(printed)} <= {Code.OUT, Code.OUT_BYTES}
 
 
+def codes_of(data: bytes) -> list[tuple[Code, int]]:
+    return [(event.code, len(event.payload())) for event in events_of(data)]
+
+
+@given(st.binary(max_size=4) | st.text(max_size=70).map(str.encode), st.sampled_from("aé→😀"))
+@example(b"\xbf\xbf\xbf", "😀")
+@example(b"a" * 61, "😀")
+def test_much_is_judged_as_little_is(begun: bytes, filling: str) -> None:
+    """That it is no text may be seen at its beginning; that does not change what it becomes."""
+    much = begun + filling.encode() * 5000
+    little, more = codes_of(begun + filling.encode()), len(much) - len(begun + filling.encode())
+    *before, (code, length) = little
+    assert codes_of(much) == [*before, (code, length + more)]
+
+
 def test_torn_characters_are_written_at_once() -> None:
     """A chunk is never held back: its torn ends become bytes, its middle stays text."""
     head, tail = "ä".encode()[1:], "😀".encode()[:3]
