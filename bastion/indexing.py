@@ -32,7 +32,7 @@ SHORTEST: Final = 0.001
 BUSY: Final = 0.5
 """Of the time: where the loop wants to work for more of it, it has much to do."""
 
-LONGER: Final = 9.0
+LONGER: Final = 30.0
 """How often as long a rest is then."""
 
 
