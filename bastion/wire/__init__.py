@@ -1,6 +1,7 @@
 """asyncssh, mended and made fast: the only rooms that touch its private side.
 
     packets      the packet layer (RFC 4253): a fast road for channel data, back pressure
+    gathering    what the packets of one reading carry, put together
     channels     the channel layer (RFC 4254): bounded windows, faithful start requests
     connections  the three kinds of connection that are built of them
 

@@ -26,6 +26,7 @@ from asyncssh.misc import ConnectionLost, DisconnectError
 from asyncssh.packet import String
 
 from bastion.wire.bounds import Windows
+from bastion.wire.gathering import Gathered
 from bastion.wire.gcm import TAG, Gcm
 
 if TYPE_CHECKING:
@@ -285,6 +286,7 @@ class PacketRoad(SSHConnection):
         buffer = self._inpbuf
         view = memoryview(buffer)
         end, at = len(buffer), 0
+        gathered = Gathered()
         try:
             while True:
                 if end - at < 4:
@@ -296,38 +298,36 @@ class PacketRoad(SSHConnection):
                 if stop > end:
                     return True
                 packet = opener.peek(view[at : at + 4], view[at + 4 : stop])
-                if not self._deliver(packet):
-                    return False
+                if not self._gather(packet, gathered):
+                    return not self._transport
                 opener.take()
                 self._recv_seq = (self._recv_seq + 1) & 0xFFFFFFFF
                 at = stop
-                if not self._transport:
-                    return True
         finally:
             if at:
                 self._inpbuf = buffer[at:]
+            gathered.deliver()
 
-    def _deliver(self, packet: bytes) -> bool:
-        """Hand a well-formed packet of data, or of window, to its channel; False leaves it to
-        asyncssh to judge."""
+    def _gather(self, packet: bytes, gathered: Gathered) -> bool:
+        """Put what a well-formed packet of data, or of window, carries to the rest; False leaves it
+        to asyncssh to judge."""
         if len(packet) < _HEADER.size:
             return False
         padding, kind, number, size = _HEADER.unpack_from(packet)
-        channel = self._channels.get(number)
+        channel = cast("BoundedChannel | None", self._channels.get(number))
         if channel is None:
             return False
         extra = len(packet) - _HEADER.size - padding
-        if kind == MSG_CHANNEL_DATA:
-            if extra != size or channel._recv_state != "open" or size > channel._recv_window:
-                return False
-            self._auth_final = True
-            channel._accept_data(packet[_HEADER.size : _HEADER.size + size])
-            return True
-        if kind == MSG_CHANNEL_WINDOW_ADJUST and not extra and channel._recv_state in _WIDENED:
-            self._auth_final = True
-            cast("BoundedChannel", channel).widen(size)
-            return True
-        return False
+        if kind == MSG_CHANNEL_DATA and extra == size and channel._recv_state == "open":
+            if not gathered.takes(channel, size):
+                return gathered.deliver() and self._gather(packet, gathered)
+            gathered.add(channel, memoryview(packet)[_HEADER.size : _HEADER.size + size])
+        elif kind == MSG_CHANNEL_WINDOW_ADJUST and not extra and channel._recv_state in _WIDENED:
+            gathered.widen(channel, size)
+        else:
+            return False
+        self._auth_final = True
+        return True
 
     def asked(self) -> None:
         """The peer asks for something, on this connection or on a channel of it."""

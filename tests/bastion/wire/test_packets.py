@@ -2,15 +2,17 @@
 
 import asyncio
 import socket
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import asyncssh
 import pytest
-from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST, MSG_IGNORE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bastion.wire.channels import BoundedChannel
 from bastion.wire.connections import CTR, GCM, ServerConnection
+from bastion.wire.gathering import Gathered
 from bastion.wire.packets import Turn
 from tests.bastion.wire.peers import connected, serving
 
@@ -38,8 +40,12 @@ class Echo(asyncssh.SSHServerSession[bytes]):
         self.chan.resume_reading()
 
 
-async def echoed(port: int, chunks: list[bytes], **options: object) -> bytes:
+async def echoed(
+    port: int, chunks: list[bytes], *, ignored: bool = True, **options: object
+) -> bytes:
     async with connected(port, **options) as connection:
+        if not ignored:
+            without_ignore(connection)
         process = await connection.create_process("echo", encoding=None)
 
         async def send() -> None:
@@ -89,10 +95,10 @@ class Noting(ServerConnection):
     silent: ClassVar[list[float]] = []
     asked_one: ClassVar[asyncio.Event]
 
-    def _deliver(self, packet: bytes) -> bool:
-        if delivered := super()._deliver(packet):
+    def _gather(self, packet: bytes, gathered: Gathered) -> bool:
+        if taken := super()._gather(packet, gathered):
             self.taken.append(packet[1])
-        return delivered
+        return taken
 
     async def _make_keepalive_request(self) -> None:
         self.silent.append(self._loop.time() - self._heard_at)
@@ -138,6 +144,92 @@ async def test_only_a_silent_client_is_asked() -> None:
         async with asyncio.timeout(30):
             await Noting.asked_one.wait()
     assert Noting.silent[0] >= 0.29
+
+
+class Heard(Echo):
+    """Notes in which pieces it came."""
+
+    pieces: ClassVar[list[bytes]] = []
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        self.pieces.append(data)
+
+
+def without_ignore(connection: asyncssh.SSHClientConnection) -> None:
+    """asyncssh sends MSG_IGNORE before each packet; OpenSSH does not, so that data follows data."""
+    send = connection.send_packet
+
+    def sends(pkttype: int, *args: bytes, **more: object) -> None:
+        if pkttype != MSG_IGNORE:
+            send(pkttype, *args, **more)  # type: ignore[arg-type]
+
+    connection.send_packet = sends  # type: ignore[method-assign]
+
+
+async def test_what_was_read_at_once_is_given_at_once() -> None:
+    """Up to a packet that nobody could have made with these keys, which ends the connection."""
+    Heard.pieces.clear()
+    async with serving(Heard) as port, connected(port, encryption_algs=[GCM[0]]) as connection:
+        process = await connection.create_process("echo", encoding=None)
+        without_ignore(connection)
+        transport, sent = connection._transport, list[bytes]()
+        assert isinstance(transport, asyncio.Transport)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(connection, "_send", sent.append)
+            for piece in (b"one, ", b"two, ", b"three"):
+                process.stdin.write(piece)
+        transport.write(b"".join(sent) + (256).to_bytes(4, "big") + bytes(256 + 16))
+        async with asyncio.timeout(30):
+            await connection.wait_closed()
+    assert Heard.pieces == [b"one, two, three"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(sizes=st.lists(st.integers(0, 70_000), max_size=40), more=st.integers(0, 1 << 22))
+def test_data_that_follows_data_comes_back(sizes: list[int], more: int) -> None:
+    """As OpenSSH sends it, also beyond a window; with new keys on the way."""
+    data = b"".join(bytes((size % 251,)) * size for size in (*sizes, more))
+
+    async def run() -> bytes:
+        async with serving(Echo, rekey_bytes=1 << 20) as port:
+            return await echoed(port, [data], ignored=False, encryption_algs=[GCM[0]])
+
+    assert asyncio.run(run()) == data
+
+
+class Channel:
+    """Notes what it is given, and gives window back for it."""
+
+    def __init__(self, window: int) -> None:
+        self._recv_window = window
+        self.given: list[bytes | int] = []
+
+    def _accept_data(self, data: bytes) -> None:
+        self.given.append(data)
+
+    def widen(self, size: int) -> None:
+        self.given.append(size)
+
+
+def test_no_more_is_gathered_than_was_granted() -> None:
+    """Nor anything for another channel; windows of any are."""
+    one, other = (cast(BoundedChannel, Channel(window)) for window in (10, 10))
+    gathered = Gathered()
+    assert not gathered.deliver()
+    assert gathered.takes(one, 10)
+    assert not gathered.takes(one, 11)
+    gathered.add(one, memoryview(b"12345"))
+    gathered.widen(one, 1)
+    gathered.widen(other, 2)
+    gathered.widen(one, 3)
+    assert gathered.takes(one, 5)
+    assert not gathered.takes(one, 6)
+    assert not gathered.takes(other, 1)
+    gathered.add(one, memoryview(b"67890"))
+    assert gathered.deliver()
+    assert (cast(Channel, one).given, cast(Channel, other).given) == ([b"1234567890", 4], [2])
+    assert gathered.takes(other, 1)
+    assert not gathered.deliver()
 
 
 class Flood(asyncssh.SSHServerSession[bytes]):
