@@ -27,7 +27,7 @@ from asyncssh.packet import String
 
 from bastion.wire.bounds import Windows
 from bastion.wire.gathering import Gathered
-from bastion.wire.gcm import TAG, Gcm
+from bastion.wire.gcm import TAG, Contexts, Gcm
 
 if TYPE_CHECKING:
     from bastion.wire.channels import BoundedChannel
@@ -57,14 +57,15 @@ PROMPT_READS = 64
 class Turn:
     """One reading of the wire: what is put off while it lasts is done, in order, at its end.
 
-    One is shared by all connections of a process, and so are its `windows`. Outside of a turn
-    nothing is put off.
+    One is shared by all connections of a process, and so are its `windows` and `contexts`. Outside
+    of a turn nothing is put off.
     """
 
-    __slots__ = ("_depth", "_later", "windows")
+    __slots__ = ("_depth", "_later", "contexts", "windows")
 
     def __init__(self, windows: Windows | None = None) -> None:
         self.windows = windows or Windows()
+        self.contexts = Contexts()
         self._depth = 0
         self._later: deque[Callable[[], None]] = deque()
 
@@ -154,7 +155,7 @@ class PacketRoad(SSHConnection):
             return
         encryption = self._send_encryption
         if type(encryption) is GCMEncryption:
-            encryption = self._send_encryption = Gcm(encryption._cipher)
+            encryption = self._send_encryption = Gcm(encryption._cipher, self.turn.contexts)
         self._sealer = encryption if isinstance(encryption, Gcm) else None
         if self._sealer and pkttype == MSG_IGNORE and args == (String(b""),):
             return
@@ -271,7 +272,7 @@ class PacketRoad(SSHConnection):
         """What opens data packets, where asyncssh is between two packets and would just pass on."""
         encryption = self._recv_encryption
         if type(encryption) is GCMEncryption:
-            encryption = self._recv_encryption = Gcm(encryption._cipher)
+            encryption = self._recv_encryption = Gcm(encryption._cipher, self.turn.contexts)
         between = self._recv_handler == self._recv_pkthdr
         if isinstance(encryption, Gcm) and self._auth_complete and between:
             return None if self._decompressor else encryption
