@@ -27,6 +27,7 @@ from asyncssh.packet import Boolean, SSHPacket, String, UInt32
 from asyncssh.session import SSHClientSession, SSHServerSession, SSHTCPSession
 
 from bastion.wire.quiet import Quiet
+from bastion.wire.slots import slots
 
 if TYPE_CHECKING:
     from bastion.wire.packets import PacketRoad
@@ -63,6 +64,8 @@ class HoldsClose(Protocol):
 
 class BoundedChannel(Quiet, SSHChannel[bytes]):
     """A channel that never keeps more than one window unread and one high-water mark unsent."""
+
+    __slots__ = slots(SSHChannel)
 
     _undelivered_credit = 0
     _resting = False

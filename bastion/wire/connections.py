@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import asyncssh
 from asyncssh.channel import SSHChannel, SSHServerChannel, SSHTCPChannel
-from asyncssh.connection import SSHClientConnection, SSHServerConnection
+from asyncssh.connection import SSHClientConnection, SSHConnection, SSHServerConnection
 from asyncssh.constants import (
     DISC_BY_APPLICATION,
     DISC_TOO_MANY_CONNECTIONS,
@@ -26,6 +26,7 @@ from bastion.wire.bounds import WINDOW, Bounds
 from bastion.wire.channels import SessionChannel, TunnelChannel, UpstreamChannel
 from bastion.wire.packets import PacketRoad, Turn
 from bastion.wire.quiet import Listened, Quiet
+from bastion.wire.slots import slots
 from recorder.allowance import Allowance
 
 KEX = ("curve25519-sha256", "mlkem768x25519-sha256", "curve25519-sha256@libssh.org")
@@ -44,6 +45,16 @@ VERSION = "OpenSSH_compatible_bastion"
 
 PACKET = 32768
 """Bytes of the largest data packet that our channels grant."""
+
+_NOTHING: frozenset[object] = frozenset()
+_MOSTLY_EMPTY = (
+    "_trusted_host_keys",
+    "_trusted_ca_keys",
+    "_revoked_host_keys",
+    "_x509_revoked_certs",
+    "_server_sig_algs",
+)
+"""Sets of asyncssh's that are read, or replaced by others: 216 bytes each where nothing is in."""
 
 LAST_WORD = 0.3
 """Seconds that somebody who has to go gets to hear of it."""
@@ -93,12 +104,18 @@ class _Road(Quiet, PacketRoad):
     Thousands may stand idle at once, so what was for their beginning is not kept.
     """
 
+    __slots__ = slots(SSHConnection)
+
     bounds = Bounds()
 
     def send_newkeys(self, k: bytes, h: bytes) -> None:
         # They are in `h`. Before: what was held goes out within, and may begin the next exchange.
         self._client_kexinit = self._server_kexinit = b""
         super().send_newkeys(k, h)
+        self._extensions_to_send = OrderedDict()  # said once, with the first keys
+        for name in _MOSTLY_EMPTY:
+            if getattr(self, name) == _NOTHING:
+                setattr(self, name, _NOTHING)
 
     def demand_channel(self) -> None:
         """Raises ChannelOpenError where there are as many channels as may be."""
@@ -124,6 +141,8 @@ class ServerConnection(_Road, SSHServerConnection):
     `options` are prepared once and shared; asyncssh's reloading of them is left out. `owner` makes
     the object that answers for it; `prove` says which key, if any, may sign in with these data.
     """
+
+    __slots__ = slots(SSHServerConnection, _Road)
 
     opens_with_zero = False
     """While a channel is being opened: whether it is the connection's first, and numbered 0."""
@@ -330,6 +349,8 @@ class Authenticator(asyncssh.SSHServer):
 class ClientConnection(_Road, SSHClientConnection):
     """Our connection to a target."""
 
+    __slots__ = slots(SSHClientConnection, _Road)
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -344,7 +365,7 @@ class ClientConnection(_Road, SSHClientConnection):
     def settle(self, options: asyncssh.SSHClientConnectionOptions) -> None:
         """It is signed in: from now on it goes by these `options`, which others share."""
         self._options = options
-        self._server_sig_algs = set()
+        self._server_sig_algs = _NOTHING  # type: ignore[assignment]
 
     async def tunnel(
         self, session: asyncssh.SSHTCPSession[bytes], to: tuple[str, int]
