@@ -13,7 +13,7 @@ class Latch:
 
     def __init__(self) -> None:
         self._set = False
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: tuple[asyncio.Future[None], ...] = ()
 
     def is_set(self) -> bool:
         """Whether it is."""
@@ -35,8 +35,8 @@ class Latch:
         if self._set:
             return
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        self._waiting += (future,)
         try:
             await future
         finally:
-            self._waiting.remove(future)
+            self._waiting = tuple(each for each in self._waiting if each is not future)

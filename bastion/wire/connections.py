@@ -4,6 +4,7 @@ import asyncio
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import asyncssh
 from asyncssh.channel import SSHChannel, SSHServerChannel, SSHTCPChannel
@@ -168,7 +169,7 @@ class ServerConnection(_Road, SSHServerConnection):
         own = copy.copy(options)
         own.protocol_factory = owner
         if host_keys is not None:
-            own.server_host_keys = OrderedDict(host_keys)
+            own.server_host_keys = cast("OrderedDict[bytes, SSHKeyPair]", host_keys)  # only read
         super().__init__(loop, own)
         self._logger = Listened.instead(self._logger)
         self._options = options
