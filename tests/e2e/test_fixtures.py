@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres
+from tests.e2e.bastion import Bastion
 from tests.e2e.client import Client, Newcomer, make_key
 from tests.e2e.sshd import Sshd
 
@@ -62,6 +64,13 @@ async def test_an_agent_holds_the_key(certified: Client, tmp_path: Path) -> None
         certified.key.rename(tmp_path / "away")
         done = await certified.ssh("-o", "IdentitiesOnly=no", "target", "true")
     assert done.status == 0, done.err
+
+
+def test_a_bastion_has_the_database_that_is_wanted(bastion: Bastion) -> None:
+    """A file in its home, or a server's: what it says is on PostgreSQL is really there."""
+    said = re.search(r'^url = "postgresql://', (bastion.home / "bastion.toml").read_text(), re.M)
+    assert (said is not None) is postgres.wanted()
+    assert (bastion.home / "bastion.db").exists() is not postgres.wanted()
 
 
 async def test_a_newcomer_has_a_home_of_his_own(newcomer: Newcomer) -> None:

@@ -10,17 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests import postgres
 from tests.e2e.bastion import Bastion
 from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
 from tests.e2e.watching import Result
+from tests.postgres import on_sqlite
 
-pytestmark = [
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(postgres.wanted(), reason="a server restores its database by its own tools"),
-]
+pytestmark = pytest.mark.timeout(180)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 
@@ -135,6 +132,7 @@ def alice(own: Bastion, tmp_path: Path, sshd: Sshd) -> Contractor:
     return person
 
 
+@on_sqlite("a server's database is copied, and restored, by its own tools")
 async def test_a_home_is_backed_up_lost_and_restored(
     own: Bastion, on_call: OnCall, alice: Contractor, sshd: Sshd
 ) -> None:
