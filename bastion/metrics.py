@@ -5,7 +5,6 @@ learns how much goes on, never who does what where. So no label is the name of a
 address, and how many series there are is known beforehand.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -307,10 +306,14 @@ class Meters:
         self._figures[key] = self._figures.get(key, 0.0) + by
 
 
+LARGEST = 1e18
+"""Of a figure: sums of them stay numbers."""
+
+
 def known(key: Key, value: float) -> bool:
     """Whether there may be such a sample."""
     found = SAMPLES.get(key[0]) if key else None
-    if found is None or len(found[1]) != len(key) - 1 or not math.isfinite(value):
+    if found is None or len(found[1]) != len(key) - 1 or not abs(value) <= LARGEST:
         return False
     return all(value in label.values for label, value in zip(found[1], key[1:], strict=True))
 

@@ -164,6 +164,14 @@ def test_what_a_process_must_not_say_is_not_taken() -> None:
     assert Said.decoded(b'[[["bastion_loop_lag_seconds",' + b"9" * 400 + b"]],[]]") == Said()
 
 
+def test_no_sum_of_what_processes_say_is_too_large() -> None:
+    """Who looks after the processes counts what is live, and must not fall over it."""
+    figures = [["bastion_sessions_live", kind, 1.7e308] for kind in ("shell", "exec")]
+    bulletin = Bulletin(["worker 1"])
+    bulletin.heard("worker 1", Said.decoded(json.dumps([figures, []]).encode()))
+    assert bulletin.live() == 0
+
+
 @given(st.recursive(st.none() | st.floats() | st.text() | st.integers(), st.lists))
 def test_whatever_a_process_says_can_be_shown(said: object) -> None:
     """Never an exception, never a line that is not ours."""
