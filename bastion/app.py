@@ -101,8 +101,8 @@ def opened(home: Home, settings: Settings | None = None) -> Iterator[Services]:
         journal, seals = Journal(store), Seals(store.database)
         index = Index(
             *(store.database, store.chain.boot),
-            begun=lambda connection, session: journal.tell_within(
-                connection, happenings.of_session_begun(session), session.started_at
+            told=lambda connection, sessions: journal.tell_within(
+                connection, [happenings.dated(session, clock.now()) for session in sessions]
             ),
         )
         recordings, tombstones = settings.recordings(home), Tombstones(store.database)

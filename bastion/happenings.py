@@ -201,13 +201,16 @@ LONGEST_COMMAND = 1000
 """Characters of a command line in an event; the recording has all of it."""
 
 
-def of_session_begun(session: Session) -> Happened:
-    """The session has begun, whatever became of it since."""
-    return _of_session(session, What.SESSION_STARTED, None, {})
+def dated(session: Session, now: datetime) -> tuple[Happened, datetime]:
+    """What happened to a session, and when: the row may be written long after, and what a
+    recording says of its end is no time to come."""
+    return of_session(session), min(session.ended_at or session.started_at, now)
 
 
-def of_session_over(session: Session) -> Happened:
-    """A session that has ended, with what the index keeps of its recording."""
+def of_session(session: Session) -> Happened:
+    """A session that has begun; or has ended, with what the index keeps of its recording."""
+    if session.live:
+        return _of_session(session, What.SESSION_STARTED, None, {})
     failed = session.end_reason is EndReason.RECORDING_FAILED
     what = What.RECORDING_FAILED if failed else What.SESSION_ENDED
     details: dict[str, Details] = {

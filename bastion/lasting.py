@@ -6,9 +6,8 @@ Who carries it enters here first, and leaves when all is over.
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 
-from bastion import happenings, metrics
+from bastion import metrics
 from bastion.arrival import Arrival, Parts
 from bastion.errors import Unavailable
 from bastion.grants import Grant
@@ -77,7 +76,6 @@ class Lasting:
                 self._count_end(kept, info)
                 self._parts.live.closed(session)
                 self._parts.idling.ends(session)
-                self._tell_of_end(kept)
 
     @contextmanager
     def prompting(self, prompt: Prompt, grant: Grant, permit: Permit) -> Iterator[None]:
@@ -161,22 +159,6 @@ class Lasting:
             tell=parts.chronicle.tell_soon,
             now=parts.clock.now(),
         )
-
-    def _tell_of_end(self, recording: Recording) -> None:
-        """As it was written into the index; where that has to wait, or was no end, later."""
-        row = recording.row
-        if row is not None and not row.live:
-            self._parts.chronicle.tell_soon(happenings.of_session_over(row))
-        else:
-            later = self._tell_of_end_later(recording.session)
-            self._parts.crew.start(later, f"{recording.name} ends")
-
-    async def _tell_of_end_later(self, session: int) -> None:
-        """As the index has it, once that is up to date; else when the bastion starts again."""
-        parts = self._parts
-        found = await parts.arrears.do(partial(parts.index.get, session))
-        if found is not None:
-            parts.chronicle.tell_soon(happenings.of_session_over(found))
 
 
 def _passed(recording: Recording) -> Moved:

@@ -8,22 +8,16 @@ comes back and finds their recordings.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
-from bastion import happenings
-from bastion.events import Happened
 from bastion.presence import Presence
 from bastion.runners import Roll, RollCall
 from bastion.store import Store
-from bastion.store.journal import Journal
-from recorder import Archive, Index, Session
+from recorder import Archive, Index
 from recorder.unbegun import YOUNG
 
 log = logging.getLogger(__name__)
-
-NEWEST = 1000
-"""Sessions that are looked at for what nobody came to tell of them."""
 
 
 class Recovering:
@@ -32,7 +26,6 @@ class Recovering:
     def __init__(
         self,
         store: Store,
-        journal: Journal,
         *,
         index: Index,
         archive: Archive,
@@ -40,7 +33,6 @@ class Recovering:
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
-        self._journal = journal
         self._index = index
         self._archive = archive
         self._presence = presence
@@ -92,41 +84,7 @@ class Recovering:
         lost = self._index.lose(roll.lost, now)
         for session in lost:
             log.error("%s is lost: the machine that carried it does not answer", session.name)
-        self._tell_untold(roll, lost, now)
         self._store.close_left_open(now, roll.gone | roll.lost)
         self._store.end_runners(roll.gone | roll.lost, now)
         for boot in roll.gone:
             self._presence.forget(boot)
-
-    def _tell_untold(self, roll: Roll, lost: list[Session], now: datetime) -> None:
-        """How sessions ended, where nobody came to tell it.
-
-        Of all that those carried who are gone, however long ago each began, and of the newest.
-        """
-        newest = {session.id: session for session in self._index.find(limit=NEWEST)}
-        newest |= {session.id: session for session in lost}
-        ours = self._nobodys(roll, [each for _, each in sorted(newest.items())])
-        for some in (ours, *self._carried_by(roll.gone)):
-            self._tell_untold_of(some, now)
-
-    def _nobodys(self, roll: Roll, found: list[Session]) -> list[Session]:
-        """Those that nobody carries. Who has entered since the roll was called tells its own."""
-        there = {runner.boot for runner in self._store.runners()} - roll.gone - roll.lost
-        return [each for each in found if each.runner not in roll.alive | there]
-
-    def _carried_by(self, gone: Collection[str]) -> Iterator[list[Session]]:
-        """All sessions that these have carried, in pages."""
-        after = 0
-        while gone and (numbers := self._index.carried_by(gone, after=after)):
-            read = self._index.read(numbers)
-            yield [session for number in numbers if (session := read.get(number)) is not None]
-            after = numbers[-1]
-
-    def _tell_untold_of(self, ours: list[Session], now: datetime) -> None:
-        told = self._journal.about_sessions([session.id for session in ours])
-        untold: list[Happened] = []
-        for session in ours:
-            over = happenings.of_session_over(session)
-            if not session.live and (session.id, over.what) not in told:
-                untold.append(over)
-        self._journal.tell_all([(happened, now) for happened in untold])

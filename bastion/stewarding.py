@@ -276,7 +276,6 @@ async def _told(services: Services, what: What) -> None:
 def _recovering(services: Services, presence: Presence) -> Recovering:
     return Recovering(
         services.store,
-        services.journal,
         index=services.index,
         archive=services.archive,
         presence=presence,

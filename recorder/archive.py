@@ -290,7 +290,7 @@ class Archive:
             return str(recording.path.relative_to(self._directory))
 
         try:
-            row = self._index.add(info, started_at, place, ceilings)
+            self._index.add(info, started_at, place, ceilings)
         except BaseException as error:
             if self._arrears is not None and isinstance(error, IndexUnavailable):
                 unsure.extend(opened)
@@ -298,7 +298,6 @@ class Archive:
                 for recording in opened:
                     recording.discard()
             raise
-        opened[0].row = row
         return opened[0]
 
     def _settle(self, recording: Recording) -> None:
@@ -379,9 +378,7 @@ class Archive:
         if recording.tells_files:  # first: a session that is over has all of its rows
             told = files_told(Reader(recording.path).events(), recording.started_at)
             self._index.files.keep(recording.session, told)
-        ending, row = recording.ending(over.at), recording.row
-        first = self._index.complete(recording.session, ending, stored)
-        recording.row = row.over(ending, stored) if first and row is not None else None
+        self._index.complete(recording.session, recording.ending(over.at), stored)
         if self._sealing is not None and self._sealing.takes_long(stored.size):
             self._later.do(lambda: self._seal(recording.session))
         else:

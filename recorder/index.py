@@ -6,12 +6,12 @@ from its start (BEGIN IMMEDIATE on SQLite). It blocks; callers use threads.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, insert, or_, select, update
 
 from recorder.ceilings import Ceiling, Ceilings, Live, TooMany, Whose
 from recorder.database import Database, renamed, tolerantly
@@ -46,6 +46,7 @@ _begin = insert(sessions).returning(_s.id)
 _this = update(sessions).where(_s.id == bindparam("number"))
 _place = _this.values(path=bindparam("placed")).returning(sessions)
 _end = _this.where(or_(is_live, and_(*_MISTAKEN)))
+_end_whole = _end.returning(sessions)
 _count = (
     select(
         func.count(),
@@ -75,26 +76,30 @@ class Wanted:
     until: datetime | None = None
 
 
-Begun = Callable[[Connection, Session], object]
-"""Is told of a session that begins, and keeps it in the transaction that is handed to it."""
+Told = Callable[[Connection, Sequence[Session]], object]
+"""Is told of sessions that begin, or are over now, and keeps it in the transaction that is handed
+to it."""
+
+Rows = Iterable[Row[tuple[object, ...]]]
 
 
 class Index:
     """The sessions of one archive. Raises IndexUnavailable when the database does not answer.
 
     `runner` names this process: what it adds is its own to record. Whoever keeps what happened is
-    told by `begun`. `files` are those that went over in its sessions.
+    `told` in the same transaction: both, or neither. `files` are those that went over in its
+    sessions.
     """
 
     def __init__(
         self,
         database: Database,
         runner: str | None = None,
-        begun: Begun = lambda *_: None,
+        told: Told = lambda *_: None,
     ) -> None:
         self._database = database
         self._runner = runner
-        self._begun = begun
+        self._told = told
         self.files = FileRows(database)
 
     def add(
@@ -119,7 +124,7 @@ class Index:
             number = connection.execute(_begin, opened).scalar_one()
             placed = {"number": number, "placed": place(number)}
             session = session_of(connection.execute(_place, placed).one())
-            self._begun(connection, session)
+            self._told(connection, [session])
             return session
 
     def full(self, whose: Whose, ceilings: Ceilings) -> Ceiling | None:
@@ -130,11 +135,16 @@ class Index:
     def complete(self, session: int, ending: Ending, stored: Stored) -> bool:
         """Write how a session ended. False if it had ended already: the first end stays.
 
-        But where others took this process's for lost, it was not.
+        But where others took this process's for lost, it was not. One whose row can't be read is
+        over all the same, and not told of: `verify` tells.
         """
         closed = closing(ending, stored) | {"number": session, "own": self._runner}
-        with self._writing() as connection:
-            return connection.execute(_end, closed).rowcount == 1
+        try:
+            with self._writing() as connection:
+                return bool(self._over(connection, connection.execute(_end_whole, closed)))
+        except (ValueError, TypeError):
+            with self._writing() as connection:
+                return connection.execute(_end, closed).rowcount == 1
 
     def runners(self) -> frozenset[str]:
         """The processes that live sessions are of."""
@@ -148,7 +158,7 @@ class Index:
         values = {"ended_at": at, "end_reason": EndReason.LOST.value}
         with self._writing() as connection:
             statement = update(sessions).where(*theirs).values(values).returning(sessions)
-            return sorted(map(session_of, connection.execute(statement)), key=lambda each: each.id)
+            return self._over(connection, connection.execute(statement))
 
     def find_again(self, numbers: Collection[int]) -> frozenset[int]:
         """These of this process's go on: whoever took them for lost was mistaken.
@@ -203,13 +213,6 @@ class Index:
         if after is not None:
             statement = statement.where(sessions.c.id > after)
         return self._numbers(statement)
-
-    def carried_by(self, runners: Collection[str], after: int = 0) -> list[int]:
-        """The numbers of the sessions that these have recorded, after `after`, at most 1000."""
-        theirs = (sessions.c.runner.in_(runners), sessions.c.id > after)
-        return self._numbers(
-            select(sessions.c.id).where(*theirs).order_by(sessions.c.id).limit(MOST_ROWS)
-        )
 
     def live(self) -> set[int]:
         """The numbers of the sessions that have not ended yet."""
@@ -340,6 +343,13 @@ class Index:
     def _numbers(self, statement: Select[int]) -> list[int]:
         with renamed(), self._database.read() as connection:
             return list(connection.execute(statement).scalars())
+
+    def _over(self, connection: Connection, rows: Rows) -> list[Session]:
+        """What these rows are, in order, which are over now: told of."""
+        found = sorted(map(session_of, rows), key=lambda session: session.id)
+        if found:
+            self._told(connection, found)
+        return found
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

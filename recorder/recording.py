@@ -20,7 +20,6 @@ from recorder.session import (
     LONGEST_SIGNAL,
     Ending,
     EndReason,
-    Session,
     Size,
     Stored,
     session_name,
@@ -67,7 +66,6 @@ class Recording:
         self.exit_status: int | None = None
         self.exit_signal: str | None = None
         self.tells_files = False
-        self.row: Session | None = None
         self._cast = cast
         self._track_pen = track_pen
         self._track = track

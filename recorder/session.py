@@ -3,7 +3,7 @@
 Values only. Nothing here knows a file, a database, a clock or a network.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -167,19 +167,6 @@ class Session:
     def live(self) -> bool:
         """Whether it has not ended yet."""
         return self.ended_at is None
-
-    def over(self, ending: Ending, stored: Stored) -> "Session":
-        """The same when it has ended so."""
-        return replace(
-            self,
-            ended_at=ending.at,
-            end_reason=ending.reason,
-            exit_status=ending.exit_status,
-            exit_signal=ending.exit_signal,
-            bytes_in=ending.bytes_in,
-            bytes_out=ending.bytes_out,
-            recording=stored,
-        )
 
 
 def session_name(session: int) -> str:

@@ -12,7 +12,7 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from bastion.checkpoints import Checkpoint, Listed, Sealed, listed_line
-from bastion.events import Event, Happened, Head, What
+from bastion.events import Event, Happened, Head
 from bastion.store import about, evidence
 from bastion.store import checkpoints as seals
 from bastion.store import events as log
@@ -65,9 +65,11 @@ class Journal:
             rest = told_of.missing(connection, self._store.chain, told)
             log.append_all(connection, self._store.chain, rest)
 
-    def tell_within(self, connection: Connection, happened: Happened, now: datetime) -> None:
-        """Keep an event in the transaction that keeps what it tells of: both, or neither."""
-        log.append_all(connection, self._store.chain, [(happened, now)])
+    def tell_within(
+        self, connection: Connection, told: Sequence[tuple[Happened, datetime]]
+    ) -> None:
+        """Keep events in the transaction that keeps what they tell of: both, or neither."""
+        log.append_all(connection, self._store.chain, told)
 
     def tell_seals(self, connection: Connection, told: Sequence[tuple[Happened, datetime]]) -> None:
         """Keep these events of seals, in the transaction that keeps those: both, or neither.
@@ -102,11 +104,6 @@ class Journal:
         """Those that came after the event `number`, oldest first, at most `limit`."""
         with self._store.read() as connection:
             return log.after(connection, number, wanted, limit)
-
-    def about_sessions(self, sessions: Collection[int]) -> frozenset[tuple[int, What]]:
-        """Which events there are of these sessions: their number, and what it tells."""
-        with self._store.read() as connection:
-            return told_of.about_sessions(connection, sessions)
 
     def numbers_about(self, circle: about.Circle, upto: int) -> list[int]:
         """The numbers of the events about a grant, up to the event `upto`, in their order."""

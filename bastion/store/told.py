@@ -17,15 +17,6 @@ _sealed = select(_e.session).where(
 )
 
 
-def about_sessions(
-    connection: Connection, sessions: Collection[int]
-) -> frozenset[tuple[int, What]]:
-    """Which events there are of these sessions: their number, and what it tells."""
-    statement = select(_e.session, _e.what).where(_e.session.in_(sessions)).distinct()
-    kinds = {what.value for what in What}
-    return frozenset((n, What(w)) for n, w in connection.execute(statement) if w in kinds)
-
-
 def missing(
     connection: Connection, chain: Chain, told: Sequence[tuple[Happened, datetime]]
 ) -> list[tuple[Happened, datetime]]:

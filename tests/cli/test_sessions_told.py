@@ -1,12 +1,29 @@
-"""A session's row and the event that tells of it: both, or neither."""
+"""A session's row and the events that tell of its beginning and its end: both, or neither."""
+
+from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import Connection
 
 from bastion.app import Services
-from bastion.events import What
-from recorder import TooMany
+from bastion.events import Happened, What
+from recorder import EndReason, Index, Session, TooMany
+from recorder.session import Ending, Stored
 from tests.bastion.test_sessions_at_once import INFO, MOST
-from tests.bastion.worlds import NOW
+from tests.bastion.worlds import NOW, SECOND
+
+CLOSED = Ending(EndReason.CLOSED, NOW + SECOND, exit_status=3)
+
+
+def begun(services: Services) -> Session:
+    """One more session."""
+    return services.index.add(INFO, NOW, lambda number: f"S-{number}")
+
+
+def told(services: Services, *of: What) -> list[Happened]:
+    """What the log tells of sessions, oldest first."""
+    happened = (event.happened for event in reversed(services.journal.events()))
+    return [each for each in happened if each.what in of]
 
 
 def refused(number: int) -> str:
@@ -16,12 +33,11 @@ def refused(number: int) -> str:
 
 def test_whoever_sees_a_session_finds_in_the_log_that_it_began(services: Services) -> None:
     """Its row is nowhere without the event, so a row that is taken away is missed at once."""
-    session = services.index.add(INFO, NOW, lambda number: f"S-{number}")
-    assert services.journal.about_sessions([session.id]) == {(session.id, What.SESSION_STARTED)}
+    session = begun(services)
+    [happened] = told(services, What.SESSION_STARTED, What.SESSION_ENDED)
+    assert (happened.what, happened.session) == (What.SESSION_STARTED, session.id)
+    assert (happened.user, happened.connection) == (INFO.user, INFO.connection)
     assert [of for _, of in services.journal.sessions_begun()] == [session.id]
-    newest = services.journal.events(limit=1)[0]
-    assert (newest.happened.user, newest.happened.connection) == (INFO.user, INFO.connection)
-    assert newest.at == NOW
 
 
 def test_a_session_that_does_not_begin_is_not_told_of(services: Services) -> None:
@@ -32,6 +48,46 @@ def test_a_session_that_does_not_begin_is_not_told_of(services: Services) -> Non
         services.index.add(INFO, NOW, lambda number: f"S-{number}", MOST)
     with pytest.raises(TooMany):
         services.index.add(INFO, NOW, lambda number: f"S-{number}", MOST)
-    begun = [of for _, of in services.journal.sessions_begun()]
-    assert begun == sorted(row.id for row in services.index.find())
-    assert len(begun) == MOST.each_grant
+    began = [happened.session for happened in told(services, What.SESSION_STARTED)]
+    assert began == sorted(row.id for row in services.index.find())
+    assert len(began) == MOST.each_grant
+
+
+def test_an_end_is_told_once(services: Services) -> None:
+    """By whoever wrote it first; a second end is none."""
+    session = begun(services)
+    stored = Stored("S-1", "ab" * 32, 10, 2)
+    assert services.index.complete(session.id, CLOSED, stored)
+    assert not services.index.complete(session.id, CLOSED, stored)
+    [happened] = told(services, What.SESSION_ENDED)
+    assert (happened.session, happened.why) == (session.id, EndReason.CLOSED)
+    assert happened.details["exit_status"] == 3
+    assert happened.details["sha256"] == stored.sha256
+
+
+def test_each_that_is_lost_is_told_of(services: Services) -> None:
+    """All that a machine carried which does not answer any more, however many and however old."""
+    sessions = [begun(services) for _ in range(3)]
+    services.index.complete(sessions[1].id, CLOSED, Stored("S-2"))
+    services.index.lose([str(sessions[0].runner)], NOW + SECOND)
+    ends = told(services, What.SESSION_ENDED)
+    assert [(each.session, each.why) for each in ends] == [
+        (sessions[1].id, EndReason.CLOSED),
+        (sessions[0].id, EndReason.LOST),
+        (sessions[2].id, EndReason.LOST),
+    ]
+
+
+def test_what_cannot_be_told_has_not_begun(services: Services) -> None:
+    """Where the log takes no event there is no session; but one that is over is over."""
+
+    def no(connection: Connection, sessions: Sequence[Session]) -> None:
+        raise ValueError("the log does not take that")
+
+    session = begun(services)
+    untold = Index(services.store.database, services.store.chain.boot, told=no)
+    with pytest.raises(ValueError, match="the log does not take that"):
+        untold.add(INFO, NOW, lambda number: f"S-{number}")
+    assert [row.id for row in services.index.find()] == [session.id]
+    assert untold.complete(session.id, CLOSED, Stored("S-1"))
+    assert not services.index.live()
