@@ -5,11 +5,9 @@ open. It raises where something was not so.
 """
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import asyncssh
@@ -18,12 +16,10 @@ from recorder import Kind
 from tests.e2e.bastion import free_port
 from tests.e2e.contractor import HOST, established
 from tests.soak.scene import Person, Scene
+from tests.soak.story import step
 
 KILOBYTE: Final = 1000
 PATIENCE: Final = 30.0
-LONG: Final = 55.0
-"""For looks at what may be millions of lines."""
-
 RUSH, RUSH_EACH = 3, 8
 """Connections of each person in a rush, and sessions of each."""
 
@@ -34,25 +30,33 @@ Act = Callable[[Scene, random.Random], Awaitable[None]]
 Process = asyncssh.SSHClientProcess[bytes]
 
 
-def _somebody(scene: Scene, dice: random.Random) -> Person:
+def somebody(scene: Scene, dice: random.Random) -> Person:
+    """One of those who may do all."""
     return dice.choice(scene.people)
+
+
+def _tag(scene: Scene) -> str:
+    """The tag of a command that is about to be tried."""
+    tag = scene.book.tag()
+    step(f"runs {tag}")
+    return tag
 
 
 async def _printed(
     inner: asyncssh.SSHClientConnection, line: str, data: bytes | None = None
 ) -> bytes:
     """All that a command prints."""
-    shown = (await inner.run(line, input=data, encoding=None)).stdout
-    assert isinstance(shown, bytes)
-    return shown
+    printed = (await inner.run(line, input=data, encoding=None)).stdout
+    assert isinstance(printed, bytes)
+    return printed
 
 
 @asynccontextmanager
-async def _shown(
+async def shown(
     scene: Scene, inner: asyncssh.SSHClientConnection, then: str, **more: str
 ) -> AsyncIterator[tuple[str, Process]]:
     """A command that has said `on` and goes on with `then`; its tag, and it."""
-    tag = scene.book.tag()
+    tag = _tag(scene)
     line = f": {tag}; echo on; {then}"
     process: Process = await inner.create_process(line, encoding=None, **more)
     try:
@@ -60,14 +64,17 @@ async def _shown(
         if said not in (b"on\n", b"on\r\n"):
             raise AssertionError(f"{said!r}, {await process.stderr.readline()!r}")
         scene.book.saw(tag)
+        step(f"{tag} is on")
         yield tag, process
     finally:
+        step(f"closes {tag}")
         process.close()
 
 
 async def _heard(process: Process, line: bytes) -> None:
     """The session's last line has that in it."""
     said = b""
+    step(f"waits to hear {line.decode()!r}")
     while line not in said:
         data = await process.stderr.readline()
         assert data, f"{line!r} was not said, but {said!r}"
@@ -79,19 +86,19 @@ async def _heard(process: Process, line: bytes) -> None:
 
 async def quick(scene: Scene, dice: random.Random) -> None:
     """A command by the stock client."""
-    tag = scene.book.tag()
-    done = await _somebody(scene, dice).stock.jump(f": {tag}; echo {tag}", patience=PATIENCE)
+    tag = _tag(scene)
+    done = await somebody(scene, dice).stock.jump(f": {tag}; echo {tag}", patience=PATIENCE)
     assert (done.status, done.out) == (0, f"{tag}\n"), (done.status, done.err)
     scene.book.saw(tag)
 
 
 async def several(scene: Scene, dice: random.Random) -> None:
     """Many commands at once on one connection, of which some are closed before they end."""
-    async with _somebody(scene, dice).jump() as inner:
+    async with somebody(scene, dice).jump() as inner:
 
         async def one(number: int) -> None:
             then = f"exit {number}" if number % 3 else "sleep 30"
-            async with _shown(scene, inner, then) as (_, process):
+            async with shown(scene, inner, then) as (_, process):
                 if number % 3:
                     assert (await process.wait()).exit_status == number
 
@@ -106,8 +113,8 @@ async def rush(scene: Scene, person: Person) -> None:
 
     async def one() -> None:
         async with person.jump() as inner, AsyncExitStack() as stack:
-            shown = [_shown(scene, inner, "sleep 30") for _ in range(RUSH_EACH)]
-            for made in asyncio.as_completed(map(stack.enter_async_context, shown)):
+            each = [shown(scene, inner, "sleep 30") for _ in range(RUSH_EACH)]
+            for made in asyncio.as_completed(map(stack.enter_async_context, each)):
                 await made
             await begun.wait()
 
@@ -119,8 +126,8 @@ async def rush(scene: Scene, person: Person) -> None:
 async def idle(scene: Scene, dice: random.Random) -> None:
     """Somebody at a terminal who types now and then."""
     async with (
-        _somebody(scene, dice).jump() as inner,
-        _shown(scene, inner, "stty -echo; exec cat", term_type="xterm") as (_, process),
+        somebody(scene, dice).jump() as inner,
+        shown(scene, inner, "stty -echo; exec cat", term_type="xterm") as (_, process),
     ):
         for _ in range(dice.randint(1, 5)):
             await asyncio.sleep(dice.random() * 2)
@@ -130,15 +137,18 @@ async def idle(scene: Scene, dice: random.Random) -> None:
 
 async def resized(scene: Scene, dice: random.Random) -> None:
     """A shell on a terminal whose window changes."""
-    async with _somebody(scene, dice).jump() as inner:
+    async with somebody(scene, dice).jump() as inner:
         scene.book.tries(Kind.SHELL)
+        step("wants a shell")
         process = await inner.create_process(term_type="xterm", encoding=None)
         scene.book.saw(Kind.SHELL)
         for _ in range(dice.randint(1, 8)):
             columns, rows = dice.randint(20, 200), dice.randint(5, 90)
+            step(f"has {columns} columns and {rows} rows")
             process.change_terminal_size(columns, rows)
             process.stdin.write(b"stty size\n")
             await process.stdout.readuntil(f"{rows} {columns}\r\n".encode())
+        step("types exit")
         process.stdin.write(b"exit\n")
         await process.wait()
 
@@ -146,22 +156,25 @@ async def resized(scene: Scene, dice: random.Random) -> None:
 async def at_a_terminal(scene: Scene, dice: random.Random) -> None:
     """The same with the stock client."""
     scene.book.tries(Kind.SHELL)
-    async with _somebody(scene, dice).stock.jump_terminal() as terminal:
+    step("wants a shell")
+    async with somebody(scene, dice).stock.jump_terminal() as terminal:
         await terminal.expect(r"recorded as S-\d+", PATIENCE)
         scene.book.saw(Kind.SHELL)
         columns, rows = dice.randint(20, 200), dice.randint(5, 90)
+        step(f"has {columns} columns and {rows} rows")
         terminal.resize(columns, rows)
         terminal.send("stty size\r")
         await terminal.expect(f"{rows} {columns}\r\n", PATIENCE)
+        step("types exit")
         terminal.send("exit\r")
         await terminal.wait(PATIENCE)
 
 
 async def hung_up(scene: Scene, dice: random.Random) -> None:
     """A connection that is gone without a word, in the middle of a flood that was not read."""
-    async with _somebody(scene, dice).outer() as outer:
-        person = _somebody(scene, dice)
-        async with person.jump() as inner, _shown(scene, inner, FLOOD):
+    async with somebody(scene, dice).outer() as outer:
+        person = somebody(scene, dice)
+        async with person.jump() as inner, shown(scene, inner, FLOOD):
             await asyncio.sleep(dice.random())
             inner.abort()
         outer.abort()
@@ -172,14 +185,14 @@ async def hung_up(scene: Scene, dice: random.Random) -> None:
 
 async def down(scene: Scene, dice: random.Random) -> None:
     """Output, by either client: every byte."""
-    size, person, tag = dice.randint(200, 3000) * KILOBYTE, _somebody(scene, dice), scene.book.tag()
+    size, person, tag = dice.randint(200, 3000) * KILOBYTE, somebody(scene, dice), _tag(scene)
     line = f": {tag}; yes 'a line of a log' | head -c {size}"
     if dice.random() < 0.5:
-        shown = (await person.stock.jump(line, patience=PATIENCE)).stdout
+        printed = (await person.stock.jump(line, patience=PATIENCE)).stdout
     else:
         async with person.jump() as inner:
-            shown = await _printed(inner, line)
-    assert len(shown) == size, f"{len(shown)} bytes of {size}"
+            printed = await _printed(inner, line)
+    assert len(printed) == size, f"{len(printed)} bytes of {size}"
     scene.book.saw(tag)
 
 
@@ -187,27 +200,28 @@ async def up(scene: Scene, dice: random.Random) -> None:
     """Input, by either client: every byte."""
     data, person, tag = (
         dice.randbytes(dice.randint(200, 2000) * KILOBYTE),
-        _somebody(scene, dice),
-        scene.book.tag(),
+        somebody(scene, dice),
+        _tag(scene),
     )
     line = f": {tag}; wc -c"
     if dice.random() < 0.5:
-        shown = (await person.stock.jump(line, stdin=data, patience=PATIENCE)).stdout
+        printed = (await person.stock.jump(line, stdin=data, patience=PATIENCE)).stdout
     else:
         async with person.jump() as inner:
-            shown = await _printed(inner, line, data)
-    assert int(shown or b"0") == len(data), f"{shown!r} of {len(data)}"
+            printed = await _printed(inner, line, data)
+    assert int(printed or b"0") == len(data), f"{printed!r} of {len(data)}"
     scene.book.saw(tag)
 
 
 async def copied(scene: Scene, dice: random.Random) -> None:
     """A file there and back, by sftp or scp of either kind."""
-    person, name = _somebody(scene, dice).stock, f"file-{dice.getrandbits(48):x}"
+    person, name = somebody(scene, dice).stock, f"file-{dice.getrandbits(48):x}"
     here, there, back = person.home / name, scene.files / name, person.home / f"{name}-back"
     here.write_bytes(dice.randbytes(dice.randint(1, 500) * KILOBYTE))
     how = dice.choice(("sftp", "scp", "scp -O"))
     kind = Kind.EXEC if how == "scp -O" else Kind.SFTP  # whoever has a shell runs the program
     program, *flags = how.split()
+    step(f"copies by {how}")
     common = (program, *flags, "-F", str(person.config), "-J", "bastion")
     at = f"{person.login}@{HOST}"
     try:
@@ -231,15 +245,17 @@ async def copied(scene: Scene, dice: random.Random) -> None:
 
 async def forwarded(scene: Scene, dice: random.Random) -> None:
     """Several forwards on one connection."""
-    async with _somebody(scene, dice).jump() as inner:
+    async with somebody(scene, dice).jump() as inner:
 
         async def one() -> None:
             data = dice.randbytes(dice.randint(1, 200) * KILOBYTE)
             scene.book.tries(Kind.FORWARD)
+            step(f"forwards {len(data)} bytes")
             reader, writer = await inner.open_connection("localhost", scene.echo)
             scene.book.saw(Kind.FORWARD)
             writer.write(data)
             assert await reader.readexactly(len(data)) == data
+            step(f"has {len(data)} bytes back")
             writer.close()
 
         async with asyncio.TaskGroup() as group:
@@ -249,10 +265,12 @@ async def forwarded(scene: Scene, dice: random.Random) -> None:
 
 async def led(scene: Scene, dice: random.Random) -> None:
     """A forward by the stock client."""
-    person, port = _somebody(scene, dice).stock, free_port()
+    person, port = somebody(scene, dice).stock, free_port()
     options = ("-N", "-v", "-L", f"127.0.0.1:{port}:localhost:{scene.echo}")
+    step("connects for a forward")
     async with person.jumping(options=options) as going:
         await established(going)
+        step("forwards")
         scene.book.tries(Kind.FORWARD)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"hello\n")
@@ -267,137 +285,54 @@ async def led(scene: Scene, dice: random.Random) -> None:
 async def killed(scene: Scene, dice: random.Random) -> None:
     """By an operator."""
     async with (
-        _somebody(scene, dice).jump() as inner,
-        _shown(scene, inner, "exec sleep 60") as (tag, process),
+        somebody(scene, dice).jump() as inner,
+        shown(scene, inner, "exec sleep 60") as (tag, process),
     ):
         session = await scene.tagged(tag)
+        step(f"kills {session.name}")
         await scene.bastion.admin("kill", session.name, "--reason", "soaked")
         await _heard(process, b"soaked")
+
+
+@asynccontextmanager
+async def _guest(scene: Scene, lasting: str) -> AsyncIterator[tuple[Person, str]]:
+    """Somebody who has this one grant while it is entered, and none before or after.
+
+    It is taken away again where the act has not come to its end: a session of hers would go on by
+    what was left of it. Who may still have one does not come back.
+    """
+    guest = scene.guests.pop()
+    step(f"{guest.stock.name} is given a grant for {lasting}")
+    grant = await guest.stock.granted("--shell", lasting=lasting)
+    step(f"has {grant}")
+    try:
+        yield guest, grant
+    except BaseException:
+        step(f"gives {grant} back")
+        await scene.bastion.admin("revoke", grant, "--reason", "left", expect=None)
+        scene.guests.append(guest)
+        raise
+    scene.guests.append(guest)
 
 
 async def revoked(scene: Scene, dice: random.Random, lasting: str = "1h") -> None:
     """A grant that is taken away again, or is over soon."""
     if not scene.guests:
         return
-    guest = scene.guests.pop()  # nobody else has grants of hers meanwhile
-    try:
-        grant = await guest.stock.granted("--shell", lasting=lasting)
+    async with _guest(scene, lasting) as (guest, grant):
         await guest.certify()
         async with (
             guest.jump() as inner,
-            _shown(scene, inner, "exec sleep 60") as (_, process),
+            shown(scene, inner, "exec sleep 60") as (tag, process),
         ):
+            session = await scene.tagged(tag)
+            assert f"G-{session.grant}" == grant, f"{session.name} by G-{session.grant}"
             if lasting == "1h":
+                step(f"revokes {grant}")
                 await scene.bastion.admin("revoke", grant, "--reason", "soaked")
             await _heard(process, b"this session is over")
-    finally:
-        scene.guests.append(guest)
 
 
 async def expired(scene: Scene, dice: random.Random) -> None:
     """A grant that is over soon."""
     await revoked(scene, dice, "12s")
-
-
-# Others
-
-
-async def watched(scene: Scene, dice: random.Random) -> None:
-    """An auditor looks on for a moment."""
-    async with (
-        _somebody(scene, dice).jump() as inner,
-        _shown(scene, inner, "while sleep 0.1; do echo tick; done") as (tag, _),
-    ):
-        session = await scene.tagged(tag)
-        async with scene.auditor.stock.start("bastion", "watch", session.name) as watching:
-            await watching.stdout.expect("tick", PATIENCE)
-
-
-async def looked_at(scene: Scene, dice: random.Random) -> None:
-    """An auditor reads what was shown, or looks for it."""
-    over = [each for each in await scene.newest(200) if not each.live]
-    if not over:
-        return
-    verb = dice.choice(("replay", "transcript", "export", "search"))
-    words = ("search", "soak") if verb == "search" else (verb, dice.choice(over).name)
-    done = await scene.auditor.stock.ssh("bastion", *words, patience=LONG)
-    assert done.status == 0 or verb == "search", (words, done.status, done.err)
-
-
-async def asked(scene: Scene, dice: random.Random) -> None:
-    """The control plane."""
-    verb = dice.choice(("status", "hosts", "trust"))
-    done = await _somebody(scene, dice).stock.ssh("bastion", verb, patience=PATIENCE)
-    assert done.status == 0, done.err
-
-
-async def renewed(scene: Scene, dice: random.Random) -> None:
-    """A new certificate."""
-    await _somebody(scene, dice).certify()
-
-
-async def a_stranger(scene: Scene, dice: random.Random) -> None:
-    """Somebody who says nothing, or what is no SSH, or has a key that nobody knows."""
-    kind = dice.randrange(3)
-    if kind == 2:
-        key = asyncssh.generate_private_key("ssh-ed25519")
-        try:
-            async with asyncssh.connect(
-                *("127.0.0.1", scene.bastion.port),
-                username="mallory",
-                client_keys=[key],
-                agent_path=None,
-                known_hosts=None,
-                config=None,
-            ):
-                raise AssertionError("a stranger was let in")
-        except asyncssh.PermissionDenied:
-            return
-    _, writer = await asyncio.open_connection("127.0.0.1", scene.bastion.port)
-    if kind:
-        writer.write(b"SSH-2.0-soak\r\n" + os.urandom(dice.randint(1, 5000)))
-    await asyncio.sleep(dice.random() / 5)
-    writer.transport.abort()
-
-
-async def in_vain(scene: Scene, dice: random.Random) -> None:
-    """To where nobody may go."""
-    async with _somebody(scene, dice).outer() as outer:
-        tries = (("nowhere", 22), (HOST, 2222), ("127.0.0.1", 22))
-        for host, port in tries:
-            try:
-                await asyncio.wait_for(outer.open_connection(host, port), 10)
-            except asyncssh.ChannelOpenError:
-                continue
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """An act, and how often it is among all."""
-
-    act: Act
-    weight: int
-
-
-SHARES: Final = (
-    Share(quick, 10),
-    Share(several, 10),
-    Share(idle, 12),
-    Share(resized, 5),
-    Share(at_a_terminal, 3),
-    Share(hung_up, 4),
-    Share(down, 5),
-    Share(up, 5),
-    Share(copied, 5),
-    Share(forwarded, 5),
-    Share(led, 2),
-    Share(killed, 3),
-    Share(revoked, 2),
-    Share(expired, 2),
-    Share(watched, 3),
-    Share(looked_at, 4),
-    Share(asked, 3),
-    Share(renewed, 2),
-    Share(a_stranger, 5),
-    Share(in_vain, 3),
-)

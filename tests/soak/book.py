@@ -1,16 +1,22 @@
 """The book: what the drivers tried, and what they saw begin; held against the table of sessions.
 
 Each command line carries a tag of its own. What has none is counted by its kind. So a session that
-nobody opened is found, and so is one that was shown and is not in the table.
+nobody opened is found, and so is one that was shown and is not in the table; and one that went on
+when what it was granted was over.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import count
+from typing import Final
 
 from recorder import Kind, Session
+
+FELT: Final = timedelta(seconds=15)
+"""How long after the end of its grant a session may end, on a machine that has too much to do."""
 
 _TAG = re.compile(r": (soak-\d+);")
 
@@ -52,3 +58,17 @@ def _named(session: Session) -> str:
     """Its tag, or its kind."""
     found = _TAG.search(session.command or "")
     return found[1] if found is not None else session.kind
+
+
+def outlived(sessions: Iterable[Session], ends: Mapping[int, datetime]) -> list[str]:
+    """Which of the sessions that are over were still there when their grants (by number) had ended,
+    in sentences."""
+    late = [
+        (each, each.ended_at - ends[each.grant])
+        for each in sessions
+        if each.ended_at is not None and each.ended_at > ends[each.grant] + FELT
+    ]
+    return [
+        f"{each.name} has outlived G-{each.grant} by {by.total_seconds():.1f} s"
+        for each, by in late
+    ]

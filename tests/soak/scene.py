@@ -20,6 +20,7 @@ from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.revoking import RevokingSshd
 from tests.e2e.warm import Warm
 from tests.soak.book import Book
+from tests.soak.story import step
 
 PAGE: Final = 500
 
@@ -33,6 +34,7 @@ class Person:
 
     async def certify(self) -> None:
         """A certificate of this moment."""
+        step(f"{self.stock.name} gets a certificate")
         await self.stock.certified()
         self._options = None
 
@@ -40,22 +42,30 @@ class Person:
     async def outer(self) -> AsyncIterator[asyncssh.SSHClientConnection]:
         """A connection to the bastion, by the library."""
         port = self.stock.bastion.port
+        step(f"{self.stock.name} connects to the bastion")
         connect = asyncssh.connect(
             "127.0.0.1", port, username=self.stock.name, options=self.options
         )
         async with connect as made:
-            yield made
+            try:
+                yield made
+            finally:
+                step("leaves the bastion")
 
     @asynccontextmanager
     async def jump(self) -> AsyncIterator[asyncssh.SSHClientConnection]:
         """One through it, to the target."""
         async with self.outer() as outer:
             tunnel, login = Tunnel(outer, JUMP), self.stock.login
+            step("connects to the target")
             connect = asyncssh.connect(
                 HOST, 22, tunnel=tunnel, username=login, options=self.options
             )
             async with connect as inner:
-                yield inner
+                try:
+                    yield inner
+                finally:
+                    step("leaves the target")
 
     @property
     def options(self) -> asyncssh.SSHClientConnectionOptions:

@@ -12,14 +12,18 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from recorder import Session
 from recorder.texts import State
-from tests.soak import acts, faults, growth, samples
+from tests.soak import acts, faults, growth, samples, story, visits
+from tests.soak.book import outlived
 from tests.soak.faults import Losses
 from tests.soak.growth import Sample
 from tests.soak.scene import PAGE, Scene
+from tests.soak.shares import SHARES, Share
+from tests.soak.story import Story
 
 DRIVERS: Final = 8
 EVERY: Final = 3.0
@@ -37,8 +41,8 @@ KEPT: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, in seconds, how many rounds, and by which dice. `calm` are seconds of rest before
-    what is there is counted."""
+    """How long, in seconds, how many rounds, by which dice, of which acts. `calm` are seconds of
+    rest before what is there is counted."""
 
     seconds: float
     rounds: int
@@ -46,6 +50,7 @@ class Plan:
     kills: bool
     drivers: int = DRIVERS
     calm: float = 2.0
+    shares: Sequence[Share] = SHARES
 
 
 @dataclass
@@ -55,7 +60,7 @@ class Found:
     samples: list[Sample] = field(default_factory=list)
     tried: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
-    excused: int = 0
+    excused: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     losses: Losses = field(default_factory=Losses)
     sessions: int = 0
@@ -101,7 +106,7 @@ class Soak:
 
         async def drive(dice: random.Random) -> None:
             while left:
-                await self._act(left.pop(), dice)
+                await self.try_one(left.pop(), dice)
 
         async with await asyncio.start_server(_echo, sock=self._scene.echoes):
             async with asyncio.TaskGroup() as group:
@@ -117,7 +122,7 @@ class Soak:
         passed = time.monotonic() - self._begun
         return (
             f"{passed:5.0f} s  round {number} of {self._plan.rounds}: {acts_done} acts, "
-            f"{self.found.excused} excused, {len(self.found.wrong)} wrong"
+            f"{len(self.found.excused)} excused, {len(self.found.wrong)} wrong"
         )
 
     # Load
@@ -158,25 +163,41 @@ class Soak:
             self.found.finding(f"beside: {_sentence(error)}")
 
     async def _drive(self, dice: random.Random, until: float) -> None:
-        weights = [share.weight for share in acts.SHARES]
+        shares = self._plan.shares
+        weights = [share.weight for share in shares]
         while time.monotonic() < until:
-            (share,) = dice.choices(acts.SHARES, weights)
-            await self._act(share.act, dice)
+            (share,) = dice.choices(shares, weights)
+            await self.try_one(share.act, dice)
 
-    async def _act(self, act: acts.Act, dice: random.Random) -> None:
+    async def try_one(self, act: acts.Act, dice: random.Random) -> None:
+        """One act, and what is to be said of it."""
         name = getattr(act, "__name__", str(act))
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await act(self._scene, dice)
-        except Exception as error:  # noqa: BLE001 whatever it is, it is told
-            if self.found.losses.excuse(begun, loop.time()):
-                self.found.excused += 1
+        with story.opened() as told:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await act(self._scene, dice)
+            except Exception as error:  # noqa: BLE001 whatever it is, it is told
+                await self._failed(name, error, told)
             else:
-                self.found.finding(f"{name}: {_sentence(error)}")
+                self.found.done[name] += 1
+
+    async def _failed(self, name: str, error: Exception, told: Story) -> None:
+        """A process that is lost ends what it carried at once: who waits is not excused by that."""
+        excused = self.found.losses.excuse(told.begun, asyncio.get_running_loop().time())
+        sentence = f"{name}: {_sentence(error)} [{told.told()}]"
+        became = await asyncio.to_thread(self._became, told.tags)
+        if became:
+            sentence += f" [{'; '.join(became)}]"
+        if excused and not isinstance(error, TimeoutError):
+            self.found.excused.append(sentence)
         else:
-            self.found.done[name] += 1
+            self.found.finding(sentence)
+
+    def _became(self, tags: Sequence[str]) -> list[str]:
+        """What the table has of the sessions of an act, in sentences."""
+        some = self._scene.services.index.find(limit=PAGE) if tags else []
+        ours = {tag: each for each in some for tag in tags if f": {tag};" in (each.command or "")}
+        return [f"{tag} is {_known(ours[tag]) if tag in ours else 'no session'}" for tag in tags]
 
     async def _sampling(self) -> None:
         while True:
@@ -226,6 +247,7 @@ class Soak:
         if live:
             self.found.finding(f"live without anybody: {' '.join(live[:KEPT])}")
         self.found.wrong += self._scene.book.held_against(sessions)
+        self.found.wrong += outlived(sessions, await asyncio.to_thread(self._ends, sessions))
         for words in (("verify", "--all"), ("audit", "verify")):
             done = await self._scene.bastion.admin(*words, expect=None)
             if done.status != 0:
@@ -234,6 +256,11 @@ class Soak:
         if "Traceback" in log:
             at = log.index("Traceback")
             self.found.finding(f"the log has a traceback: {log[at - 500 : at + 3000]}")
+
+    def _ends(self, sessions: Sequence[Session]) -> dict[int, datetime]:
+        numbers = {session.grant for session in sessions}
+        grants = self._scene.services.store.live_grants_state(numbers)
+        return {number: grant.over_at for number, grant in grants.items()}
 
     def _all_sealed(self) -> bool:
         newest: Sequence[Session] = self._scene.services.index.find(limit=500)
@@ -268,7 +295,7 @@ def shown(found: Found, plan: Plan) -> str:
             "",
             f"acts: {done}",
             f"beside: {befell or 'nothing'}; started again: {again or 'nobody'}",
-            f"sessions: {found.sessions}; acts that failed as a process was lost: {found.excused}",
+            f"sessions: {found.sessions}; excused, as a process was lost: {len(found.excused)}",
             *(f"wrong: {sentence}" for sentence in found.wrong[:KEPT]),
             *(f"wrong: {line.process} has more {line.what}" for line in lines if line.grown),
         ]
@@ -281,6 +308,11 @@ def sound(found: Found, plan: Plan) -> bool:
     return not found.wrong and not any(line.grown for line in lines)
 
 
+def _known(session: Session) -> str:
+    end = "live" if session.live else f"{session.end_reason} at {session.ended_at}"
+    return f"{session.name} by G-{session.grant} from {session.started_at}, {end}"
+
+
 def _sentence(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_sentence(each) for each in error.exceptions[:3])
@@ -289,9 +321,11 @@ def _sentence(error: BaseException) -> str:
 
 def _place(error: BaseException) -> str:
     """Where an act stood; of one that took too long, where it was cut off."""
-    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
-    lines = [f"line {each.lineno}" for each in frames if each.filename == acts.__file__]
-    return f" in {', '.join(lines)}" if lines else ""
+    if isinstance(error, TimeoutError):  # it names no cause before Python 3.11.5
+        error = error.__cause__ or error.__context__ or error
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [each for each in frames if each.filename in (acts.__file__, visits.__file__)]
+    return f" in {', '.join(f'{each.name}:{each.lineno}' for each in ours)}" if ours else ""
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

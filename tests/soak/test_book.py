@@ -1,11 +1,11 @@
-"""The book: a session that nobody opened, or that is not in the table, is found."""
+"""The book: a session that nobody opened, that is not in the table, or that outlived its grant."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from recorder import Kind, Session
 from recorder.session import Stored
-from tests.soak.book import Book
+from tests.soak.book import FELT, Book, outlived
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 SESSION = Session(
@@ -52,3 +52,11 @@ def test_what_nobody_opened_is_found() -> None:
         "soak-7: 1 sessions, 0 seen to begin, 0 tried",
         "forward: 1 sessions, 0 seen to begin, 0 tried",
     ]
+
+
+def test_a_session_that_has_outlived_its_grant_is_found() -> None:
+    """By more than it takes to be felt."""
+    just = replace(SESSION, ended_at=NOW + FELT)
+    late = replace(SESSION, id=3, ended_at=NOW + FELT + timedelta(seconds=1))
+    assert outlived([SESSION, just], {1: NOW}) == []
+    assert outlived([just, late], {1: NOW}) == ["S-3 has outlived G-1 by 16.0 s"]
