@@ -7,7 +7,8 @@ so that a refusal is spoken where the person hears it: as a banner, inside.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -70,6 +71,7 @@ class Hop(Authenticator):
         self._shells = Shared()
         self._forwards = Shared()
         self._lost = False
+        self._open = 0
         self._names = 0
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -78,11 +80,22 @@ class Hop(Authenticator):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The jump is over; so is our connection to the target, also one that is being made."""
-        self._lost = True
-        self._parts.idling.ends(self)
-        self._shells.close()
-        self._forwards.close()
-        self._gone()
+        with self._one_more():
+            self._lost = True
+            self._parts.idling.ends(self)
+            self._shells.close()
+            self._forwards.close()
+
+    @contextmanager
+    def _one_more(self) -> Iterator[None]:
+        """What is asked for on it, until it is over: the jump is told to have ended after that."""
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if self._lost and not self._open:
+                self._gone()
 
     def met(self, limit: Limit) -> None:
         """Too much is asked for on it."""
@@ -143,7 +156,11 @@ class Hop(Authenticator):
         permit = self._permit
         if permit is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not admitted")
-        return Relay(partial(self._attend, permit), self._parts.turn)
+        return Relay(partial(self._attended, permit), self._parts.turn)
+
+    async def _attended(self, permit: Permit, relay: Relay, ask: Ask) -> None:
+        with self._one_more():
+            await self._attend(permit, relay, ask)
 
     async def _attend(self, permit: Permit, relay: Relay, ask: Ask) -> None:
         """From a start request to the end of the session."""
@@ -276,8 +293,12 @@ class Hop(Authenticator):
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not admitted")
         tunnel = Tunnel((dest_host, dest_port), self._parts.turn)
         ask = Ask(Mode.FORWARD, to=tunnel.to)
-        self._parts.crew.start(self._lead(permit, tunnel, ask), f"{self._arrival} forwards")
+        self._parts.crew.start(self._led(permit, tunnel, ask), f"{self._arrival} forwards")
         return tunnel.answered()
+
+    async def _led(self, permit: Permit, tunnel: Tunnel, ask: Ask) -> None:
+        with self._one_more():
+            await self._lead(permit, tunnel, ask)
 
     async def _lead(self, permit: Permit, tunnel: Tunnel, ask: Ask) -> None:
         """From a forward's request to its end; as `_attend`, without anybody to speak to."""
@@ -314,8 +335,7 @@ class Hop(Authenticator):
             if no_more is not None:
                 self._not_led(tunnel, no_more)
                 return
-            host, port = tunnel.to
-            info = self._about(run, Kind.FORWARD, f"{host}:{port}")
+            info = self._about(run, Kind.FORWARD, ":".join(map(str, tunnel.to)))
             async with self._lasting.session(info, run, tunnel) as recording:
                 log.info("%s %s by %s: forward", recording.name, self._arrival, run.grant)
                 tunnel.opened(recording)

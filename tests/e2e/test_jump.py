@@ -4,6 +4,7 @@ Every test runs against the one bastion of the session; what it leaves running, 
 """
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +13,31 @@ from pathlib import Path
 import asyncssh
 
 from tests.e2e.contractor import HOST, Contractor, multiplexed
+from tests.e2e.watching import PATIENCE
 
 MIB = 2**20
 
 # Commands
+
+
+async def test_what_happens_on_a_jump_is_in_the_log_in_its_order(alice: Contractor) -> None:
+    """A session is over before it is sealed, and before the jump that it was on."""
+    assert (await alice.jump("true")).status == 0
+    [session] = await alice.bastion.rows("sessions", "--limit", "1")
+    what: list[str] = []
+    async with asyncio.timeout(PATIENCE):
+        while "connection.closed" not in what:
+            lines = (await alice.bastion.admin("audit", "--json")).out.splitlines()
+            told = sorted(map(json.loads, lines), key=lambda each: int(each["id"]))
+            what = [each["what"] for each in told if each["connection"] == session["connection"]]
+    assert what == [
+        "connection.opened",
+        "certificate.signed",
+        "session.started",
+        "session.ended",
+        "recording.sealed",
+        "connection.closed",
+    ]
 
 
 async def test_output_errors_and_status_come_back(alice: Contractor) -> None:
