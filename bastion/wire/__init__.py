@@ -2,6 +2,8 @@
 
     packets      the packet layer (RFC 4253): a fast road for channel data, back pressure
     gathering    what the packets of one reading carry, put together
+    gcm          AES-GCM, with contexts for those who work
+    slots        where what asyncssh's constructors set stands
     channels     the channel layer (RFC 4254): bounded windows, faithful start requests
     connections  the three kinds of connection that are built of them
 

@@ -364,8 +364,11 @@ class ClientConnection(_Road, SSHClientConnection):
         self._close_event = Latch()  # type: ignore[assignment]
 
     def settle(self, options: asyncssh.SSHClientConnectionOptions) -> None:
-        """It is signed in: from now on it goes by these `options`, which others share."""
+        """It is signed in: from now on it goes by these `options`, which others share, and has
+        done with the private key; the target's is asked for again at each key exchange."""
         self._options = options
+        self._client_keys = []
+        self._server_host_key = None
         self._server_sig_algs = _NOTHING  # type: ignore[assignment]
 
     async def tunnel(

@@ -1,7 +1,10 @@
 """While a connection is new, what arrives is acknowledged at once."""
 
 import asyncio
+import copy
+import gc
 import socket
+import weakref
 
 import asyncssh
 import pytest
@@ -74,6 +77,34 @@ async def test_the_kernel_is_told_how_long_a_peer_may_be_silent() -> None:
     ):
         sock = accepted[0].get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+
+
+async def signed_in(port: int, key: asyncssh.SSHKey) -> ClientConnection:
+    """Our connection to a server, with `key` as the one that may be asked to sign."""
+    loop = asyncio.get_running_loop()
+    shared = asyncssh.SSHClientConnectionOptions(
+        **shared_options(), client_keys=None, known_hosts=None, username="u"
+    )
+    own = copy.copy(shared)
+    own.client_keys, own.waiter = asyncssh.load_keypairs(key), loop.create_future()
+    _, connection = await loop.create_connection(
+        lambda: ClientConnection(loop, own, Turn()), "127.0.0.1", port
+    )
+    await own.waiter
+    connection.settle(shared)
+    return connection
+
+
+async def test_the_private_key_goes_when_it_has_signed() -> None:
+    """Ours to a target are made for one connection each, and nobody needs them while that lasts."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    kept = weakref.ref(key)
+    async with serving(asyncssh.SSHServerSession[bytes]) as port:
+        connection = await signed_in(port, key)
+        del key
+        gc.collect()
+        assert kept() is None
+        connection.abort()
 
 
 async def test_a_channel_on_a_connection_that_is_gone_grants_no_window() -> None:
