@@ -36,3 +36,10 @@ class Unavailable(BastionError):
 
 class Misconfigured(BastionError):
     """The home directory, a setting or a key file is wrong; the sentence names the mend."""
+
+
+def single(error: Exception) -> Exception:
+    """What a task group has wrapped, if it is one thing."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

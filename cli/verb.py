@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from bastion.errors import BastionError
+from bastion.errors import BastionError, single
 from cli import mistakes
 from cli.desk import Desk
 from cli.phrases import gathered
@@ -87,7 +87,7 @@ def run(command: click.Command, words: Sequence[str], desk: Desk) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:  # noqa: BLE001 (the last door: a sentence, never a traceback)
-        return _answered(desk, _single(error))
+        return _answered(desk, single(error))
     return 0
 
 
@@ -115,13 +115,6 @@ def _answered(desk: Desk, error: Exception) -> int:
             return _os_error(desk, error)
         case _:
             return _failed(desk, mistakes.keep(desk, error), 1)
-
-
-def _single(error: Exception) -> Exception:
-    """What a task group has wrapped, if it is one thing."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _os_error(desk: Desk, error: OSError) -> int:

@@ -20,7 +20,7 @@ import uvloop
 from bastion import serving
 from bastion.app import Services, opened
 from bastion.config import Settings
-from bastion.errors import BastionError
+from bastion.errors import BastionError, single
 from bastion.home import Home
 from bastion.metrics import Meters
 from bastion.neighbours import Neighbours
@@ -31,6 +31,7 @@ from bastion.text_files import LIMIT
 from bastion.watchdog import Watchdog
 from cli.logs import log_to_stderr
 from cli.supervisor import Own
+from recorder.errors import RecorderError
 
 
 def main(words: Sequence[str]) -> int:
@@ -49,8 +50,11 @@ def main(words: Sequence[str]) -> int:
             watchdog.follow(runner.get_loop())
             own = Own(name, pipe, settings, memory)
             runner.run(_served(services, started, own, listening))
-    except BastionError as error:
-        print(f"bastion-admin: {name}: {error}", file=sys.stderr)  # noqa: T201 (no desk here)
+    except Exception as error:
+        said = single(error)
+        if not isinstance(said, (BastionError, RecorderError)):
+            raise
+        print(f"bastion-admin: {name}: {said}", file=sys.stderr)  # noqa: T201 (no desk here)
         return 1
     return 0
 
