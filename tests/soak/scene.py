@@ -115,7 +115,7 @@ class Scene:
 
     async def tagged(self, tag: str) -> Session:
         """The session of a command with that tag, which has begun."""
-        found = [each for each in await self.newest() if f": {tag};" in (each.command or "")]
+        found = [each for each in await self.newest(200) if f": {tag};" in (each.command or "")]
         assert len(found) == 1, f"{tag}: {len(found)} sessions"
         return found[0]
 
