@@ -93,15 +93,18 @@ class Supervisor:
         self.bulletin = Bulletin([child.name for child in self._children])
         self._ending = asyncio.Event()
         self._again = asyncio.Event()
+        self._begun = False
+        self._failed = False
 
     async def run(
         self,
         ready: Callable[[], None],
         beside: Sequence[Coroutine[object, object, None]] = (),
-    ) -> None:
+    ) -> bool:
         """Until SIGTERM or SIGINT; a second one ends live sessions at once.
 
-        `ready` is called once all processes are; `beside` goes on until the last of them has ended.
+        False where one of the processes found at the start that it can't serve, and has said why:
+        then all end. `ready` is called once all processes are; `beside` goes on until the last of them has ended.
         SIGHUP is passed on. The sockets are closed when the end begins: whoever comes then is
         refused, and not kept waiting.
         """
@@ -116,6 +119,7 @@ class Supervisor:
             for child in self._children[1:]:
                 await self._first(child.ready)
             if not self._ending.is_set():
+                self._begun = True
                 ready()
             await self._ending.wait()
             for each in self._listening:
@@ -124,6 +128,7 @@ class Supervisor:
             await self._end(self._children[:1])
             for task in kept:
                 task.cancel()
+        return not self._failed
 
     def well(self) -> bool:
         """Whether each process gives signs, or is started again; not where one can't be ended."""
@@ -160,6 +165,11 @@ class Supervisor:
                 log.error("%s can't be started: %s", child.name, error.strerror)
             else:
                 if self._ending.is_set():
+                    return
+                if status > 0 and not self._begun:  # not killed: it would find the same again
+                    log.error("%s can't serve, so nothing is served", child.name)
+                    self._failed = True
+                    self._ending.set()
                     return
                 log.error("%s has ended (%s): it is started again", child.name, _said(status))
             if loop.time() - begun > STEADY:

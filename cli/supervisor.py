@@ -106,20 +106,19 @@ def beside(
 
 
 def main(words: Sequence[str]) -> int:
-    """Looks after them until SIGTERM."""
+    """Looks after them until SIGTERM: 0, or 1 where they can't serve."""
     watch = Watch.read(words[0])
     log_to_stderr("supervisor", watch.form)
     try:
-        asyncio.run(_watched(watch))
+        return 0 if asyncio.run(_watched(watch)) else 1
     except Exception:
         log.exception("a mistake of ours: nobody looks after the others, and they end")
         return 1
     finally:
         notify("STOPPING=1")
-    return 0
 
 
-async def _watched(watch: Watch) -> None:
+async def _watched(watch: Watch) -> bool:
     def argv(name: str, fds: Sequence[int], pipe: int) -> list[str]:
         own = Own(name, pipe, watch.settings, watch.memory)
         return command(Path(watch.home), own, listening=fds)
@@ -139,7 +138,7 @@ async def _watched(watch: Watch) -> None:
         handed=[watch.settings, watch.memory],
         gone=partial(neighbours.vacate, watch.memory),
     )
-    await supervisor.run(ready, beside(asked, supervisor.bulletin, supervisor.well))
+    return await supervisor.run(ready, beside(asked, supervisor.bulletin, supervisor.well))
 
 
 def _sockets(descriptors: Sequence[int]) -> list[socket.socket]:

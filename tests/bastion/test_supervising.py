@@ -41,3 +41,28 @@ async def test_sighup_reaches_those_that_start_as_well(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         await running
     assert sorted(set(heard.read_text().splitlines())) == ["steward", "worker 1"]
+
+
+BROKEN = """
+import socket, sys, time
+name, place, pipe = sys.argv[1], sys.argv[2], socket.socket(fileno=int(sys.argv[3]))
+if name == "worker 2":
+    sys.exit(1)
+while True:
+    pipe.send(b".")
+    time.sleep(0.05)
+"""
+
+
+async def test_where_one_finds_that_it_cannot_serve_all_end(tmp_path: Path) -> None:
+    """What is wrong with a home is so the next time too: nobody begins again for ever."""
+
+    def argv(name: str, _: Sequence[int], pipe: int) -> list[str]:
+        return [sys.executable, "-c", BROKEN, name, str(tmp_path), str(pipe)]
+
+    begun: list[bool] = []
+    supervisor = Supervisor(argv, [], 2, Patience(stalled=5, drain=1))
+    async with asyncio.timeout(20):
+        served = await supervisor.run(lambda: begun.append(True))
+    assert not served
+    assert not begun
