@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -109,16 +110,14 @@ def test_what_was_access_stays_where_that_is_said(furnished: Installation, tmp_p
     assert [each["id"] for each in made("grants", "--live", "--json").json] == ["G-1"]
 
 
-@on_sqlite("a server's database is copied by its own tools")
 def test_keys_do_not_lie_plain(furnished: Installation, tmp_path: Path) -> None:
     """Nor does the database's password; and nobody without the key restores it."""
     file = str(tmp_path / "copy")
     assert "Keys don't lie plain" in furnished("backup", "-o", file, status=2).err
     settings = furnished.home.settings
     text = settings.read_text()
-    settings.write_text(
-        text.replace('# url = "sqlite:///bastion.db"', 'url = "postgresql://a:b@h/d"')
-    )
+    url = re.compile(r'^(# )?url = "(sqlite|postgresql)://.*$', re.M)
+    settings.write_text(url.sub('url = "postgresql://a:b@h/d"', text))
     said = furnished("backup", "-o", file, "--without-keys", status=None)
     assert not Path(file).exists()
     assert said.status != 0
