@@ -105,8 +105,8 @@ class Supervisor:
 
         False where one of the processes found at the start that it can't serve, and has said why:
         then all end. `ready` is called once all processes are; `beside` goes on until the last of
-        them has ended. SIGHUP is passed on. The sockets are closed when the end begins: whoever comes then is
-        refused, and not kept waiting.
+        them has ended. SIGHUP is passed on. The sockets are closed when the end begins: whoever
+        comes then is refused, and not kept waiting.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
