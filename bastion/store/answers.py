@@ -19,6 +19,10 @@ _LOOK: Final = 0.5
 """Seconds between two looks at the clock while nothing comes."""
 
 
+class Closed(psycopg.OperationalError):
+    """No connection is made any more: this process is at its end."""
+
+
 class Patient(psycopg.Connection[TupleRow]):
     """Closed for good when an answer has not come after `answer` seconds. Raises OperationalError.
 

@@ -52,7 +52,8 @@ class Postgres:
         where = url_of(url)
         self.name = str(where._replace(drivername="postgresql", password=None, query=EMPTY_DICT))
         self.patience = patience
-        waits = _Waits(patience, silence)
+        self._closed = threading.Event()
+        waits = _Waits(patience, silence, self._closed)
         self._reader = _engine(where, waits, READERS, "REPEATABLE READ")
         self._writer = _engine(where, waits, WRITERS, "READ COMMITTED")
         self._watch: Connection | None = None
@@ -64,7 +65,7 @@ class Postgres:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view for the length of the block."""
-        with self._reader.connect() as connection, connection.begin():
+        with self._lent(self._reader) as connection, connection.begin():
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             yield connection
 
@@ -74,14 +75,14 @@ class Postgres:
 
         READ COMMITTED: what it reads behind the lock is what the writer before has left.
         """
-        with self._writer.connect() as connection, connection.begin():
+        with self._lent(self._writer) as connection, connection.begin():
             connection.execute(_TURN)
             yield connection
 
     @contextmanager
     def aside(self) -> Iterator[Connection]:
         """A transaction for what nobody decides by: it keeps no other writer waiting."""
-        with self._writer.connect() as connection, connection.begin():
+        with self._lent(self._writer) as connection, connection.begin():
             yield connection
 
     def version(self) -> str:
@@ -117,18 +118,30 @@ class Postgres:
 
     def trouble(self, error: BaseException | None) -> str:
         """What is wrong with it, and the mend: what stands behind its name in a sentence."""
+        if self._closed.is_set():
+            return "was closed here: this process is at its end"
         state = str(getattr(error, "sqlstate", None) or "")
         known = _TROUBLES.get(state) or _TROUBLES.get(state[:2], "")
         return known or f"does not answer: {_words(error)}"
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Give back all connections; those that a thread still has are closed when it is done."""
+        self._closed.set()
         with self._watch_lock:
             self._forget_watch()
         with self._lead_lock:
             self._forget_lead()
         self._reader.dispose()
         self._writer.dispose()
+
+    @contextmanager
+    def _lent(self, engine: Engine) -> Iterator[Connection]:
+        with engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                if self._closed.is_set():  # its pool is gone, and nobody else would close it
+                    connection.invalidate()
 
     def _forget_lead(self) -> None:
         """The connection is closed for good: back in the pool it would hold the lock on."""
@@ -169,15 +182,16 @@ def _words(error: BaseException | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Waits:
-    """Seconds: for a turn, and for an answer."""
+    """Seconds: for a turn, and for an answer. For none once it is `closed`."""
 
     patience: float
     silence: float
+    closed: threading.Event
 
 
 def _engine(where: URL, waits: _Waits, size: int, isolation: str) -> Engine:
     # Where the database is a file, nobody needs these four megabytes in each process.
-    from bastion.store.answers import Patient  # noqa: PLC0415
+    from bastion.store.answers import Closed, Patient  # noqa: PLC0415
 
     engine = create_engine(
         where,
@@ -191,6 +205,8 @@ def _engine(where: URL, waits: _Waits, size: int, isolation: str) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def connects(_d: object, _r: object, args: list[str], named: dict[str, Any]) -> "Patient":
+        if waits.closed.is_set():
+            raise Closed
         connection = Patient.connect(*args, **named)
         connection.answer = waits.silence
         return connection

@@ -1,11 +1,13 @@
 """PostgreSQL as the store's database: turns, moments, guards, and a server that is not there."""
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from typing import cast
 
 import psycopg
 import pytest
@@ -47,6 +49,23 @@ def other(url: str) -> Iterator[Store]:
     """Another bastion's, on the same database."""
     with closing(Store.open(url)) as opened:
         yield opened
+
+
+def test_who_is_late_finds_it_closed_and_leaves_no_connection(
+    url: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A thread that reads while all is given back is done first; whoever asks later is refused."""
+    store = Store.open(url)
+    with store.read() as connection:
+        store.close()
+        assert connection.scalar(select(1)) == 1
+        late = cast("psycopg.Connection[object]", connection.connection.dbapi_connection)
+    assert late.closed
+    with pytest.raises(Unavailable, match="was closed here: this process is at its end"):
+        store.user("alice")
+    del connection, late
+    gc.collect()
+    assert [str(each.message) for each in recwarn if "still open" in str(each.message)] == []
 
 
 def test_the_ledger_counts_on_from_a_serial_that_it_was_told(store: Store) -> None:
