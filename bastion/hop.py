@@ -7,8 +7,7 @@ so that a refusal is spoken where the person hears it: as a banner, inside.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -71,7 +70,6 @@ class Hop(Authenticator):
         self._shells = Shared()
         self._forwards = Shared()
         self._lost = False
-        self._open = 0
         self._names = 0
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -80,22 +78,17 @@ class Hop(Authenticator):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The jump is over; so is our connection to the target, also one that is being made."""
-        with self._one_more():
-            self._lost = True
-            self._parts.idling.ends(self)
-            self._shells.close()
-            self._forwards.close()
+        self._lost = True
+        self._parts.idling.ends(self)
+        self._shells.close()
+        self._forwards.close()
+        self._tell_end()
 
-    @contextmanager
-    def _one_more(self) -> Iterator[None]:
-        """What is asked for on it, until it is over: the jump is told to have ended after that."""
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-            if self._lost and not self._open:
-                self._gone()
+    def _tell_end(self) -> None:
+        """The jump has ended once all that was carried on it is over."""
+        if self._lost and not (self._shells.users or self._forwards.users):
+            gone, self._gone = self._gone, lambda: None
+            gone()
 
     def met(self, limit: Limit) -> None:
         """Too much is asked for on it."""
@@ -156,11 +149,7 @@ class Hop(Authenticator):
         permit = self._permit
         if permit is None:
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not admitted")
-        return Relay(partial(self._attended, permit), self._parts.turn)
-
-    async def _attended(self, permit: Permit, relay: Relay, ask: Ask) -> None:
-        with self._one_more():
-            await self._attend(permit, relay, ask)
+        return Relay(partial(self._attend, permit), self._parts.turn)
 
     async def _attend(self, permit: Permit, relay: Relay, ask: Ask) -> None:
         """From a start request to the end of the session."""
@@ -229,6 +218,7 @@ class Hop(Authenticator):
                     await relay.carry(upstream, run.there, run.command)
         finally:
             self._shells.users -= 1
+            self._tell_end()
             unshared = upstream is not self._shells.upstream
             if unshared or self._lost or (relay.was_cut and not self._shells.users):
                 upstream.close()
@@ -293,12 +283,8 @@ class Hop(Authenticator):
             raise asyncssh.ChannelOpenError(PROHIBITED, "bastion: not admitted")
         tunnel = Tunnel((dest_host, dest_port), self._parts.turn)
         ask = Ask(Mode.FORWARD, to=tunnel.to)
-        self._parts.crew.start(self._led(permit, tunnel, ask), f"{self._arrival} forwards")
+        self._parts.crew.start(self._lead(permit, tunnel, ask), f"{self._arrival} forwards")
         return tunnel.answered()
-
-    async def _led(self, permit: Permit, tunnel: Tunnel, ask: Ask) -> None:
-        with self._one_more():
-            await self._lead(permit, tunnel, ask)
 
     async def _lead(self, permit: Permit, tunnel: Tunnel, ask: Ask) -> None:
         """From a forward's request to its end; as `_attend`, without anybody to speak to."""
@@ -346,6 +332,7 @@ class Hop(Authenticator):
                     await tunnel.carry(upstream, recording)
         finally:
             self._forwards.users -= 1
+            self._tell_end()
             if self._lost or (tunnel.was_cut and not self._forwards.users):
                 upstream.close()
 
