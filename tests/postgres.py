@@ -20,6 +20,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bastion.config import Settings
+from bastion.home import Home
 from bastion.store import Store
 from bastion.store.postgres import Postgres
 from recorder.index_tables import metadata
@@ -192,6 +194,14 @@ def copied_url(url: str) -> str:
 def new_empty_url() -> str | None:
     """A database without anything in it for whoever makes a home; None where that makes a file."""
     return server().new_url() if wanted() else None
+
+
+def give_copy(home: Home) -> None:
+    """To a home that was copied, a database of its own; a file was copied with it."""
+    if wanted():
+        url = Settings.read(home).database_url(home)
+        text = home.settings.read_text()
+        home.settings.write_text(text.replace(url, copied_url(url)))
 
 
 def url_again(store: Store) -> str:

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bastion.actor import Actor
 from bastion.addresses import Endpoint
 from bastion.app import Services, opened
-from bastion.config import Settings
 from bastion.home import Home, create
 from bastion.inventory import User
 from bastion.policy import Identity
@@ -88,10 +87,7 @@ class Installation:
         """Another that is the same, in `directory`."""
         shutil.copytree(self.home.directory, directory)
         copy = replace(self.home, directory=directory)
-        if postgres.wanted():
-            url = Settings.read(copy).database_url(copy)
-            text = copy.settings.read_text()
-            copy.settings.write_text(text.replace(url, postgres.copied_url(url)))
+        postgres.give_copy(copy)
         return self.at(copy)
 
     def __call__(

@@ -15,18 +15,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import UpdateBase, delete, update
 
 from bastion.actor import Actor
 from bastion.authority.sshsig import sign
 from bastion.compacting import compacting
 from bastion.errors import Unavailable
 from recorder import Session
+from recorder import index_tables as tables
 from recorder.manifest import NAMESPACE, sha256_of
 from recorder.space import Marks, Space
 from tests.bastion.forger import relink
 from tests.bastion.logs import GUARDED
 from tests.cli.desks import Installation
 from tests.corpus.world import World, until
+from tests.postgres import on_sqlite
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +73,14 @@ def replayed(world: World, number: str, screen: pytest.CaptureFixture[str]) -> s
     return screen.readouterr().out
 
 
-def database(world: World) -> sqlite3.Connection:
-    """In the hands of somebody who may write there."""
+def written(world: World, statement: UpdateBase) -> None:
+    """By somebody who may write into the database."""
+    with world.services.store.write() as connection:
+        connection.execute(statement)
+
+
+def in_a_file(world: World) -> sqlite3.Connection:
+    """The database in the hands of somebody who may do all with its file."""
     made = sqlite3.connect(world.services.home.directory / "bastion.db", isolation_level=None)
     made.execute("PRAGMA busy_timeout = 5000")
     return made
@@ -171,10 +180,9 @@ async def test_a_session_that_was_taken_away_whole_is_missed(world: World, numbe
     sessions = await ran(world, "echo 1", "echo 2", "echo 3")
     for file in cast(world, sessions[number - 1]).parent.glob(f"S-{number}.*"):
         file.unlink()
-    with closing(database(world)) as raw:
-        raw.execute("DELETE FROM sessions WHERE id = ?", (number,))
-        assert findings(world)
-        raw.execute("DELETE FROM seals WHERE session = ?", (number,))
+    written(world, delete(tables.sessions).where(tables.sessions.c.id == number))
+    assert findings(world)
+    written(world, delete(tables.seals).where(tables.seals.c.session == number))
     gone = f"S-{number}: its row is missing, and its seal: the log tells that it began."
     assert gone in findings(world)
 
@@ -193,8 +201,9 @@ async def test_a_corrupt_recording_blocks_no_other(
     """teleport#18936, #61538: one that can't be read stopped the uploads of all."""
     sessions = await ran(world, "echo innocent", "echo innocent too")
     cast(world, sessions[0]).write_bytes(b"\xff" * 4096)
-    with closing(database(world)) as raw:
-        raw.execute("UPDATE sessions SET kind = 'unheard-of' WHERE id = 1")
+    written(
+        world, update(tables.sessions).where(tables.sessions.c.id == 1).values(kind="unheard-of")
+    )
     said = admin(world)("replay", "S-1", status=1)
     assert "Traceback" not in said.err
     assert "innocent too" in replayed(world, "S-2", capsys)
@@ -209,8 +218,9 @@ async def test_a_corrupt_recording_keeps_no_other_from_being_compacted(world: Wo
     services = world.services
     file = cast(world, sessions[1])
     file.write_bytes(file.read_bytes().replace(b"19999", b"99991"))
-    with closing(database(world)) as raw:
-        raw.execute("UPDATE sessions SET kind = 'unheard-of' WHERE id = 1")
+    written(
+        world, update(tables.sessions).where(tables.sessions.c.id == 1).values(kind="unheard-of")
+    )
     made = compacting(
         services.settings.recordings(services.home),
         services.index,
@@ -244,12 +254,11 @@ def signed_anew(world: World, session: Session) -> str:
     signature = sign(world.services.authority.seal, NAMESPACE, manifest.encode())
     file.with_suffix(".manifest").write_text(manifest)
     file.with_suffix(".manifest.sig").write_text(signature)
-    with closing(database(world)) as raw:
-        raw.execute("UPDATE sessions SET sha256 = ? WHERE id = ?", (sha256, session.id))
-        raw.execute(
-            "UPDATE seals SET manifest = ?, signature = ?, sha256 = ? WHERE session = ?",
-            (manifest, signature, sha256_of(manifest), session.id),
-        )
+    row = update(tables.sessions).where(tables.sessions.c.id == session.id)
+    written(world, row.values(sha256=sha256))
+    seal = update(tables.seals).where(tables.seals.c.session == session.id)
+    signed = {"manifest": manifest, "signature": signature, "sha256": sha256_of(manifest)}
+    written(world, seal.values(signed))
     return sha256_of(manifest)
 
 
@@ -261,6 +270,7 @@ async def test_who_signs_a_recording_anew_has_told_the_log(world: World) -> None
     assert findings(world) == ["S-1: the log of events was told of another seal."]
 
 
+@on_sqlite("the forger writes the log anew in SQLite's words")
 async def test_who_writes_the_log_anew_too_is_found_by_what_has_left(world: World) -> None:
     """Nothing on the machine speaks against her; the checkpoint that was sent out does."""
     [session] = await ran(world, "echo guilty")
@@ -269,7 +279,7 @@ async def test_who_writes_the_log_anew_too_is_found_by_what_has_left(world: Worl
     world.services.journal.move_cursor("anchor elsewhere", kept.number, world.now)
     assert "was sent to elsewhere" in admin(world)("verify", "S-1").out
     sha256 = signed_anew(world, session)
-    with closing(database(world)) as raw:
+    with closing(in_a_file(world)) as raw:
         told_anew(raw, session, sha256)
     other = f"S-1: checkpoint {kept.number} has other events than the log has now."
     assert findings(world, "S-1") == [other]

@@ -15,6 +15,7 @@ from recorder.indexing import Indexer
 from recorder.needle import Needle
 from recorder.texts import Hit, State, WantedLines
 from tests.corpus.world import World, until
+from tests.postgres import on_sqlite
 
 
 def search(world: World, text: str) -> list[Hit]:
@@ -86,6 +87,7 @@ async def test_a_corrupt_recording_keeps_no_other(world: World) -> None:
     assert world.services.texts.standings([first.id])[first.id].state is State.FAILED
 
 
+@on_sqlite("a server's files are the server's")
 async def test_what_was_shown_is_read_by_nobody_else(world: World) -> None:
     """The index is its owner's, as the recordings are."""
     await ran(world, "echo confidential")

@@ -37,6 +37,7 @@ from bastion.store.events import Wanted as Wish
 from bastion.templates import parse_template
 from cli.control import ControlPlane
 from recorder import Session, Wanted
+from tests import postgres
 
 LOGIN = "deploy"
 HOST = "prod-host"
@@ -59,7 +60,8 @@ def commands(*lines: str) -> Allows:
 def make_template(directory: Path) -> Path:
     """A home that each test gets a copy of."""
     listen = Endpoint("127.0.0.1", TEMPLATE_PORT)
-    create(directory, listen, ("bastion",), "machine", datetime.now(UTC))
+    now, url = datetime.now(UTC), postgres.new_empty_url()
+    create(directory, listen, ("bastion",), "machine", now, database=url)
     return directory
 
 
@@ -301,6 +303,7 @@ async def served(
     await asyncio.to_thread(shutil.copytree, template, directory)
     port = _free_port()
     home = Home.at(directory)
+    await asyncio.to_thread(postgres.give_copy, home)
     text = home.settings.read_text().replace(str(TEMPLATE_PORT), str(port))
     said = {name: json.dumps(value) for name, value in limits.items()}
     lines = "".join(f"{name} = {value}\n" for name, value in said.items())
