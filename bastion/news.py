@@ -1,6 +1,6 @@
 """News: what has changed in the store about what is open here, since the last look."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bastion.grants import Grant
@@ -55,7 +55,7 @@ def asked(store: Store, lookout: Lookout, question: Question) -> News:
     sights = lookout.ask(question.watched) if question.watched else None
     if told == question.told:
         return News(version, told, last_kill=question.last_kill, sights=sights)
-    kills = store.kills_since(question.last_kill)
+    kills = list(_kills(store, question.last_kill))
     return News(
         version,
         told,
@@ -65,3 +65,10 @@ def asked(store: Store, lookout: Lookout, question: Question) -> News:
         last_kill=max((kill.id for kill in kills), default=question.last_kill),
         sights=sights,
     )
+
+
+def _kills(store: Store, after: int) -> Iterator[Kill]:
+    """All of them, however many: what is left would be heard of at the next change only."""
+    while page := store.kills_since(after):
+        yield from page
+        after = page[-1].id
