@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests import postgres
-from tests.e2e.warm import ROOT, Warm
+from tests.e2e.warm import ROOT, SECONDS, Warm
 from tests.e2e.watching import PATIENCE, Result, Running
 
 ADMIN = (sys.executable, "-m", "cli.admin")
@@ -61,16 +62,22 @@ class Bastion:
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) * 1024
 
-    def admin_now(self, *words: str, stdin: bytes = b"", expect: int | None = 0) -> Result:
+    def admin_now(
+        self, *words: str, stdin: bytes = b"", expect: int | None = 0, patience: float = SECONDS
+    ) -> Result:
         """`bastion-admin WORDS`; blocks. Fails unless the exit status is `expect` (None: any)."""
-        result = self._warm.run("--home", str(self.home), *words, stdin=stdin)
+        home = ("--home", str(self.home))
+        result = self._warm.run(*home, *words, stdin=stdin, patience=patience)
         said = f"{result.err}{result.out[-2000:]}"
         assert expect in (None, result.status), f"{words}: {result.status}: {said}"
         return result
 
-    async def admin(self, *words: str, stdin: bytes = b"", expect: int | None = 0) -> Result:
+    async def admin(
+        self, *words: str, stdin: bytes = b"", expect: int | None = 0, patience: float = SECONDS
+    ) -> Result:
         """`bastion-admin WORDS`, as `admin_now`, beside what goes on."""
-        return await asyncio.to_thread(self.admin_now, *words, stdin=stdin, expect=expect)
+        asked = partial(self.admin_now, *words, stdin=stdin, expect=expect, patience=patience)
+        return await asyncio.to_thread(asked)
 
     def running(self, *words: str) -> Running:
         """`bastion-admin WORDS` that goes on; to be entered."""

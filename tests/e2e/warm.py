@@ -37,27 +37,27 @@ class Warm:
             start_new_session=True,
         )
 
-    def run(self, *argv: str, stdin: bytes = b"") -> Result:
-        """One command, to its end. Blocks."""
+    def run(self, *argv: str, stdin: bytes = b"", patience: float = SECONDS) -> Result:
+        """One command, to its end, for which it has `patience` seconds. Blocks."""
         with self._lock, tempfile.TemporaryDirectory(prefix="admin-") as folder:
             place = Path(folder)
             (place / "stdin").write_bytes(stdin)
-            status = self._ask({"argv": argv, "place": folder})
+            status = self._ask({"argv": argv, "place": folder}, patience)
             return Result(status, (place / "stdout").read_bytes(), (place / "stderr").read_bytes())
 
     def stop(self) -> None:
         """No more commands."""
         self._process.communicate(timeout=SECONDS)
 
-    def _ask(self, request: dict[str, object]) -> int:
+    def _ask(self, request: dict[str, object], patience: float) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
-        ready, _, _ = select.select([self._process.stdout], [], [], SECONDS)
+        ready, _, _ = select.select([self._process.stdout], [], [], patience)
         if not ready:
             self._process.kill()
-            raise AssertionError(f"{request['argv']} went on for {SECONDS} s")
+            raise AssertionError(f"{request['argv']} went on for {patience:.0f} s")
         answer = self._process.stdout.readline()
         assert answer, "what forks for every command has ended by itself"
         return int(answer)

@@ -48,13 +48,12 @@ def main(words: list[str]) -> int:
     with scene(asked.workers, guests=asked.guests) as made:
         run = soak.Soak(made, plan, _say)
         try:
-            found = asyncio.run(run.run())
-            _say(soak.shown(found, plan))
-            sound = soak.sound(found, plan)
+            sound = soak.sound(asyncio.run(run.run()), plan)
         finally:
             if not sound:
                 failed = [*run.found.wrong, "", "excused:", *run.found.excused]
                 _say(f"kept: {kept.put_away(made, failed)}")
+            _say(soak.shown(run.found, plan))  # what was counted, though the rest was not judged
     _say("sound" if sound else f"not sound: --seed {plan.seed}")
     return 0 if sound else 1
 

@@ -35,6 +35,9 @@ PATIENCE: Final = 60.0
 ARREARS: Final = 240.0
 """Seconds that the steward may take for what it is behind with: it works half of the time only."""
 
+VERIFYING: Final = 300.0
+"""Seconds that all recordings of an hour, some twenty thousand, may take to be verified."""
+
 KEPT: Final = 20
 """Sentences of a kind that are shown."""
 
@@ -249,7 +252,7 @@ class Soak:
         self.found.wrong += self._scene.book.held_against(sessions)
         self.found.wrong += outlived(sessions, await asyncio.to_thread(self._ends, sessions))
         for words in (("verify", "--all"), ("audit", "verify")):
-            done = await self._scene.bastion.admin(*words, expect=None)
+            done = await self._scene.bastion.admin(*words, expect=None, patience=VERIFYING)
             if done.status != 0:
                 self.found.finding(f"{' '.join(words)}: {done.out[-2000:]}{done.err[-2000:]}")
         log = self._scene.bastion.log
