@@ -27,6 +27,7 @@ from recorder.session import (
     Session,
     SessionInfo,
     Stored,
+    session_name,
 )
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,8 @@ class Index:
         try:
             with self._writing() as connection:
                 return bool(self._over(connection, connection.execute(_end_whole, closed)))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError) as error:
+            log.error("%s is over, and that can't be told: %s", session_name(session), error)
             with self._writing() as connection:
                 return connection.execute(_end, closed).rowcount == 1
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from bastion.app import Services
 from bastion.events import Happened, What
 from recorder import EndReason, Index, Session, TooMany
+from recorder.index_tables import sessions
 from recorder.session import Ending, Stored
 from tests.bastion.test_sessions_at_once import INFO, MOST
 from tests.bastion.worlds import NOW, SECOND
@@ -67,21 +68,35 @@ def test_an_end_is_told_once(services: Services) -> None:
 
 def test_each_that_is_lost_is_told_of(services: Services) -> None:
     """All that a machine carried which does not answer any more, however many and however old."""
-    sessions = [begun(services) for _ in range(3)]
-    services.index.complete(sessions[1].id, CLOSED, Stored("S-2"))
-    services.index.lose([str(sessions[0].runner)], NOW + SECOND)
+    first, second, third = (begun(services) for _ in range(3))
+    services.index.complete(second.id, CLOSED, Stored("S-2"))
+    services.index.lose([str(first.runner)], NOW + SECOND)
     ends = told(services, What.SESSION_ENDED)
     assert [(each.session, each.why) for each in ends] == [
-        (sessions[1].id, EndReason.CLOSED),
-        (sessions[0].id, EndReason.LOST),
-        (sessions[2].id, EndReason.LOST),
+        (second.id, EndReason.CLOSED),
+        (first.id, EndReason.LOST),
+        (third.id, EndReason.LOST),
     ]
+
+
+def test_a_row_that_cannot_be_read_is_over_all_the_same(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever spoils a live session's row keeps it neither alive nor from being sealed; the service
+    says that it could not tell of it."""
+    session = begun(services)
+    with services.store.write() as connection:
+        connection.execute(update(sessions).values(kind="unheard-of"))
+    assert services.index.complete(session.id, CLOSED, Stored("S-1"))
+    assert not services.index.live()
+    assert told(services, What.SESSION_ENDED) == []
+    assert f"{session.name} is over, and that can't be told" in caplog.text
 
 
 def test_what_cannot_be_told_has_not_begun(services: Services) -> None:
     """Where the log takes no event there is no session; but one that is over is over."""
 
-    def no(connection: Connection, sessions: Sequence[Session]) -> None:
+    def no(connection: Connection, told: Sequence[Session]) -> None:
         raise ValueError("the log does not take that")
 
     session = begun(services)
