@@ -45,9 +45,7 @@ async def ran(world: World, *commands: str) -> list[Session]:
     async with world.jump(alice) as inner:
         for command in commands:
             await inner.run(command)
-    await until(lambda: not any(session.live for session in world.sessions))
-    await until(lambda: all(session.recording.sealed for session in world.sessions))
-    return world.sessions
+    return await world.settled()
 
 
 def cast(world: World, session: Session) -> Path:

@@ -39,7 +39,8 @@ async def ran(world: World, command: str, size: tuple[int, int] = (80, 24)) -> N
     person = world.people.get("alice") or world.contractor()
     async with world.jump(person) as inner:
         await inner.run(command, term_type="xterm", term_size=(*size, 0, 0))
-    await until(lambda: len(world.sessions) > before and not world.sessions[-1].live)
+    await until(lambda: len(world.sessions) > before)
+    await world.settled()
 
 
 HOSTILE = {

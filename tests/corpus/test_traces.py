@@ -11,7 +11,7 @@ import pytest
 from recorder import Session
 from recorder.beside import Beside
 from recorder.sent_reader import Track
-from tests.corpus.world import World, until
+from tests.corpus.world import World
 
 SECRET = "correct horse battery staple"
 
@@ -45,8 +45,7 @@ async def test_a_password_at_a_prompt_is_in_no_file(world: World, prompt: str) -
         assert await shell.stdout.readuntil("Password: ")
         shell.stdin.write(f"{SECRET}\r")
         assert str(len(SECRET)) in await shell.stdout.read()
-    await until(lambda: not world.sessions[0].live)
-    (session,) = world.sessions
+    (session,) = await world.settled()
     assert plain_in(world.services.home.directory) == []
     assert "typed ********\\r (not echoed: masked, a guess)" in told(world, session)
     assert f"typed {SECRET}\\r" in told(world, session, unmask=True)
@@ -59,7 +58,6 @@ async def test_a_script_that_is_piped_in_leaves_its_trace(world: World) -> None:
     async with world.jump(alice) as inner:
         done = await inner.run("bash -s", input=script)
         assert done.exit_status == 7
-    await until(lambda: not world.sessions[0].live)
-    (session,) = world.sessions
+    (session,) = await world.settled()
     assert plain_in(world.services.home.directory) == []
     assert told(world, session)[1:] == [f"piped {line}\\n" for line in script.splitlines()]

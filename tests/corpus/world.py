@@ -206,6 +206,11 @@ class World:
         """All sessions that were recorded, the oldest first."""
         return sorted(self.services.index.find(Wanted()), key=lambda session: session.id)
 
+    async def settled(self) -> list[Session]:
+        """Its sessions, once all of them are over and sealed: from then on their files stay."""
+        await until(lambda: self.sessions and all(s.recording.sealed for s in self.sessions))
+        return self.sessions
+
     def reached(self, limit: Limit) -> float:
         """How often that limit was reached."""
         return self.meters.figures().get((metrics.LIMITS.name, limit), 0)

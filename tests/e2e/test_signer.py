@@ -14,6 +14,7 @@ from tests.e2e.contractor import HOST, Contractor
 from tests.e2e.signing import Signer
 from tests.e2e.sshd import Sshd
 from tests.e2e.warm import Warm
+from tests.e2e.watching import PATIENCE
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -81,6 +82,9 @@ async def test_a_jump_works_and_no_ca_is_in_the_home(
     """What was signed for it stands in the signer's book; of the home's keys one is private."""
     done = await bob.jump("echo here")
     assert (done.status, done.out) == (0, "here\n")
+    async with asyncio.timeout(PATIENCE):  # files come and go until then
+        while not all(row["recording"]["sealed"] for row in await bastion.rows("sessions")):
+            pass
     files = [file for file in bastion.home.rglob("*") if file.is_file()]
     private = {file.name for file in files if PRIVATE in file.read_bytes()}
     assert private == {"host"}
