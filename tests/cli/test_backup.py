@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from sqlalchemy import make_url
 
 from bastion.authority.sshsig import sign
 from bastion.errors import Conflict
@@ -25,7 +26,7 @@ from cli.room import demand_room
 from recorder import EndReason, Kind
 from tests.cli.desks import Installation, Remote
 from tests.cli.recordings import recorded, session
-from tests.postgres import on_sqlite
+from tests.postgres import migrated, on_sqlite, server
 
 SUM = "Nothing was changed, is missing or was added."
 
@@ -110,17 +111,22 @@ def test_what_was_access_stays_where_that_is_said(furnished: Installation, tmp_p
     assert [each["id"] for each in made("grants", "--live", "--json").json] == ["G-1"]
 
 
-def test_keys_do_not_lie_plain(furnished: Installation, tmp_path: Path) -> None:
-    """Nor does the database's password; and nobody without the key restores it."""
+def test_keys_do_not_lie_plain(
+    furnished: Installation, tmp_path: Path, vault: tuple[str, Path]
+) -> None:
+    """Nor does the database's password."""
     file = str(tmp_path / "copy")
     assert "Keys don't lie plain" in furnished("backup", "-o", file, status=2).err
+    url = make_url(server().new_url(migrated())).set(password="hunter2")
+    line = f'url = "{url.render_as_string(hide_password=False)}"'
     settings = furnished.home.settings
-    text = settings.read_text()
-    url = re.compile(r'^(# )?url = "(sqlite|postgresql)://.*$', re.M)
-    settings.write_text(url.sub('url = "postgresql://a:b@h/d"', text))
-    said = furnished("backup", "-o", file, "--without-keys", status=None)
+    before = re.compile(r'^(# )?url = "(sqlite|postgresql)://.*$', re.M)
+    settings.write_text(before.sub(line, settings.read_text()))
+    said = furnished("backup", "-o", file, "--without-keys", status=2).err
+    assert "bastion.toml has the password of the database in it" in said
     assert not Path(file).exists()
-    assert said.status != 0
+    furnished("backup", "-o", file, "--without-keys", "--to", vault[0])
+    assert b"hunter2" not in Path(file).read_bytes()
 
 
 def test_without_the_key_it_is_a_sentence(
