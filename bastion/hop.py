@@ -321,7 +321,8 @@ class Hop(Authenticator):
             if no_more is not None:
                 self._not_led(tunnel, no_more)
                 return
-            info = self._about(run, Kind.FORWARD, ":".join(map(str, tunnel.to)))
+            host, port = tunnel.to
+            info = self._about(run, Kind.FORWARD, f"{host}:{port}")
             async with self._lasting.session(info, run, tunnel) as recording:
                 log.info("%s %s by %s: forward", recording.name, self._arrival, run.grant)
                 tunnel.opened(recording)

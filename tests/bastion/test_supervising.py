@@ -23,13 +23,18 @@ while True:
 """
 
 
-async def test_sighup_reaches_those_that_start_as_well(tmp_path: Path) -> None:
-    """It would end one that has no ear for it yet: it hears of it once it is ready."""
+def over(program: str, place: Path, workers: int) -> Supervisor:
+    """One that looks after processes of that program, which is told its name, `place` and pipe."""
 
     def argv(name: str, _: Sequence[int], pipe: int) -> list[str]:
-        return [sys.executable, "-c", CHILD, name, str(tmp_path), str(pipe)]
+        return [sys.executable, "-c", program, name, str(place), str(pipe)]
 
-    supervisor = Supervisor(argv, [], 1, Patience(stalled=5, drain=1))
+    return Supervisor(argv, [], workers, Patience(stalled=5, drain=1))
+
+
+async def test_sighup_reaches_those_that_start_as_well(tmp_path: Path) -> None:
+    """It would end one that has no ear for it yet: it hears of it once it is ready."""
+    supervisor = over(CHILD, tmp_path, workers=1)
     heard = tmp_path / "heard"
     async with asyncio.TaskGroup() as group:
         running = group.create_task(supervisor.run(lambda: None))
@@ -56,12 +61,8 @@ while True:
 
 async def test_where_one_finds_that_it_cannot_serve_all_end(tmp_path: Path) -> None:
     """What is wrong with a home is so the next time too: nobody begins again for ever."""
-
-    def argv(name: str, _: Sequence[int], pipe: int) -> list[str]:
-        return [sys.executable, "-c", BROKEN, name, str(tmp_path), str(pipe)]
-
     begun: list[bool] = []
-    supervisor = Supervisor(argv, [], 2, Patience(stalled=5, drain=1))
+    supervisor = over(BROKEN, tmp_path, workers=2)
     async with asyncio.timeout(20):
         served = await supervisor.run(lambda: begun.append(True))
     assert not served
